@@ -1,0 +1,2 @@
+//! The vesta-agent binary: profiles a host and sends OTLP profiles.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Our HTTP API: JSON, Arrow flame graphs, OpenAPI, principals.

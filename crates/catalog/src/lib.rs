@@ -1,0 +1,1 @@
+//! What exists: segments and their state, in SQLite.

@@ -1,0 +1,1 @@
+//! Receivers of client protocols, limits and normalisation in front of a sink.

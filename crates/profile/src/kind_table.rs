@@ -1,0 +1,476 @@
+//! The registry of sample kinds, and the one table that maps clients' sample types into it.
+
+use crate::kind::{Aggregation, Measure, SampleKind, VALUES_MAX};
+use Aggregation::{Gauge, Sum};
+use std::borrow::Cow;
+
+/// A registered kind.
+#[derive(Debug)]
+pub struct KindEntry {
+    /// Stable id.
+    pub id: &'static str,
+    /// Name for people.
+    pub name: &'static str,
+    /// What the event is and how it is collected.
+    pub description: &'static str,
+    /// Languages whose clients send it; empty means all.
+    pub languages: &'static [&'static str],
+    /// Its measures.
+    pub measures: &'static [MeasureEntry],
+}
+
+/// A measure of a registered kind.
+#[derive(Debug)]
+pub struct MeasureEntry {
+    /// Name for people.
+    pub name: &'static str,
+    /// Profile type id.
+    pub type_id: &'static str,
+    /// How values combine.
+    pub aggregation: Aggregation,
+    /// What is measured.
+    pub description: &'static str,
+    /// Clients' sample types that are this measure, as `type/unit`.
+    pub sample_types: &'static [&'static str],
+}
+
+const fn m(
+    name: &'static str,
+    type_id: &'static str,
+    aggregation: Aggregation,
+    sample_types: &'static [&'static str],
+    description: &'static str,
+) -> MeasureEntry {
+    MeasureEntry { name, type_id, aggregation, description, sample_types }
+}
+
+/// Every registered kind.
+pub const KINDS: &[KindEntry] = &[
+    KindEntry {
+        id: "stack",
+        name: "Stack sample",
+        description: "A thread's stack at a sampling instant",
+        languages: &[],
+        measures: &[
+            m(
+                "CPU time",
+                "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
+                Sum,
+                &["cpu/nanoseconds", "cpu-time/nanoseconds"],
+                "Time spent running on a CPU, estimated from samples",
+            ),
+            m(
+                "CPU samples",
+                "process_cpu:samples:count:cpu:nanoseconds",
+                Sum,
+                &["samples/count", "cpu-samples/count"],
+                "Number of samples taken while running on a CPU",
+            ),
+            m(
+                "Wall time",
+                "wall:wall:nanoseconds:wall:nanoseconds",
+                Sum,
+                &["wall/nanoseconds", "wall-time/nanoseconds"],
+                "Elapsed time, running or waiting, estimated from samples",
+            ),
+            m(
+                "Wall samples",
+                "wall:samples:count:wall:nanoseconds",
+                Sum,
+                &["wall-samples/count"],
+                "Number of samples taken by the wall clock",
+            ),
+        ],
+    },
+    KindEntry {
+        id: "off_cpu",
+        name: "Off-CPU",
+        description: "A thread that waited, at the point where it left the CPU",
+        languages: &[],
+        measures: &[m(
+            "Off-CPU time",
+            "off_cpu:off_cpu:nanoseconds::",
+            Sum,
+            &["off_cpu/nanoseconds"],
+            "Time between leaving a CPU and running again",
+        )],
+    },
+    KindEntry {
+        id: "heap",
+        name: "Heap",
+        description: "Allocated and live memory, sampled by the allocator",
+        languages: &["go", "python", "java", "nodejs", "native"],
+        measures: &[
+            m(
+                "Allocated memory",
+                "memory:alloc_space:bytes:space:bytes",
+                Sum,
+                &["alloc_space/bytes", "alloc-space/bytes"],
+                "Bytes allocated",
+            ),
+            m(
+                "Allocations",
+                "memory:alloc_objects:count:space:bytes",
+                Sum,
+                &["alloc_objects/count", "alloc-samples/count"],
+                "Objects allocated",
+            ),
+            m(
+                "Heap live size",
+                "memory:inuse_space:bytes:space:bytes",
+                Gauge,
+                &["inuse_space/bytes", "heap-space/bytes"],
+                "Bytes allocated and not yet freed",
+            ),
+            m(
+                "Heap live objects",
+                "memory:inuse_objects:count:space:bytes",
+                Gauge,
+                &["inuse_objects/count"],
+                "Objects allocated and not yet freed",
+            ),
+        ],
+    },
+    KindEntry {
+        id: "exception",
+        name: "Exceptions",
+        description: "A thrown exception",
+        languages: &["python", "java", "dotnet"],
+        measures: &[m(
+            "Thrown exceptions",
+            "exceptions:exceptions:count::",
+            Sum,
+            &["exception-samples/count", "exceptions/count"],
+            "Exceptions thrown",
+        )],
+    },
+    KindEntry {
+        id: "lock_acquire",
+        name: "Lock acquire",
+        description: "A lock that was taken",
+        languages: &["python", "java"],
+        measures: &[
+            m(
+                "Lock wait time",
+                "lock:acquire_wait:nanoseconds::",
+                Sum,
+                &["lock-acquire-wait/nanoseconds"],
+                "Time spent waiting to take a lock",
+            ),
+            m(
+                "Lock acquires",
+                "lock:acquires:count::",
+                Sum,
+                &["lock-acquire/count"],
+                "Locks taken",
+            ),
+        ],
+    },
+    KindEntry {
+        id: "lock_release",
+        name: "Lock release",
+        description: "A lock that was released",
+        languages: &["python", "java"],
+        measures: &[
+            m(
+                "Locked time",
+                "lock:release_hold:nanoseconds::",
+                Sum,
+                &["lock-release-hold/nanoseconds"],
+                "Time a lock was held",
+            ),
+            m(
+                "Lock releases",
+                "lock:releases:count::",
+                Sum,
+                &["lock-release/count"],
+                "Locks released",
+            ),
+        ],
+    },
+    KindEntry {
+        id: "mutex",
+        name: "Mutex",
+        description: "Contended mutexes, at the point of unlock",
+        languages: &["go"],
+        measures: &[
+            m(
+                "Mutex delay",
+                "mutex:delay:nanoseconds:contentions:count",
+                Sum,
+                &[],
+                "Time others waited for a mutex",
+            ),
+            m(
+                "Mutex contentions",
+                "mutex:contentions:count:contentions:count",
+                Sum,
+                &[],
+                "Times a mutex was contended",
+            ),
+        ],
+    },
+    KindEntry {
+        id: "block",
+        name: "Block",
+        description: "Goroutines that waited on synchronization",
+        languages: &["go"],
+        measures: &[
+            m(
+                "Block delay",
+                "block:delay:nanoseconds:contentions:count",
+                Sum,
+                &[],
+                "Time spent blocked",
+            ),
+            m(
+                "Block contentions",
+                "block:contentions:count:contentions:count",
+                Sum,
+                &[],
+                "Times a goroutine blocked",
+            ),
+        ],
+    },
+    KindEntry {
+        id: "goroutine",
+        name: "Goroutines",
+        description: "Stacks of all goroutines at one instant",
+        languages: &["go"],
+        measures: &[m(
+            "Goroutines",
+            "goroutines:goroutine:count:goroutine:count",
+            Gauge,
+            &["goroutine/count", "goroutines/count"],
+            "Goroutines that exist",
+        )],
+    },
+    KindEntry {
+        id: "file_io",
+        name: "File I/O",
+        description: "Reads and writes of files",
+        languages: &["java", "php"],
+        measures: &[
+            m(
+                "File read time",
+                "file_io:read_time:nanoseconds::",
+                Sum,
+                &["file-io-read-time/nanoseconds"],
+                "Time spent reading files",
+            ),
+            m(
+                "File read bytes",
+                "file_io:read_size:bytes::",
+                Sum,
+                &["file-io-read-size/bytes"],
+                "Bytes read from files",
+            ),
+            m(
+                "File write time",
+                "file_io:write_time:nanoseconds::",
+                Sum,
+                &["file-io-write-time/nanoseconds"],
+                "Time spent writing files",
+            ),
+            m(
+                "File write bytes",
+                "file_io:write_size:bytes::",
+                Sum,
+                &["file-io-write-size/bytes"],
+                "Bytes written to files",
+            ),
+        ],
+    },
+    KindEntry {
+        id: "socket_io",
+        name: "Socket I/O",
+        description: "Reads and writes of sockets",
+        languages: &["java", "php"],
+        measures: &[
+            m(
+                "Socket read time",
+                "socket_io:read_time:nanoseconds::",
+                Sum,
+                &["socket-read-time/nanoseconds"],
+                "Time spent reading sockets",
+            ),
+            m(
+                "Socket read bytes",
+                "socket_io:read_size:bytes::",
+                Sum,
+                &["socket-read-size/bytes"],
+                "Bytes read from sockets",
+            ),
+            m(
+                "Socket write time",
+                "socket_io:write_time:nanoseconds::",
+                Sum,
+                &["socket-write-time/nanoseconds"],
+                "Time spent writing sockets",
+            ),
+            m(
+                "Socket write bytes",
+                "socket_io:write_size:bytes::",
+                Sum,
+                &["socket-write-size/bytes"],
+                "Bytes written to sockets",
+            ),
+        ],
+    },
+];
+
+/// The registered kind with this id.
+pub fn registered(id: &str) -> Option<SampleKind> {
+    let entry = KINDS.iter().find(|entry| entry.id == id)?;
+    let measures = entry.measures.iter().map(measure).collect();
+    Some(SampleKind { id: Cow::Borrowed(entry.id), measures })
+}
+
+fn measure(entry: &'static MeasureEntry) -> Measure {
+    let mut parts = entry.type_id.split(':').map(Cow::Borrowed);
+    let mut next = || parts.next().unwrap_or_default();
+    let (family, sample_type, unit) = (next(), next(), next());
+    Measure {
+        family,
+        name: Cow::Borrowed(entry.name),
+        sample_type,
+        unit,
+        period_type: next(),
+        period_unit: next(),
+        aggregation: entry.aggregation,
+        description: Cow::Borrowed(entry.description),
+    }
+}
+
+/// Where a client's sample type goes: a position in the kinds of [`TypeMap`] and in its measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Index into [`TypeMap::kinds`].
+    pub kind: usize,
+    /// Index into the kind's measures and a sample's values.
+    pub measure: usize,
+}
+
+/// How the sample types of one payload map into kinds: one target a sample type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TypeMap {
+    /// The kinds that occur.
+    pub kinds: Vec<SampleKind>,
+    /// For each sample type, in the payload's order.
+    pub targets: Vec<Target>,
+}
+
+/// Maps the sample types `(type, unit)` of a payload. `family` names the client's own types
+/// (`custom` kinds) and, when it is `mutex` or `block`, tells Go's two contention profiles apart.
+/// Types the table does not know, and a second type for a measure already taken, keep their own
+/// name in kinds of their own: nothing is dropped.
+pub fn map_types(types: &[(&str, &str)], period: (&str, &str), family: &str) -> TypeMap {
+    let mut map = TypeMap { kinds: Vec::new(), targets: vec![NOWHERE; types.len()] };
+    let mut own = Vec::new();
+    for (at, &(name, unit)) in types.iter().enumerate() {
+        let known = known_target(name, unit, types, period, family);
+        let target = known.map(|(kind, measure)| Target { kind: map.intern(kind), measure });
+        match target {
+            Some(target) if !map.targets.contains(&target) => map.targets[at] = target,
+            _ => own.push(at),
+        }
+    }
+    for chunk in own.chunks(VALUES_MAX) {
+        let listed: Vec<_> = chunk.iter().map(|&at| types[at]).collect();
+        map.kinds.push(SampleKind::custom(family, &listed, period));
+        for (measure, &at) in chunk.iter().enumerate() {
+            map.targets[at] = Target { kind: map.kinds.len() - 1, measure };
+        }
+    }
+    map
+}
+
+const NOWHERE: Target = Target { kind: usize::MAX, measure: usize::MAX };
+
+impl TypeMap {
+    fn intern(&mut self, id: &'static str) -> usize {
+        let at = self.kinds.iter().position(|kind| kind.id == id);
+        at.unwrap_or_else(|| {
+            self.kinds.extend(registered(id));
+            self.kinds.len() - 1
+        })
+    }
+}
+
+fn known_target(
+    name: &str,
+    unit: &str,
+    types: &[(&str, &str)],
+    period: (&str, &str),
+    family: &str,
+) -> Option<(&'static str, usize)> {
+    if let Some(id) = ["mutex", "block"].into_iter().find(|id| *id == family) {
+        return match (name, unit) {
+            ("delay", "nanoseconds") => Some((id, 0)),
+            ("contentions", "count") => Some((id, 1)),
+            _ => None,
+        };
+    }
+    // `samples/count` says nothing by itself: it counts whatever stands beside it.
+    if (name, unit) == ("samples", "count") {
+        let has =
+            |wanted: &str| types.iter().any(|(name, _)| *name == wanted) || period.0 == wanted;
+        return match (has("cpu"), has("wall")) {
+            (true, _) => Some(("stack", 1)),
+            (false, true) => Some(("stack", 3)),
+            _ => None,
+        };
+    }
+    let wanted = format!("{name}/{unit}");
+    KINDS.iter().find_map(|kind| {
+        let hit = |entry: &MeasureEntry| entry.sample_types.contains(&wanted.as_str());
+        kind.measures.iter().position(hit).map(|at| (kind.id, at))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_well_formed_and_unique() {
+        let mut ids = Vec::new();
+        for kind in KINDS {
+            assert!((1..=VALUES_MAX).contains(&kind.measures.len()), "{}", kind.id);
+            for entry in kind.measures {
+                assert_eq!(entry.type_id.split(':').count(), 5, "{}", entry.type_id);
+                ids.push(entry.type_id);
+            }
+        }
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    }
+
+    #[test]
+    fn values_of_one_event_share_a_kind() {
+        let types = [
+            ("cpu-time", "nanoseconds"),
+            ("cpu-samples", "count"),
+            ("wall-time", "nanoseconds"),
+            ("wall-samples", "count"),
+            ("alloc-space", "bytes"),
+            ("strange", "widgets"),
+        ];
+        let map = map_types(&types, ("cpu", "nanoseconds"), "app");
+        let ids: Vec<_> = map.kinds.iter().map(|kind| kind.id.to_string()).collect();
+        assert_eq!(ids, ["stack", "heap", "custom|app|strange:widgets|cpu:nanoseconds"]);
+        let at: Vec<_> = map.targets.iter().map(|t| (t.kind, t.measure)).collect();
+        assert_eq!(at, [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn a_measure_is_taken_once_and_contention_needs_its_name() {
+        let map = map_types(&[("cpu", "nanoseconds"), ("cpu-time", "nanoseconds")], ("", ""), "x");
+        assert_eq!(map.targets[1], Target { kind: 1, measure: 0 });
+        let types = [("contentions", "count"), ("delay", "nanoseconds")];
+        assert_eq!(map_types(&types, ("", ""), "mutex").kinds[0].id, "mutex");
+        assert!(map_types(&types, ("", ""), "app").kinds[0].id.starts_with("custom|app|"));
+    }
+}

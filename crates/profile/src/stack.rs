@@ -1,0 +1,97 @@
+//! Stacks as a prefix tree: a stack is a node, its parent is the caller's stack.
+//!
+//! Whole-host captures share most of every stack; a node costs two numbers where a list of
+//! locations costs its depth.
+
+use crate::handle::Handle;
+use crate::{LocationId, StackId};
+use rustc_hash::FxBuildHasher;
+use std::collections::HashMap;
+
+/// The tree. Node 0 is the root (the empty stack); a parent always comes before its children.
+#[derive(Clone, Debug)]
+pub struct StackTable {
+    nodes: Vec<(StackId, LocationId)>,
+    index: HashMap<(StackId, LocationId), StackId, FxBuildHasher>,
+}
+
+impl Default for StackTable {
+    fn default() -> Self {
+        Self { nodes: vec![(StackId(0), LocationId(u32::MAX))], index: HashMap::default() }
+    }
+}
+
+impl StackTable {
+    /// The empty stack.
+    pub const ROOT: StackId = StackId(0);
+
+    /// The stack of `location` called from `parent`, added if it is new.
+    pub fn intern(&mut self, parent: StackId, location: LocationId) -> StackId {
+        debug_assert!(parent.index() < self.nodes.len(), "a parent comes before its children");
+        let nodes = &mut self.nodes;
+        *self.index.entry((parent, location)).or_insert_with(|| {
+            nodes.push((parent, location));
+            StackId::from_index(nodes.len() - 1)
+        })
+    }
+
+    /// The stack of the given locations, leaf first as in pprof and OTLP.
+    pub fn intern_leaf_first(&mut self, locations: &[LocationId]) -> StackId {
+        locations.iter().rev().fold(Self::ROOT, |parent, &location| self.intern(parent, location))
+    }
+
+    /// Parent and location of a node; `None` for the root and for foreign handles.
+    pub fn node(&self, stack: StackId) -> Option<(StackId, LocationId)> {
+        if stack == Self::ROOT {
+            return None;
+        }
+        self.nodes.get(stack.index()).copied()
+    }
+
+    /// The locations of a stack, leaf first.
+    pub fn leaf_first(&self, stack: StackId) -> impl Iterator<Item = LocationId> {
+        let mut at = stack;
+        std::iter::from_fn(move || {
+            let (parent, location) = self.node(at)?;
+            at = parent;
+            Some(location)
+        })
+    }
+
+    /// Nodes in handle order without the root: handle, parent, location.
+    pub fn iter(&self) -> impl Iterator<Item = (StackId, StackId, LocationId)> {
+        let numbered = self.nodes.iter().enumerate().skip(1);
+        numbered.map(|(at, &(parent, location))| (StackId::from_index(at), parent, location))
+    }
+
+    /// Number of nodes, the root included.
+    #[expect(clippy::len_without_is_empty, reason = "the root is always there")]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn stacks_come_back_as_they_went_in(
+            stacks in prop::collection::vec(prop::collection::vec(0u32..20, 0..12), 1..40),
+        ) {
+            let mut table = StackTable::default();
+            let locations = |stack: &[u32]| stack.iter().map(|&l| LocationId(l)).collect::<Vec<_>>();
+            let ids: Vec<_> =
+                stacks.iter().map(|stack| table.intern_leaf_first(&locations(stack))).collect();
+            for (stack, &id) in stacks.iter().zip(&ids) {
+                prop_assert_eq!(table.leaf_first(id).collect::<Vec<_>>(), locations(stack));
+                prop_assert_eq!(table.intern_leaf_first(&locations(stack)), id);
+            }
+            for (node, parent, _) in table.iter() {
+                prop_assert!(parent < node);
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A table of distinct rows: interning gives equal rows the same handle.
+
+use crate::handle::Handle;
+use rustc_hash::FxBuildHasher;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::marker::PhantomData;
+
+/// Distinct rows of type `T`, in order of first appearance, named by `H`.
+#[derive(Clone, Debug)]
+pub struct Table<H, T> {
+    rows: Vec<T>,
+    index: HashMap<T, u32, FxBuildHasher>,
+    handle: PhantomData<H>,
+}
+
+impl<H, T> Default for Table<H, T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), index: HashMap::default(), handle: PhantomData }
+    }
+}
+
+impl<H: Handle, T: Clone + Eq + Hash> Table<H, T> {
+    /// The handle of `row`, added if it is new.
+    pub fn intern(&mut self, row: T) -> H {
+        if let Some(&at) = self.index.get(&row) {
+            return H::from_index(at as usize);
+        }
+        let handle = H::from_index(self.rows.len());
+        self.index.insert(row.clone(), handle.index() as u32);
+        self.rows.push(row);
+        handle
+    }
+
+    /// The row of `handle`, if it belongs to this table.
+    pub fn get(&self, handle: H) -> Option<&T> {
+        self.rows.get(handle.index())
+    }
+
+    /// All rows, in handle order.
+    pub fn rows(&self) -> &[T] {
+        &self.rows
+    }
+
+    /// Handles and rows.
+    pub fn iter(&self) -> impl Iterator<Item = (H, &T)> {
+        self.rows.iter().enumerate().map(|(at, row)| (H::from_index(at), row))
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// Distinct strings, each stored once; handle 0 is always the empty string.
+#[derive(Clone, Debug)]
+pub struct Strings {
+    rows: Vec<std::sync::Arc<str>>,
+    index: HashMap<std::sync::Arc<str>, u32, FxBuildHasher>,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        let empty: std::sync::Arc<str> = "".into();
+        let index = std::iter::once((std::sync::Arc::clone(&empty), 0)).collect();
+        Self { rows: vec![empty], index }
+    }
+}
+
+impl Strings {
+    /// The handle of `text`, added if it is new.
+    pub fn intern(&mut self, text: &str) -> crate::StringId {
+        if let Some(&at) = self.index.get(text) {
+            return crate::StringId(at);
+        }
+        let handle = crate::StringId::from_index(self.rows.len());
+        let shared: std::sync::Arc<str> = text.into();
+        self.index.insert(std::sync::Arc::clone(&shared), handle.0);
+        self.rows.push(shared);
+        handle
+    }
+
+    /// The text of `handle`; empty when it is not of this table.
+    pub fn get(&self, handle: crate::StringId) -> &str {
+        self.rows.get(handle.index()).map_or("", |text| text)
+    }
+
+    /// All strings in handle order, the empty one first.
+    pub fn rows(&self) -> &[std::sync::Arc<str>] {
+        &self.rows
+    }
+
+    /// Number of strings, the empty one included.
+    #[expect(clippy::len_without_is_empty, reason = "the empty string is always there")]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+}

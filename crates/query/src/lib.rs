@@ -1,0 +1,1 @@
+//! The views answered by DataFusion over the store.

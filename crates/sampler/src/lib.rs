@@ -1,0 +1,1 @@
+//! Perf events: the only code that talks to the kernel.

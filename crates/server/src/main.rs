@@ -1,0 +1,2 @@
+//! The vesta binary: server, page and command line.
+fn main() {}

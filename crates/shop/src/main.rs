@@ -1,0 +1,2 @@
+//! A small demo shop with endpoints that are slow for different reasons.
+fn main() {}

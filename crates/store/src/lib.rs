@@ -1,0 +1,1 @@
+//! Write-ahead log, memtable, Parquet segments, compaction and retention.

@@ -1,0 +1,1 @@
+//! Symbols: addresses of a process or file to functions, files and lines.

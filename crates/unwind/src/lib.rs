@@ -1,0 +1,1 @@
+//! User-space unwinding of sampled stacks.

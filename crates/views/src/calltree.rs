@@ -1,0 +1,248 @@
+//! The merged call tree: what flame graphs and tables of functions are made of.
+
+use crate::{TopFunction, TopSort};
+use profile::{FrameType, LocationId, Tables};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A frame as people see it; trees of different profiles merge where frames are equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Frame {
+    /// Function name; an address in hex where there is no name.
+    pub name: Arc<str>,
+    /// File name of the binary, without its folder.
+    pub library: Arc<str>,
+    /// Source file.
+    pub file: Arc<str>,
+    /// Whether the name is an address.
+    pub unsymbolized: bool,
+    /// Whether the kernel ran it.
+    pub kernel: bool,
+}
+
+/// The frames of a location, outermost first.
+pub fn frames_of(tables: &Tables, location: LocationId) -> Vec<Frame> {
+    let Some(location) = tables.locations.get(location) else { return Vec::new() };
+    let mapping = location.mapping.and_then(|id| tables.mappings.get(id));
+    let path = mapping.map_or("", |mapping| tables.text(mapping.file));
+    let library: Arc<str> = path.rsplit('/').next().unwrap_or(path).into();
+    let kernel = location.frame_type == FrameType::Kernel;
+    let names = profile::folded::frame_names(tables, location);
+    let mut frames = Vec::with_capacity(names.len());
+    for (at, name) in names.into_iter().enumerate() {
+        let function = location.lines.get(at).and_then(|line| tables.functions.get(line.function));
+        let file = function.map_or("", |function| tables.text(function.file)).into();
+        let unnamed = |id| tables.text(id).is_empty();
+        let unsymbolized = function.is_none_or(|f| unnamed(f.name) && unnamed(f.system_name));
+        frames.push(Frame {
+            name: name.into(),
+            library: Arc::clone(&library),
+            file,
+            unsymbolized,
+            kernel,
+        });
+    }
+    frames.reverse();
+    frames
+}
+
+/// A node: its frame, its caller, the value of its own and (after [`CallTree::totals`]) of its
+/// whole subtree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    pub(crate) frame: u32,
+    pub(crate) parent: u32,
+    pub(crate) own: i64,
+}
+
+/// A tree of frames; node 0 is the root. Children always come after their parents.
+#[derive(Clone, Debug)]
+pub struct CallTree {
+    pub(crate) frames: Vec<Frame>,
+    frame_index: HashMap<Frame, u32, FxBuildHasher>,
+    pub(crate) nodes: Vec<Node>,
+    children: FxHashMap<(u32, u32), u32>,
+}
+
+impl Default for CallTree {
+    fn default() -> Self {
+        let root = Node { frame: u32::MAX, parent: u32::MAX, own: 0 };
+        Self {
+            frames: Vec::new(),
+            frame_index: HashMap::default(),
+            nodes: vec![root],
+            children: FxHashMap::default(),
+        }
+    }
+}
+
+impl CallTree {
+    /// The root node.
+    pub const ROOT: u32 = 0;
+
+    /// The handle of a frame.
+    pub fn intern(&mut self, frame: &Frame) -> u32 {
+        if let Some(&at) = self.frame_index.get(frame) {
+            return at;
+        }
+        let at = self.frames.len() as u32;
+        self.frames.push(frame.clone());
+        self.frame_index.insert(frame.clone(), at);
+        at
+    }
+
+    /// The node of `frame` (from [`CallTree::intern`]) called from `parent`.
+    pub fn child(&mut self, parent: u32, frame: u32) -> u32 {
+        let nodes = &mut self.nodes;
+        *self.children.entry((parent, frame)).or_insert_with(|| {
+            nodes.push(Node { frame, parent, own: 0 });
+            (nodes.len() - 1) as u32
+        })
+    }
+
+    /// Adds to a node's own value, saturating.
+    pub fn add(&mut self, node: u32, value: i64) {
+        if let Some(node) = self.nodes.get_mut(node as usize) {
+            node.own = node.own.saturating_add(value);
+        }
+    }
+
+    /// Adds values by stack of one set of tables: only the stacks named are resolved.
+    pub fn add_stacks(
+        &mut self,
+        tables: &Tables,
+        values: impl IntoIterator<Item = (profile::StackId, i64)>,
+    ) {
+        let mut at: FxHashMap<profile::StackId, u32> = FxHashMap::default();
+        let mut locations: FxHashMap<LocationId, Vec<u32>> = FxHashMap::default();
+        for (stack, value) in values {
+            let node = self.resolve(tables, stack, &mut at, &mut locations);
+            self.add(node, value);
+        }
+    }
+
+    fn resolve(
+        &mut self,
+        tables: &Tables,
+        stack: profile::StackId,
+        at: &mut FxHashMap<profile::StackId, u32>,
+        locations: &mut FxHashMap<LocationId, Vec<u32>>,
+    ) -> u32 {
+        let mut path = Vec::new();
+        let mut here = stack;
+        let mut node = loop {
+            if let Some(&node) = at.get(&here) {
+                break node;
+            }
+            let Some((parent, location)) = tables.stacks.node(here) else { break Self::ROOT };
+            path.push((here, location));
+            here = parent;
+        };
+        while let Some((stack, location)) = path.pop() {
+            if !locations.contains_key(&location) {
+                let frames = frames_of(tables, location);
+                let frames = frames.iter().map(|frame| self.intern(frame)).collect();
+                locations.insert(location, frames);
+            }
+            for &frame in &locations[&location] {
+                node = self.child(node, frame);
+            }
+            at.insert(stack, node);
+        }
+        node
+    }
+
+    /// Each node's value with all its callees', saturating.
+    pub fn totals(&self) -> Vec<i64> {
+        let mut totals: Vec<i64> = self.nodes.iter().map(|node| node.own).collect();
+        for at in (1..self.nodes.len()).rev() {
+            let parent = self.nodes[at].parent as usize;
+            totals[parent] = totals[parent].saturating_add(totals[at]);
+        }
+        totals
+    }
+
+    /// Self and total of each function; a function that calls itself counts once.
+    pub fn functions(&self) -> Vec<TopFunction> {
+        let totals = self.totals();
+        let mut own = vec![0_i64; self.frames.len()];
+        let mut whole = vec![0_i64; self.frames.len()];
+        let children = self.children_of();
+        let mut on_path: FxHashSet<u32> = FxHashSet::default();
+        let mut work: Vec<(u32, bool, bool)> = vec![(Self::ROOT, true, false)];
+        while let Some((at, entering, outermost)) = work.pop() {
+            let node = self.nodes[at as usize];
+            if !entering {
+                if outermost {
+                    on_path.remove(&node.frame);
+                }
+                continue;
+            }
+            let outermost = at != Self::ROOT && on_path.insert(node.frame);
+            if at != Self::ROOT {
+                let frame = node.frame as usize;
+                own[frame] = own[frame].saturating_add(node.own);
+                if outermost {
+                    whole[frame] = whole[frame].saturating_add(totals[at as usize]);
+                }
+            }
+            work.push((at, false, outermost));
+            work.extend(children[at as usize].iter().map(|&child| (child, true, false)));
+        }
+        let rows = self.frames.iter().zip(own).zip(whole);
+        rows.map(|((frame, own), total)| TopFunction { frame: frame.clone(), own, total }).collect()
+    }
+
+    /// The `limit` first functions in the order asked for; ties go by frame.
+    pub fn top(&self, limit: usize, sort: TopSort) -> Vec<TopFunction> {
+        let mut rows = self.functions();
+        rows.retain(|row| row.own != 0 || row.total != 0);
+        rows.sort_unstable_by(|a, b| {
+            let key = |row: &TopFunction| match sort {
+                TopSort::Own => (row.own, row.total),
+                TopSort::Total => (row.total, row.own),
+            };
+            key(b).cmp(&key(a)).then_with(|| a.frame.cmp(&b.frame))
+        });
+        rows.truncate(limit);
+        rows
+    }
+
+    pub(crate) fn children_of(&self) -> Vec<Vec<u32>> {
+        let mut children = vec![Vec::new(); self.nodes.len()];
+        for (at, node) in self.nodes.iter().enumerate().skip(1) {
+            children[node.parent as usize].push(at as u32);
+        }
+        children
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use profile::KindIndex;
+    use profile::folded::from_folded;
+
+    fn tree(text: &str) -> CallTree {
+        let profile = from_folded(text);
+        let mut tree = CallTree::default();
+        tree.add_stacks(&profile.tables, profile.by_stack(KindIndex(0), 0));
+        tree
+    }
+
+    #[test]
+    fn recursion_counts_once_in_totals() {
+        let tree = tree("a;b;a;c 3\na;b 2\nb 1\n");
+        let rows = tree.top(10, TopSort::Total);
+        let rows: Vec<_> = rows.iter().map(|r| (r.frame.name.as_ref(), r.own, r.total)).collect();
+        assert_eq!(rows, [("b", 3, 6), ("a", 0, 5), ("c", 3, 3)]);
+    }
+
+    #[test]
+    fn the_root_holds_everything() {
+        let tree = tree("a;b 3\nc 2\n");
+        assert_eq!(tree.totals()[0], 5);
+        assert_eq!(tree.top(1, TopSort::Own)[0].frame.name.as_ref(), "b");
+    }
+}

@@ -1,0 +1,150 @@
+//! Flame graphs: a call tree in pre-order, trimmed to a number of nodes.
+
+use crate::{AnswerMeta, CallTree, Frame};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// A merged call tree in pre-order: the root first (depth 0), siblings by total, largest first.
+/// All columns have one entry a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FlameGraph {
+    /// What it was made of.
+    pub meta: AnswerMeta,
+    /// Distinct frames.
+    pub frames: Vec<Frame>,
+    /// Depth; the root has 0.
+    pub depth: Vec<u16>,
+    /// Index into `frames`; `u32::MAX` for the root and for trimmed nodes.
+    pub frame: Vec<u32>,
+    /// Value of the node with its callees.
+    pub total: Vec<i64>,
+    /// Value of the node itself.
+    pub own: Vec<i64>,
+    /// Whether the node stands for siblings that were trimmed.
+    pub is_trimmed: Vec<bool>,
+    /// Sum of the totals of trimmed nodes.
+    pub trimmed: i64,
+}
+
+/// Deepest node shown.
+pub const DEPTH_MAX: u16 = u16::MAX - 1;
+
+impl FlameGraph {
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.depth.len()
+    }
+
+    /// Whether there is not even a root.
+    pub fn is_empty(&self) -> bool {
+        self.depth.is_empty()
+    }
+
+    /// The flame graph of a tree with at most `max_nodes` nodes (at least the root): the largest
+    /// nodes stay; what is left out under a node becomes one trimmed node beside its callees,
+    /// which is not counted in `max_nodes`.
+    pub fn of(tree: &CallTree, max_nodes: usize, meta: AnswerMeta) -> Self {
+        let totals = tree.totals();
+        let mut children = tree.children_of();
+        for list in &mut children {
+            list.retain(|&at| totals[at as usize] != 0);
+            list.sort_unstable_by(|&a, &b| {
+                let key = |at: u32| Reverse(totals[at as usize]);
+                let frame = |at: u32| &tree.frames[tree.nodes[at as usize].frame as usize];
+                key(a).cmp(&key(b)).then_with(|| frame(a).cmp(frame(b)))
+            });
+        }
+        let keep = largest(&totals, &children, max_nodes);
+        let mut graph = Self { meta, frames: tree.frames.clone(), ..Self::default() };
+        let mut work: Vec<(u32, u16)> = vec![(CallTree::ROOT, 0)];
+        const TRIMMED: u32 = u32::MAX;
+        let mut cut = Vec::new();
+        while let Some((at, depth)) = work.pop() {
+            if at == TRIMMED {
+                let total = cut.pop().unwrap_or(0);
+                graph.push(depth, u32::MAX, total, total, true);
+                continue;
+            }
+            let node = tree.nodes[at as usize];
+            graph.push(depth, node.frame, totals[at as usize], node.own, false);
+            let below = &children[at as usize];
+            let shown = |child: u32| keep[child as usize] && depth < DEPTH_MAX;
+            let left_out = below.iter().filter(|&&child| !shown(child));
+            let left_out: i64 =
+                left_out.map(|&child| totals[child as usize]).fold(0, i64::saturating_add);
+            if left_out != 0 {
+                cut.push(left_out);
+                graph.trimmed = graph.trimmed.saturating_add(left_out);
+                work.push((TRIMMED, depth.saturating_add(1)));
+            }
+            let next = below.iter().rev().filter(|&&child| shown(child));
+            work.extend(next.map(|&child| (child, depth + 1)));
+        }
+        graph
+    }
+
+    fn push(&mut self, depth: u16, frame: u32, total: i64, own: i64, is_trimmed: bool) {
+        self.depth.push(depth);
+        self.frame.push(frame);
+        self.total.push(total);
+        self.own.push(own);
+        self.is_trimmed.push(is_trimmed);
+    }
+}
+
+/// Marks the `max_nodes` nodes of largest total that hang together from the root.
+fn largest(totals: &[i64], children: &[Vec<u32>], max_nodes: usize) -> Vec<bool> {
+    let mut keep = vec![false; totals.len()];
+    let mut heap = BinaryHeap::from([(i64::MAX, Reverse(CallTree::ROOT))]);
+    for _ in 0..max_nodes.max(1) {
+        let Some((_, Reverse(at))) = heap.pop() else { break };
+        keep[at as usize] = true;
+        heap.extend(
+            children[at as usize].iter().map(|&child| (totals[child as usize], Reverse(child))),
+        );
+    }
+    keep
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use profile::KindIndex;
+    use profile::folded::from_folded;
+    use proptest::prelude::*;
+
+    fn graph(text: &str, max_nodes: usize) -> FlameGraph {
+        let profile = from_folded(text);
+        let mut tree = CallTree::default();
+        tree.add_stacks(&profile.tables, profile.by_stack(KindIndex(0), 0));
+        FlameGraph::of(&tree, max_nodes, AnswerMeta::default())
+    }
+
+    proptest! {
+        #[test]
+        fn children_and_self_make_the_total_whatever_is_trimmed(
+            rows in prop::collection::vec(("[a-d](;[a-d]){0,5}", 1i64..100), 1..40),
+            max_nodes in 1usize..30,
+        ) {
+            let text: String = rows.iter().map(|(stack, value)| format!("{stack} {value}\n")).collect();
+            let graph = graph(&text, max_nodes);
+            prop_assert_eq!(graph.total[0], rows.iter().map(|(_, value)| value).sum::<i64>());
+            for at in 0..graph.len() {
+                if graph.is_trimmed[at] { continue; }
+                let mut sum = graph.own[at];
+                let mut last = i64::MAX;
+                for child in at + 1..graph.len() {
+                    if graph.depth[child] <= graph.depth[at] { break; }
+                    if graph.depth[child] == graph.depth[at] + 1 {
+                        sum += graph.total[child];
+                        prop_assert!(graph.is_trimmed[child] || graph.total[child] <= last);
+                        last = graph.total[child];
+                    }
+                }
+                prop_assert_eq!(sum, graph.total[at]);
+            }
+            let shown = graph.is_trimmed.iter().filter(|trimmed| !**trimmed).count();
+            prop_assert!(shown <= max_nodes);
+        }
+    }
+}

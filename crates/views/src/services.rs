@@ -1,0 +1,182 @@
+//! The overview of services: one line each, from metadata alone.
+
+use crate::infos::ProfileInfo;
+use crate::{Quality, infos, sources};
+use profile::ProfileTypeId;
+use profile::labels::names;
+use std::collections::{BTreeMap, BTreeSet};
+use stdx::{TimeRange, Timestamp};
+
+/// Id of the kind whose first value is CPU time in nanoseconds.
+const CPU_KIND: &str = "stack";
+
+/// All services of a range.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Services {
+    /// By CPU use, largest first, then by name.
+    pub services: Vec<ServiceSummary>,
+    /// CPUs of all hosts that were seen, where collectors said so.
+    pub cpu_count: Option<u64>,
+}
+
+/// One service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceSummary {
+    /// Its name.
+    pub service: String,
+    /// Language runtimes.
+    pub runtimes: BTreeSet<String>,
+    /// Sources.
+    pub sources: BTreeSet<String>,
+    /// Where the agent took the name from, e.g. `OTEL_SERVICE_NAME`.
+    pub name_source: Option<String>,
+    /// Hosts it ran on.
+    pub hosts: u64,
+    /// Instances of it.
+    pub instances: u64,
+    /// CPU nanoseconds within the range.
+    pub cpu_nanos: i64,
+    /// Nanoseconds of the range for which there are profiles of it.
+    pub covered_nanos: i64,
+    /// When it was last seen.
+    pub last: Timestamp,
+    /// Profile types it has.
+    pub types: Vec<ProfileTypeId>,
+    /// CPU nanoseconds per bucket of the range.
+    pub spark: Vec<i64>,
+    /// Sums of collectors' counters.
+    pub quality: Quality,
+}
+
+impl ServiceSummary {
+    /// Mean number of cores in use while it was seen; `None` without CPU samples.
+    pub fn cpu_cores(&self) -> Option<f64> {
+        (self.covered_nanos > 0 && self.cpu_nanos > 0)
+            .then(|| self.cpu_nanos as f64 / self.covered_nanos as f64)
+    }
+}
+
+/// Attribute of a profile that says where its service's name came from.
+pub const NAME_SOURCE_INFO: &str = "vesta.service.name.source";
+
+/// Summarises the profiles of a selection by service.
+pub fn summarize(selected: &[&ProfileInfo], range: &TimeRange, buckets: usize) -> Services {
+    let mut by_service: BTreeMap<&str, Vec<&ProfileInfo>> = BTreeMap::new();
+    for info in selected {
+        let service = info.labels.get(names::SERVICE).unwrap_or("");
+        by_service.entry(service).or_default().push(info);
+    }
+    let mut services: Vec<ServiceSummary> = by_service
+        .into_iter()
+        .map(|(service, infos)| summarize_one(service, &infos, range, buckets))
+        .collect();
+    services.sort_by(|a, b| b.cpu_nanos.cmp(&a.cpu_nanos).then_with(|| a.service.cmp(&b.service)));
+    Services { services, cpu_count: cpu_count(selected) }
+}
+
+fn cpu_count(selected: &[&ProfileInfo]) -> Option<u64> {
+    let mut hosts: BTreeMap<&str, u32> = BTreeMap::new();
+    for info in selected {
+        let Some(count) = info.metadata.cpu_count else { continue };
+        let host = hosts.entry(info.labels.get(names::HOST).unwrap_or("")).or_default();
+        *host = count.max(*host);
+    }
+    (!hosts.is_empty()).then(|| hosts.values().map(|count| u64::from(*count)).sum())
+}
+
+fn summarize_one(
+    service: &str,
+    profiles: &[&ProfileInfo],
+    range: &TimeRange,
+    buckets: usize,
+) -> ServiceSummary {
+    let values = |name: &str| -> BTreeSet<String> {
+        let found = profiles.iter().filter_map(|info| info.labels.get(name));
+        found.map(str::to_owned).collect()
+    };
+    let chosen = sources::choose(profiles, CPU_KIND, None);
+    let cpu = profiles.iter().zip(chosen).filter(|(_, used)| *used).map(|(info, _)| *info);
+    let mut spark = vec![0_i64; buckets];
+    let (mut cpu_nanos, mut windows) = (0_i64, Vec::new());
+    for info in cpu {
+        let value = info.kinds.iter().find(|k| k.kind == CPU_KIND).map_or(0, |k| k.totals[0]);
+        cpu_nanos = cpu_nanos.saturating_add(value);
+        windows.push((info.window.start, info.window.end));
+        if let Some(bucket) = bucket_of(info.window.start, range, buckets) {
+            spark[bucket] = spark[bucket].saturating_add(value);
+        }
+    }
+    ServiceSummary {
+        service: service.to_owned(),
+        runtimes: values(names::RUNTIME),
+        sources: profiles.iter().map(|info| sources::source_of(info).to_owned()).collect(),
+        name_source: name_source(profiles),
+        hosts: values(names::HOST).len() as u64,
+        instances: values(names::INSTANCE).len().max(1) as u64,
+        cpu_nanos,
+        covered_nanos: covered(windows),
+        last: profiles.iter().map(|info| info.window.end).max().unwrap_or_default(),
+        types: infos::profile_types(profiles.iter().copied()).into_iter().map(|t| t.id).collect(),
+        spark,
+        quality: infos::quality(profiles.iter().copied()),
+    }
+}
+
+fn name_source(profiles: &[&ProfileInfo]) -> Option<String> {
+    let info = profiles.iter().flat_map(|info| &info.metadata.info);
+    info.into_iter().find(|(key, _)| key == NAME_SOURCE_INFO).map(|(_, value)| value.clone())
+}
+
+fn bucket_of(at: Timestamp, range: &TimeRange, buckets: usize) -> Option<usize> {
+    let (offset, length) = (at.nanos().checked_sub(range.start.nanos())?, range.nanos());
+    if offset < 0 || length == 0 || !range.contains(at) {
+        return None;
+    }
+    let bucket = i128::from(offset) * buckets as i128 / i128::from(length);
+    usize::try_from(bucket).ok().filter(|bucket| *bucket < buckets)
+}
+
+/// Nanoseconds that at least one of the windows covers.
+fn covered(mut windows: Vec<(Timestamp, Timestamp)>) -> i64 {
+    windows.sort_unstable();
+    let (mut sum, mut reached) = (0_i64, Timestamp::MIN);
+    for (start, end) in windows {
+        let from = start.max(reached);
+        if end > from {
+            sum = sum.saturating_add(end.nanos().saturating_sub(from.nanos()));
+            reached = end;
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infos::tests::info;
+
+    #[test]
+    fn overlapping_windows_count_once() {
+        let at = Timestamp::from_nanos;
+        assert_eq!(
+            covered(vec![(at(5), at(9)), (at(0), at(6)), (at(1), at(2)), (at(20), at(21))]),
+            10
+        );
+    }
+
+    #[test]
+    fn cores_come_from_the_preferred_source_only() {
+        let labels = |source| vec![("service_name", "a"), ("instance", "1"), ("source", source)];
+        let mut agent = info(&labels("agent"), CPU_KIND);
+        let mut inside = info(&labels("ddtrace"), CPU_KIND);
+        let second = 1_000_000_000;
+        for one in [&mut agent, &mut inside] {
+            one.window.end = one.window.start.plus_nanos(second);
+            one.kinds[0].totals[0] = second / 2;
+        }
+        let range = TimeRange::new(agent.window.start, agent.window.end);
+        let services = summarize(&[&agent, &inside], &range, 4);
+        assert_eq!(services.services[0].cpu_cores(), Some(0.5));
+        assert_eq!(services.services[0].spark, [second / 2, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,34 @@
+//! Protobuf messages (pprof, OTLP profiles) and [`scan`], a lenient protobuf field reader.
+//!
+//! The messages are generated from the sources under `proto/`, each folder of which names its
+//! origin and licence. They serve writing and tests; reading what came from outside goes through
+//! [`scan`], which survives damage that a generated decoder answers with an error for the whole.
+
+pub mod scan;
+
+/// OTLP messages (opentelemetry-proto v1.11.0).
+pub mod otlp {
+    pub use crate::generated::opentelemetry::proto::{
+        collector::profiles::v1development as collector_profiles, common::v1 as common,
+        profiles::v1development as profiles, resource::v1 as resource,
+    };
+}
+
+/// The pprof message (`perftools.profiles.Profile` and its parts).
+pub mod pprof {
+    pub use crate::generated::perftools::profiles::*;
+}
+
+/// Encoding and decoding of the generated messages.
+pub use prost::Message;
+
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated code"
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/packages.rs"));
+}

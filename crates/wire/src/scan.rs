@@ -1,0 +1,263 @@
+//! Reads protobuf fields one after another without a schema, without copying and without failing
+//! as a whole.
+//!
+//! What cannot be read ends the message it stands in, never its parent: [`Fields`] yields what
+//! came before and [`Fields::damage`] says where and why it stopped.
+//! The encoding is <https://protobuf.dev/programming-guides/encoding/>.
+
+use std::fmt;
+
+/// The longest encoding of a 64-bit varint, in bytes.
+const VARINT_BYTES_MAX: usize = 10;
+
+/// One field of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The field number, never 0.
+    pub number: u32,
+    /// What it holds, by wire type.
+    pub value: Value<'a>,
+}
+
+/// The payload of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// Wire type 0: integers, booleans, enumerations.
+    Varint(u64),
+    /// Wire type 1: `fixed64`, `sfixed64`, `double`.
+    I64(u64),
+    /// Wire type 2: strings, bytes, messages, packed repeated numbers.
+    Len(&'a [u8]),
+    /// Wire type 5: `fixed32`, `sfixed32`, `float`.
+    I32(u32),
+}
+
+impl<'a> Value<'a> {
+    /// The number of a varint or fixed field; `None` for a length-delimited one.
+    pub fn number(self) -> Option<u64> {
+        match self {
+            Value::Varint(number) | Value::I64(number) => Some(number),
+            Value::I32(number) => Some(u64::from(number)),
+            Value::Len(_) => None,
+        }
+    }
+
+    /// The bytes of a length-delimited field; `None` for a number.
+    pub fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Value::Len(bytes) => Some(bytes),
+            Value::Varint(_) | Value::I64(_) | Value::I32(_) => None,
+        }
+    }
+
+    /// The numbers of a repeated varint field, packed or not. A damaged pack ends early; see
+    /// [`Numbers::damage`].
+    pub fn varints(self) -> Numbers<'a> {
+        match self {
+            Value::Len(bytes) => Numbers::new(bytes, Width::Varint),
+            other => Numbers::one(other),
+        }
+    }
+
+    /// The numbers of a repeated `fixed64` field, packed or not.
+    pub fn fixed64s(self) -> Numbers<'a> {
+        match self {
+            Value::Len(bytes) => Numbers::new(bytes, Width::I64),
+            other => Numbers::one(other),
+        }
+    }
+}
+
+/// Where and why reading a message stopped before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Byte offset inside the message that was read.
+    pub offset_bytes: usize,
+    /// What stood there.
+    pub kind: DamageKind,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.kind, self.offset_bytes)
+    }
+}
+
+/// What stopped the reading of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DamageKind {
+    /// The message ends inside a field.
+    Truncated,
+    /// A varint of more than 64 bits.
+    LongVarint,
+    /// A wire type that has no meaning in proto3 (groups, 6, 7).
+    WireType(u8),
+    /// Field number 0 or above 2^29 - 1.
+    FieldNumber,
+}
+
+impl fmt::Display for DamageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DamageKind::Truncated => f.write_str("the data ends inside a field"),
+            DamageKind::LongVarint => f.write_str("a number of more than 64 bits"),
+            DamageKind::WireType(wire_type) => write!(f, "unknown wire type {wire_type}"),
+            DamageKind::FieldNumber => f.write_str("an impossible field number"),
+        }
+    }
+}
+
+/// Iterator over the fields of one message.
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    reader: Reader<'a>,
+    damage: Option<Damage>,
+}
+
+/// Reads `message` field by field.
+pub fn fields(message: &[u8]) -> Fields<'_> {
+    Fields { reader: Reader { bytes: message, position: 0 }, damage: None }
+}
+
+impl Fields<'_> {
+    /// Why the iteration ended before the end of the message, if it did.
+    pub fn damage(&self) -> Option<Damage> {
+        self.damage
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        if self.damage.is_some() || self.reader.is_at_end() {
+            return None;
+        }
+        let start = self.reader.position;
+        match self.reader.field() {
+            Ok(field) => Some(field),
+            Err(kind) => {
+                self.damage = Some(Damage { offset_bytes: start, kind });
+                None
+            }
+        }
+    }
+}
+
+/// Iterator over the numbers of one repeated field.
+#[derive(Clone, Debug)]
+pub struct Numbers<'a> {
+    reader: Reader<'a>,
+    width: Width,
+    single: Option<u64>,
+    damage: Option<Damage>,
+}
+
+impl<'a> Numbers<'a> {
+    fn new(bytes: &'a [u8], width: Width) -> Self {
+        Numbers { reader: Reader { bytes, position: 0 }, width, single: None, damage: None }
+    }
+
+    fn one(value: Value<'a>) -> Self {
+        Numbers { single: value.number(), ..Numbers::new(&[], Width::Varint) }
+    }
+
+    /// Why the iteration ended before the end of the pack, if it did.
+    pub fn damage(&self) -> Option<Damage> {
+        self.damage
+    }
+}
+
+impl Iterator for Numbers<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        if let Some(number) = self.single.take() {
+            return Some(number);
+        }
+        if self.damage.is_some() || self.reader.is_at_end() {
+            return None;
+        }
+        let start = self.reader.position;
+        let number = match self.width {
+            Width::Varint => self.reader.varint(),
+            Width::I64 => self.reader.array().map(u64::from_le_bytes),
+        };
+        number.map_err(|kind| self.damage = Some(Damage { offset_bytes: start, kind })).ok()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Width {
+    Varint,
+    I64,
+}
+
+#[derive(Clone, Debug)]
+struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn is_at_end(&self) -> bool {
+        self.position >= self.bytes.len()
+    }
+
+    fn field(&mut self) -> Result<Field<'a>, DamageKind> {
+        let tag = self.varint()?;
+        let number = u32::try_from(tag >> 3).unwrap_or(0);
+        if number == 0 || number >= 1 << 29 {
+            return Err(DamageKind::FieldNumber);
+        }
+        let value = match (tag & 7) as u8 {
+            0 => Value::Varint(self.varint()?),
+            1 => Value::I64(u64::from_le_bytes(self.array()?)),
+            2 => Value::Len(self.delimited()?),
+            5 => Value::I32(u32::from_le_bytes(self.array()?)),
+            wire_type => return Err(DamageKind::WireType(wire_type)),
+        };
+        Ok(Field { number, value })
+    }
+
+    fn varint(&mut self) -> Result<u64, DamageKind> {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        if let Some(&first) = rest.first()
+            && first < 0x80
+        {
+            self.position += 1;
+            return Ok(u64::from(first));
+        }
+        let mut number = 0_u64;
+        for (index, &byte) in rest.iter().take(VARINT_BYTES_MAX).enumerate() {
+            if index == VARINT_BYTES_MAX - 1 && byte > 1 {
+                return Err(DamageKind::LongVarint);
+            }
+            number |= u64::from(byte & 0x7f) << (7 * index);
+            if byte < 0x80 {
+                self.position += index + 1;
+                return Ok(number);
+            }
+        }
+        Err(DamageKind::Truncated)
+    }
+
+    fn delimited(&mut self) -> Result<&'a [u8], DamageKind> {
+        let length = usize::try_from(self.varint()?).map_err(|_| DamageKind::Truncated)?;
+        self.take(length)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DamageKind> {
+        self.take(N)?.try_into().map_err(|_| DamageKind::Truncated)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DamageKind> {
+        let end = self.position.checked_add(length).ok_or(DamageKind::Truncated)?;
+        let taken = self.bytes.get(self.position..end).ok_or(DamageKind::Truncated)?;
+        self.position = end;
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! The reader agrees with prost on sound messages and stops, saying why, on damaged ones.
+
+use prost::Message;
+
+use super::*;
+use crate::pprof::{Profile, Sample, ValueType};
+
+fn profile() -> Profile {
+    Profile {
+        sample_type: vec![ValueType { r#type: 1, unit: 2 }],
+        sample: vec![
+            Sample { location_id: vec![1, 300, u64::MAX], value: vec![-1, 5], label: vec![] },
+            Sample { location_id: vec![7], value: vec![0], label: vec![] },
+        ],
+        string_table: vec![String::new(), "cpu".into(), "nanoseconds".into()],
+        period: -3,
+        ..Profile::default()
+    }
+}
+
+#[test]
+fn reads_what_prost_wrote() {
+    let bytes = profile().encode_to_vec();
+    let mut fields = fields(&bytes);
+    let numbers: Vec<u32> = fields.by_ref().map(|field| field.number).collect();
+    assert_eq!(numbers, [1, 2, 2, 6, 6, 6, 12]);
+    assert_eq!(fields.damage(), None);
+
+    let sample = super::fields(&bytes).find(|field| field.number == 2).expect("a sample");
+    let values: Vec<(u32, Vec<u64>)> = super::fields(sample.value.bytes().expect("a message"))
+        .map(|field| (field.number, field.value.varints().collect()))
+        .collect();
+    assert_eq!(values, [(1, vec![1, 300, u64::MAX]), (2, vec![u64::MAX, 5])]);
+}
+
+#[test]
+fn unpacked_numbers_read_like_packed_ones() {
+    let bytes = [0x08, 0x96, 0x01, 0x09, 1, 0, 0, 0, 0, 0, 0, 0, 0x0d, 2, 0, 0, 0];
+    let values: Vec<u64> = fields(&bytes).flat_map(|field| field.value.varints()).collect();
+    assert_eq!(values, [150, 1, 2]);
+    let packed = Value::Len(&[3, 0, 0, 0, 0, 0, 0, 0, 4, 0]);
+    let mut numbers = packed.fixed64s();
+    assert_eq!(numbers.by_ref().collect::<Vec<_>>(), [3]);
+    assert_eq!(numbers.damage(), Some(Damage { offset_bytes: 8, kind: DamageKind::Truncated }));
+}
+
+#[test]
+fn every_cut_gives_a_prefix_of_the_fields() {
+    let bytes = profile().encode_to_vec();
+    let whole: Vec<Field<'_>> = fields(&bytes).collect();
+    for cut in 0..bytes.len() {
+        let mut fields = fields(&bytes[..cut]);
+        let read: Vec<Field<'_>> = fields.by_ref().collect();
+        assert_eq!(read, whole[..read.len()], "cut at {cut}");
+        assert!(read.len() < whole.len());
+    }
+}
+
+#[test]
+fn damage_is_named_and_placed() {
+    let cases: [(&[u8], usize, DamageKind); 6] = [
+        (&[0x08, 0x01, 0x0b], 2, DamageKind::WireType(3)),
+        (&[0x00, 0x01], 0, DamageKind::FieldNumber),
+        (&[0x08, 0xff], 0, DamageKind::Truncated),
+        (&[0x12, 0xff, 0xff, 0xff, 0xff, 0x0f, 1], 0, DamageKind::Truncated),
+        (&[0x08, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2], 0, DamageKind::LongVarint),
+        (&[0x12, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 9], 0, DamageKind::Truncated),
+    ];
+    for (bytes, offset_bytes, kind) in cases {
+        let mut fields = fields(bytes);
+        fields.by_ref().for_each(drop);
+        assert_eq!(fields.damage(), Some(Damage { offset_bytes, kind }), "{bytes:?}");
+    }
+}

@@ -1,0 +1,129 @@
+// One place for query keys and fetchers; components only say what they want.
+import { keepPreviousData, type QueryClient, useQuery } from '@tanstack/react-query';
+import { matchOf, type Scope } from '../lib/scope';
+import { getFlame, getJson } from './client';
+import type { Config, ProfilesAnswer, ProfileType, SeriesAnswer, ServicesAnswer, TopAnswer } from './types';
+
+function every(scope: Scope): { refetchInterval: number | false; placeholderData: typeof keepPreviousData } {
+  return { refetchInterval: scope.live ? scope.live * 1000 : false, placeholderData: keepPreviousData };
+}
+const range = (s: Scope) => ({ from: s.from, to: s.to });
+
+export function useConfig() {
+  return useQuery({
+    queryKey: ['config'],
+    queryFn: ({ signal }) => getJson<Config>('/config', {}, signal),
+    staleTime: 300_000,
+  });
+}
+
+export function useServices(s: Scope) {
+  return useQuery({
+    queryKey: ['services', s.from, s.to],
+    queryFn: ({ signal }) => getJson<ServicesAnswer>('/services', range(s), signal),
+    ...every(s),
+  });
+}
+
+export function useTypes(s: Scope) {
+  const match = matchOf(s);
+  return useQuery({
+    queryKey: ['types', s.from, s.to, match],
+    queryFn: async ({ signal }) =>
+      (await getJson<{ types: ProfileType[] }>('/profile-types', { ...range(s), match }, signal)).types,
+    ...every(s),
+  });
+}
+
+export function useLabels(s: Scope) {
+  const match = matchOf({ ...s, env: [], ver: [], role: [], host: [] });
+  return useQuery({
+    queryKey: ['labels', s.from, s.to, match],
+    queryFn: async ({ signal }) =>
+      (await getJson<{ labels: string[] }>('/labels', { ...range(s), match }, signal)).labels,
+    placeholderData: keepPreviousData,
+    staleTime: 30_000,
+  });
+}
+
+export interface LabelValue {
+  value: string;
+  profiles: number;
+}
+
+export function useLabelValues(s: Scope, name: string, match: string, enabled: boolean) {
+  return useQuery({
+    queryKey: ['values', name, s.from, s.to, match],
+    queryFn: async ({ signal }) =>
+      (
+        await getJson<{ values: LabelValue[] }>(
+          `/labels/${encodeURIComponent(name)}/values`,
+          { ...range(s), match },
+          signal,
+        )
+      ).values,
+    enabled,
+    placeholderData: keepPreviousData,
+    staleTime: 30_000,
+  });
+}
+
+export interface FlameQuery {
+  type: string;
+  maxNodes: number;
+  profile?: string;
+}
+
+export function useFlame(s: Scope, q: FlameQuery) {
+  const match = matchOf(s);
+  return useQuery({
+    queryKey: ['flame', s.from, s.to, match, s.src, q.type, q.maxNodes, q.profile],
+    queryFn: ({ signal }) =>
+      getFlame(
+        { type: q.type, ...range(s), match, source: s.src, max_nodes: q.maxNodes, profile: q.profile },
+        signal,
+      ),
+    structuralSharing: false,
+    ...every(s),
+  });
+}
+
+export function useTop(s: Scope, type: string, enabled: boolean) {
+  const match = matchOf(s);
+  return useQuery({
+    queryKey: ['top', s.from, s.to, match, s.src, type],
+    queryFn: ({ signal }) =>
+      getJson<TopAnswer>('/top', { type, ...range(s), match, source: s.src, limit: 5000, sort: 'self' }, signal),
+    enabled,
+    ...every(s),
+  });
+}
+
+export function useSeries(s: Scope, type: string, stepMs: number, groupBy?: string) {
+  const match = matchOf(s);
+  return useQuery({
+    queryKey: ['series', s.from, s.to, match, s.src, type, stepMs, groupBy],
+    queryFn: ({ signal }) =>
+      getJson<SeriesAnswer>(
+        '/series',
+        { type, ...range(s), match, source: s.src, step_ms: stepMs, group_by: groupBy },
+        signal,
+      ),
+    ...every(s),
+  });
+}
+
+export function useProfiles(s: Scope, type: string | undefined, cursor: string | undefined) {
+  const match = matchOf(s);
+  return useQuery({
+    queryKey: ['profiles', s.from, s.to, match, type, cursor],
+    queryFn: ({ signal }) =>
+      getJson<ProfilesAnswer>('/profiles', { ...range(s), match, type, limit: 200, cursor }, signal),
+    ...every(s),
+  });
+}
+
+/** Asks for everything on the page again. */
+export function refreshAll(client: QueryClient): void {
+  void client.invalidateQueries({ refetchType: 'active' });
+}

@@ -1,0 +1,150 @@
+// Colours of the flame graph, made in OKLCH so that every hue has the same
+// lightness: the text on every box keeps a contrast of at least 4.5:1.
+import { FLAG_KERNEL, FLAG_TRIMMED, FLAG_UNSYMBOLISED, type FlameTree } from './tree';
+
+export type Theme = 'dark' | 'light';
+export type ColorMode = 'lib' | 'pkg' | 'self';
+export type Rgb = [number, number, number];
+
+export interface Palette {
+  boxes: string[];
+  text: string;
+  /** Kernel frames, frames without a name, trimmed remainders, everything dimmed, merged runs. */
+  kernel: string;
+  unnamed: string;
+  trimmed: string;
+  dim: string;
+  dimText: string;
+  run: string;
+  hit: string;
+  hitText: string;
+  root: string;
+  background: string;
+  focusRing: string;
+  hover: string;
+  heat: string[];
+}
+
+/** OKLCH → sRGB, chroma lowered until the colour is inside the gamut. */
+export function oklch(l: number, c: number, hue: number): Rgb {
+  for (let chroma = c; chroma > 0; chroma -= 0.004) {
+    const rgb = toSrgb(l, chroma, hue);
+    if (rgb.every((v) => v >= -0.0005 && v <= 1.0005)) return toBytes(rgb);
+  }
+  return toBytes(toSrgb(l, 0, hue));
+}
+
+function toBytes(rgb: number[]): Rgb {
+  return rgb.map((v) => Math.round(Math.min(1, Math.max(0, v)) * 255)) as Rgb;
+}
+
+function toSrgb(l: number, c: number, hue: number): number[] {
+  const a = c * Math.cos((hue * Math.PI) / 180);
+  const b = c * Math.sin((hue * Math.PI) / 180);
+  const l3 = (l + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m3 = (l - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s3 = (l - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  const linear = [
+    4.0767416621 * l3 - 3.3077115913 * m3 + 0.2309699292 * s3,
+    -1.2684380046 * l3 + 2.6097574011 * m3 - 0.3413193965 * s3,
+    -0.0041960863 * l3 - 0.7034186147 * m3 + 1.707614701 * s3,
+  ];
+  return linear.map((v) => (v <= 0.0031308 ? 12.92 * v : 1.055 * v ** (1 / 2.4) - 0.055));
+}
+
+const css = (rgb: Rgb): string => `#${rgb.map((v) => v.toString(16).padStart(2, '0')).join('')}`;
+
+/** WCAG contrast ratio of two `#rrggbb` colours. */
+export function contrast(a: string, b: string): number {
+  const lum = (hex: string): number => {
+    const ch = [1, 3, 5].map((i) => {
+      const v = Number.parseInt(hex.slice(i, i + 2), 16) / 255;
+      return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * ch[0] + 0.7152 * ch[1] + 0.0722 * ch[2];
+  };
+  const [hi, lo] = [lum(a), lum(b)].sort((p, q) => q - p);
+  return (hi + 0.05) / (lo + 0.05);
+}
+
+// Hues leave out 85-125 degrees: the search hits' yellow must stand alone.
+const HUES = [22, 255, 160, 310, 48, 205, 340, 185, 282, 66, 232, 140, 8, 268, 172, 325];
+
+function makePalette(theme: Theme): Palette {
+  const dark = theme === 'dark';
+  const l = dark ? 0.43 : 0.81;
+  const boxes: string[] = [];
+  for (const step of [0, 1]) {
+    for (const hue of HUES) {
+      boxes.push(css(oklch(l + (dark ? -0.055 : 0.05) * step, dark ? 0.105 : 0.1, hue)));
+    }
+  }
+  const heat: string[] = [];
+  for (let i = 0; i < 12; i++) {
+    const f = i / 11;
+    heat.push(css(oklch(dark ? 0.34 + 0.1 * f : 0.9 - 0.12 * f, 0.02 + 0.13 * f, 60 - 35 * f)));
+  }
+  return {
+    boxes,
+    heat,
+    text: dark ? '#ffffff' : '#111111',
+    kernel: css(oklch(dark ? 0.4 : 0.84, dark ? 0.035 : 0.035, 260)),
+    unnamed: css(oklch(dark ? 0.36 : 0.87, 0.006, 60)),
+    trimmed: css(oklch(dark ? 0.31 : 0.91, 0.006, 60)),
+    dim: css(oklch(dark ? 0.28 : 0.93, 0.008, 60)),
+    dimText: dark ? '#b9b4ae' : '#55504a',
+    run: css(oklch(dark ? 0.37 : 0.85, 0.03, 40)),
+    hit: dark ? '#ffd84d' : '#ffc400',
+    hitText: '#111111',
+    root: css(oklch(dark ? 0.33 : 0.89, 0.012, 60)),
+    background: dark ? '#151311' : '#ffffff',
+    focusRing: dark ? '#ffffff' : '#111111',
+    hover: dark ? '#ffffff' : '#111111',
+  };
+}
+
+export const PALETTES: Record<Theme, Palette> = { dark: makePalette('dark'), light: makePalette('light') };
+
+function hash(text: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  h ^= h >>> 15;
+  return Math.imul(h, 0x2c1b3c6d) >>> 0;
+}
+
+/** The part of a name that says whose code it is: namespace, package or module. */
+export function packageOf(name: string): string {
+  const plain = name.replace(/<[^<>]*>|\([^()]*\)/g, '');
+  const slash = plain.lastIndexOf('/');
+  const colons = plain.indexOf('::');
+  if (colons > 0) return plain.slice(0, colons);
+  const dot = slash >= 0 ? plain.indexOf('.', slash) : plain.lastIndexOf('.');
+  if (dot > 0) return plain.slice(0, dot);
+  return '';
+}
+
+/** The colour of every node as an index into `colourTable`. */
+export function colourIndex(t: FlameTree, mode: ColorMode): Uint8Array {
+  const out = new Uint8Array(t.n);
+  const size = PALETTES.dark.boxes.length;
+  const pkg = mode === 'pkg' ? t.names.map((s, i) => hash(packageOf(s) || `#${i}`) % size) : null;
+  const lib = t.libraries.map((s) => hash(s.slice(s.lastIndexOf('/') + 1)) % size);
+  for (let i = 0; i < t.n; i++) {
+    const f = t.flags[i];
+    if (f & FLAG_TRIMMED) out[i] = 0;
+    else if (i === 0) out[i] = 3;
+    else if (mode === 'self') {
+      const share = t.total[i] > 0 ? t.self[i] / t.total[i] : 0;
+      out[i] = 4 + size + Math.round(share * 11);
+    } else if (f & FLAG_KERNEL) out[i] = 2;
+    else if (f & FLAG_UNSYMBOLISED) out[i] = 1;
+    else if (pkg) out[i] = 4 + pkg[t.name[i]];
+    else out[i] = t.libraries[t.library[i]] === '' ? 4 + (hash(t.names[t.name[i]]) % size) : 4 + lib[t.library[i]];
+  }
+  return out;
+}
+
+export function colourTable(theme: Theme): string[] {
+  const p = PALETTES[theme];
+  return [p.trimmed, p.unnamed, p.kernel, p.root, ...p.boxes, ...p.heat];
+}

@@ -1,0 +1,97 @@
+// Numbers for people: one unit style in the whole product.
+
+const int = new Intl.NumberFormat('en-US');
+
+export function count(v: number): string {
+  return int.format(Math.round(v));
+}
+
+function sig(v: number): string {
+  const a = Math.abs(v);
+  if (a === 0) return '0';
+  if (a >= 100) return v.toFixed(0);
+  if (a >= 10) return v.toFixed(1);
+  return v.toFixed(2);
+}
+
+export function compact(v: number): string {
+  const a = Math.abs(v);
+  if (a < 10_000) return Number.isInteger(v) ? count(v) : sig(v);
+  if (a < 1e6) return `${sig(v / 1e3)} k`;
+  if (a < 1e9) return `${sig(v / 1e6)} M`;
+  return `${sig(v / 1e9)} G`;
+}
+
+export function duration(ns: number): string {
+  const a = Math.abs(ns);
+  if (a === 0) return '0 s';
+  if (a < 1e3) return `${sig(ns)} ns`;
+  if (a < 1e6) return `${sig(ns / 1e3)} µs`;
+  if (a < 1e9) return `${sig(ns / 1e6)} ms`;
+  if (a < 120e9) return `${sig(ns / 1e9)} s`;
+  if (a < 7200e9) return `${sig(ns / 60e9)} min`;
+  return `${sig(ns / 3600e9)} h`;
+}
+
+export function bytes(v: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let i = 0;
+  let x = v;
+  while (Math.abs(x) >= 1024 && i < units.length - 1) {
+    x /= 1024;
+    i++;
+  }
+  return `${i === 0 ? Math.round(x) : sig(x)} ${units[i]}`;
+}
+
+/** A value of a profile type in its unit. */
+export function value(v: number, unit: string): string {
+  switch (unit) {
+    case 'nanoseconds':
+    case 'ns':
+      return duration(v);
+    case 'microseconds':
+      return duration(v * 1e3);
+    case 'milliseconds':
+      return duration(v * 1e6);
+    case 'seconds':
+      return duration(v * 1e9);
+    case 'bytes':
+    case 'byte':
+      return bytes(v);
+    case 'cores':
+      return `${sig(v)} cores`;
+    case 'count':
+    case '':
+      return compact(v);
+    default:
+      return `${compact(v)} ${unit}`;
+  }
+}
+
+/** Never NaN or Infinity: nothing of nothing is 0 %. */
+export function percent(part: number, whole: number): string {
+  if (!(whole > 0)) return '0 %';
+  const p = (part / whole) * 100;
+  if (p > 0 && p < 0.01) return '<0.01 %';
+  return `${p >= 99.95 ? Math.round(p) : p >= 10 ? p.toFixed(1) : p.toFixed(2)} %`;
+}
+
+/** Milliseconds in which one step of this unit passes, for turning totals of time into cores. */
+export function isTime(unit: string): boolean {
+  return ['nanoseconds', 'ns', 'microseconds', 'milliseconds', 'seconds'].includes(unit);
+}
+
+export function nanos(v: number, unit: string): number {
+  const f: Record<string, number> = { nanoseconds: 1, ns: 1, microseconds: 1e3, milliseconds: 1e6, seconds: 1e9 };
+  return v * (f[unit] ?? 1);
+}
+
+export function plural(n: number, one: string, many = `${one}s`): string {
+  return `${count(n)} ${n === 1 ? one : many}`;
+}
+
+/** `libc.so.6` of a path; bracketed names such as `[kernel]` stay. */
+export function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1) || path;
+}
