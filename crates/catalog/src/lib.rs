@@ -1,1 +1,291 @@
-//! What exists: segments and their state, in SQLite.
+//! What exists: segments and their state, in SQLite. Inserting a segment's row is what commits it.
+//!
+//! The schema is versioned by the table `migrations`; an older catalog is brought up to date when
+//! it is opened. Every transaction is durable when its call returns (`synchronous = FULL`).
+
+use rusqlite::{Connection, Transaction, params};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use stdx::{Timestamp, Ulid};
+
+/// The catalog failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// SQLite failed.
+    #[error("sqlite failed")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file was written by a newer version.
+    #[error("the catalog has schema version {found}, this program knows {known}; update it")]
+    TooNew {
+        /// Version in the file.
+        found: i64,
+        /// Newest version known here.
+        known: i64,
+    },
+}
+
+/// A segment. Its range index is the store's own encoding and opaque here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentRow {
+    /// Its name.
+    pub id: Ulid,
+    /// How often its rows have been compacted; 0 is fresh from the memtable.
+    pub level: u8,
+    /// Whose samples it holds.
+    pub tenant: String,
+    /// First time in it, nanoseconds since the epoch.
+    pub t_min_ns: i64,
+    /// Last time in it, inclusive.
+    pub t_max_ns: i64,
+    /// Rows of `samples`.
+    pub rows: u64,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// Services, kinds and files, as the store encodes them.
+    pub range_index: Vec<u8>,
+}
+
+/// Schema changes in order; the position plus one is the version.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE segments (
+        id TEXT PRIMARY KEY,
+        level INTEGER NOT NULL,
+        tenant TEXT NOT NULL,
+        t_min_ns INTEGER NOT NULL,
+        t_max_ns INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('live', 'retired')),
+        created_at_ns INTEGER NOT NULL,
+        range_index BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX segments_by_state ON segments (state, tenant, t_max_ns);
+    CREATE TABLE wal (only_row INTEGER PRIMARY KEY CHECK (only_row = 0), flushed INTEGER NOT NULL) STRICT;
+    INSERT INTO wal VALUES (0, 0);
+"];
+
+/// An open catalog.
+#[derive(Debug)]
+pub struct Catalog {
+    connection: Mutex<Connection>,
+}
+
+impl Catalog {
+    /// Opens or creates the catalog at `path`.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        Self::prepare(connection)
+    }
+
+    /// A catalog that ends with the process, for tests.
+    pub fn open_in_memory() -> Result<Self, Error> {
+        Self::prepare(Connection::open_in_memory()?)
+    }
+
+    fn prepare(mut connection: Connection) -> Result<Self, Error> {
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "cache_size", -512)?;
+        let changes = connection.transaction()?;
+        changes.execute_batch(
+            "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY) STRICT",
+        )?;
+        let query = "SELECT coalesce(max(version), 0) FROM migrations";
+        let found: i64 = changes.query_row(query, [], |row| row.get(0))?;
+        let known = MIGRATIONS.len() as i64;
+        if found > known {
+            return Err(Error::TooNew { found, known });
+        }
+        for (at, migration) in MIGRATIONS.iter().enumerate().skip(found as usize) {
+            changes.execute_batch(migration)?;
+            changes.execute("INSERT INTO migrations VALUES (?1)", [at as i64 + 1])?;
+        }
+        changes.commit()?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Live segments, oldest id first.
+    pub fn live(&self) -> Result<Vec<SegmentRow>, Error> {
+        let connection = self.lock();
+        let mut query = connection.prepare(
+            "SELECT id, level, tenant, t_min_ns, t_max_ns, rows, bytes, created_at_ns, range_index
+             FROM segments WHERE state = 'live' ORDER BY id",
+        )?;
+        let rows = query.query_map([], |row| {
+            Ok(SegmentRow {
+                id: ulid_of(&row.get::<_, String>(0)?)?,
+                level: row.get(1)?,
+                tenant: row.get(2)?,
+                t_min_ns: row.get(3)?,
+                t_max_ns: row.get(4)?,
+                rows: row.get::<_, i64>(5)?.max(0).cast_unsigned(),
+                bytes: row.get::<_, i64>(6)?.max(0).cast_unsigned(),
+                created_at: Timestamp::from_nanos(row.get(7)?),
+                range_index: row.get(8)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Segments whose files wait for deletion.
+    pub fn retired(&self) -> Result<Vec<Ulid>, Error> {
+        let connection = self.lock();
+        let mut query = connection.prepare("SELECT id FROM segments WHERE state = 'retired'")?;
+        let rows = query.query_map([], |row| ulid_of(&row.get::<_, String>(0)?))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The newest log file whose profiles are all in segments; 0 when there is none.
+    pub fn wal_flushed(&self) -> Result<u64, Error> {
+        let flushed: i64 = self.lock().query_row("SELECT flushed FROM wal", [], |row| row.get(0))?;
+        Ok(flushed.max(0).cast_unsigned())
+    }
+
+    /// Commits a flush: the segments are there and logs up to `wal_flushed` are not needed any
+    /// more, or neither.
+    pub fn commit_flush(&self, segments: &[SegmentRow], wal_flushed: u64) -> Result<(), Error> {
+        self.change(|changes| {
+            insert(changes, segments)?;
+            changes.execute(
+                "UPDATE wal SET flushed = max(flushed, ?1)",
+                [wal_flushed.cast_signed()],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Puts `outputs` in the place of `inputs`, which become retired.
+    pub fn swap(&self, inputs: &[Ulid], outputs: &[SegmentRow]) -> Result<(), Error> {
+        self.change(|changes| {
+            insert(changes, outputs)?;
+            retire(changes, inputs)
+        })
+    }
+
+    /// Retires segments without a replacement.
+    pub fn retire(&self, ids: &[Ulid]) -> Result<(), Error> {
+        self.change(|changes| retire(changes, ids))
+    }
+
+    /// Forgets segments whose files are gone.
+    pub fn forget(&self, ids: &[Ulid]) -> Result<(), Error> {
+        self.change(|changes| {
+            for id in ids {
+                changes.execute(
+                    "DELETE FROM segments WHERE id = ?1 AND state = 'retired'",
+                    [id.to_string()],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    fn change(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<(), rusqlite::Error>,
+    ) -> Result<(), Error> {
+        let mut connection = self.lock();
+        let changes = connection.transaction()?;
+        work(&changes)?;
+        Ok(changes.commit()?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A transaction that a panic interrupted was rolled back when it was dropped.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn insert(changes: &Transaction<'_>, segments: &[SegmentRow]) -> Result<(), rusqlite::Error> {
+    for row in segments {
+        changes.execute(
+            "INSERT INTO segments (id, level, tenant, t_min_ns, t_max_ns, rows, bytes, state,
+                 created_at_ns, range_index)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'live', ?8, ?9)",
+            params![
+                row.id.to_string(),
+                row.level,
+                row.tenant,
+                row.t_min_ns,
+                row.t_max_ns,
+                row.rows.cast_signed(),
+                row.bytes.cast_signed(),
+                row.created_at.nanos(),
+                row.range_index,
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn retire(changes: &Transaction<'_>, ids: &[Ulid]) -> Result<(), rusqlite::Error> {
+    for id in ids {
+        changes
+            .execute("UPDATE segments SET state = 'retired' WHERE id = ?1", [id.to_string()])?;
+    }
+    Ok(())
+}
+
+fn ulid_of(text: &str) -> Result<Ulid, rusqlite::Error> {
+    Ulid::from_string(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: u128) -> SegmentRow {
+        SegmentRow {
+            id: Ulid::from(id),
+            level: 0,
+            tenant: "t".to_owned(),
+            t_min_ns: 1,
+            t_max_ns: 2,
+            rows: 3,
+            bytes: 4,
+            created_at: Timestamp::from_nanos(5),
+            range_index: vec![6],
+        }
+    }
+
+    #[test]
+    fn a_flush_and_a_swap_are_there_after_reopening() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("catalog.sqlite");
+        let catalog = Catalog::open(&path).expect("opens");
+        catalog.commit_flush(&[row(1), row(2)], 7).expect("commits");
+        catalog.swap(&[row(1).id], &[row(3)]).expect("swaps");
+        drop(catalog);
+
+        let catalog = Catalog::open(&path).expect("opens again");
+        assert_eq!(catalog.live().expect("lists"), [row(2), row(3)]);
+        assert_eq!(catalog.retired().expect("lists"), [row(1).id]);
+        assert_eq!(catalog.wal_flushed().expect("reads"), 7);
+        catalog.forget(&[row(1).id, row(2).id]).expect("forgets");
+        assert_eq!(catalog.retired().expect("lists"), []);
+        assert_eq!(catalog.live().expect("lists").len(), 2, "a live segment is not forgotten");
+    }
+
+    #[test]
+    fn half_a_swap_is_no_swap() {
+        let catalog = Catalog::open_in_memory().expect("opens");
+        catalog.commit_flush(&[row(1)], 0).expect("commits");
+        catalog.swap(&[row(1).id], &[row(2), row(2)]).expect_err("the same id twice");
+        assert_eq!(catalog.live().expect("lists"), [row(1)]);
+    }
+
+    #[test]
+    fn a_catalog_of_a_newer_version_is_refused() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("catalog.sqlite");
+        drop(Catalog::open(&path).expect("opens"));
+        let connection = Connection::open(&path).expect("opens");
+        connection.execute("INSERT INTO migrations VALUES (99)", []).expect("inserts");
+        drop(connection);
+        assert!(matches!(Catalog::open(&path), Err(Error::TooNew { found: 99, .. })));
+    }
+}

@@ -1,1 +1,6 @@
-//! gRPC services and clients.
+//! gRPC services and clients. Messages stay encoded bytes here, so that one decoder serves a
+//! protocol over gRPC and over HTTP alike.
+
+mod bytes_codec;
+pub mod limits;
+pub mod otlp;

@@ -1,1 +1,35 @@
-//! Write-ahead log, memtable, Parquet segments, compaction and retention.
+//! The store: what is acknowledged is durable, visible at once and kept in files that any SQL
+//! engine reads.
+//!
+//! A profile is encoded into the write-ahead log ([`wal`], one sync for all that wait), then put
+//! into the memtable, where snapshots see it. A flush writes the memtable to immutable Parquet
+//! segments; the catalog's transaction is the commit. Compaction merges small segments, retention
+//! drops old ones. Queries read a [`Snapshot`]: per [`Part`] its samples, its profiles and its
+//! [`profile::Tables`].
+//!
+//! Every file operation goes through a [`FileLayer`], so that tests can cut the power anywhere.
+
+pub mod codec;
+pub mod error;
+pub mod layer;
+pub mod limits;
+pub mod part;
+pub mod schema;
+pub mod store;
+pub mod wal;
+
+mod absorb;
+mod batch;
+mod cache;
+mod collect;
+mod index;
+mod memtable;
+mod rows;
+mod segment;
+
+pub use error::{Error, ErrorKind};
+pub use layer::{FileLayer, LayerFile, LocalFiles};
+pub use limits::Options;
+pub use part::{Part, Samples, Snapshot};
+pub use rows::{KindTotals, ProfileRow};
+pub use store::{Stats, Store};

@@ -1,1 +1,3 @@
-//! Generators and fault injection for tests.
+//! Generators for tests: realistic profiles with several kinds, times, threads and links.
+
+pub mod profiles;

@@ -140,14 +140,10 @@ impl CallTree {
             here = parent;
         };
         while let Some((stack, location)) = path.pop() {
-            if !locations.contains_key(&location) {
-                let frames = frames_of(tables, location);
-                let frames = frames.iter().map(|frame| self.intern(frame)).collect();
-                locations.insert(location, frames);
-            }
-            for &frame in &locations[&location] {
-                node = self.child(node, frame);
-            }
+            let frames = locations.entry(location).or_insert_with(|| {
+                frames_of(tables, location).iter().map(|frame| self.intern(frame)).collect()
+            });
+            node = frames.iter().fold(node, |node, &frame| self.child(node, frame));
             at.insert(stack, node);
         }
         node

@@ -26,6 +26,9 @@ pub struct FlameGraph {
     pub trimmed: i64,
 }
 
+/// Marks a trimmed node in the work list.
+const TRIMMED: u32 = u32::MAX;
+
 /// Deepest node shown.
 pub const DEPTH_MAX: u16 = u16::MAX - 1;
 
@@ -57,7 +60,6 @@ impl FlameGraph {
         let keep = largest(&totals, &children, max_nodes);
         let mut graph = Self { meta, frames: tree.frames.clone(), ..Self::default() };
         let mut work: Vec<(u32, u16)> = vec![(CallTree::ROOT, 0)];
-        const TRIMMED: u32 = u32::MAX;
         let mut cut = Vec::new();
         while let Some((at, depth)) = work.pop() {
             if at == TRIMMED {

@@ -55,6 +55,6 @@ describe('URL state', () => {
   it('writes selectors that quote and escape', () => {
     const scope = validateScope({ svc: 'say "hi"\\', env: ['a.b', 'c'] });
     expect(matchOf(scope)).toBe('{service_name="say \\"hi\\"\\\\",env=~"a\\\\.b|c"}');
-    expect(matchOf(validateScope({}))).toBe('{}');
+    expect(matchOf(validateScope({}))).toBe('');
   });
 });

@@ -169,5 +169,5 @@ export function matchOf(s: Scope): string {
   };
   if (s.svc) add('service_name', [s.svc]);
   for (const f of FILTERS) add(f.label, s[f.key]);
-  return parts.length > 0 ? `{${parts.join(',')}}` : '{}';
+  return parts.length > 0 ? `{${parts.join(',')}}` : '';
 }

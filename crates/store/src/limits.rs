@@ -1,0 +1,83 @@
+//! Every limit of the store in one place, units in the names.
+
+use std::time::Duration;
+
+/// A write-ahead log record larger than this is refused, and one that claims to be is damage.
+pub const WAL_RECORD_BYTES_MAX: usize = 256 << 20;
+/// Records below this size are not worth compressing.
+pub const WAL_COMPRESS_BYTES_MIN: usize = 512;
+/// zstd level of log records.
+pub const WAL_ZSTD_LEVEL: i32 = 1;
+/// zstd level of segments.
+pub const SEGMENT_ZSTD_LEVEL: i32 = 3;
+/// Rows in one page of a segment's samples.
+pub const PAGE_ROWS_MAX: usize = 20_000;
+/// Rows in one row group of a segment's samples.
+pub const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
+/// Profiles in one append.
+pub const APPEND_PROFILES_MAX: usize = 4096;
+/// A tenant's name.
+pub const TENANT_BYTES_MAX: usize = 256;
+/// Tables of a memtable chunk are copied when a query holds them while it grows: this bounds the
+/// copy. A chunk that reaches it is frozen.
+pub const CHUNK_BYTES_MAX: usize = 4 << 20;
+/// Segments merged at once.
+pub const COMPACTION_INPUTS_MAX: usize = 16;
+/// Segments of one level and day that are worth merging.
+pub const COMPACTION_FANIN_MIN: usize = 8;
+/// Rows of a compacted segment; a row takes about 100 bytes while it is merged, so 100 MB.
+pub const COMPACTION_ROWS_MAX: u64 = 1_000_000;
+/// Estimated bytes in memory of the tables of one compaction's inputs. Inputs are read one after
+/// the other, so a compaction takes this, the rows above and one input again.
+pub const COMPACTION_RAW_BYTES_MAX: u64 = 128 << 20;
+/// Highest compaction level.
+pub const LEVEL_MAX: u8 = 4;
+/// Length of the time bucket that compaction keeps apart.
+pub const BUCKET_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
+/// A day's leftovers are merged once the day has been over for this long.
+pub const BUCKET_SETTLE_NANOS: i64 = 2 * 3_600 * 1_000_000_000;
+/// Times before this are stored as this: 1970.
+pub const TIME_NANOS_MIN: i64 = 0;
+/// Times after this are stored as this: the year 2200.
+pub const TIME_NANOS_MAX: i64 = 7_258_118_400_000_000_000;
+/// How often maintenance looks for work.
+pub const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
+/// How often maintenance applies retention and compaction.
+pub const COMPACT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Settings of a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The memtable is written to segments this long after its first profile.
+    pub flush_interval: Duration,
+    /// The memtable is written to segments at this size; at twice the size appends are refused
+    /// until a flush has made room.
+    pub memtable_bytes_max: usize,
+    /// Segments whose newest sample is older are dropped.
+    pub retention: Duration,
+    /// Live segments and logs together stay below this; the oldest segments go first.
+    pub disk_budget_bytes: Option<u64>,
+    /// How long the files of a superseded segment stay after the last snapshot let go of it.
+    pub retired_grace: Duration,
+    /// Memory for tables and profile lists of segments that queries asked for.
+    pub cache_bytes_max: usize,
+    /// Keep the part of sample times below a millisecond.
+    pub full_resolution: bool,
+    /// Keep addresses of locations whose names are known.
+    pub keep_addresses: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            flush_interval: Duration::from_secs(60),
+            memtable_bytes_max: 64 << 20,
+            retention: Duration::from_secs(7 * 24 * 3600),
+            disk_budget_bytes: None,
+            retired_grace: Duration::from_secs(10),
+            cache_bytes_max: 64 << 20,
+            full_resolution: false,
+            keep_addresses: false,
+        }
+    }
+}

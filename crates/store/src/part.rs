@@ -1,0 +1,122 @@
+//! What queries read: a consistent set of parts, each a segment or a piece of the memtable.
+
+use crate::cache::Caches;
+use crate::memtable::ChunkView;
+use crate::segment::Segment;
+use crate::{Error, ProfileRow};
+use arrow::array::RecordBatch;
+use object_store::path::Path;
+use parquet::file::metadata::ParquetMetaData;
+use profile::Tables;
+use std::sync::Arc;
+use stdx::Ulid;
+
+/// Everything of one tenant that overlapped a range at one moment. Files of its segments stay
+/// until the snapshot and its parts are dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The parts; an event is in exactly one.
+    pub parts: Vec<Part>,
+}
+
+/// Where a part's samples are. Both forms have the schema [`crate::schema::samples`].
+#[derive(Clone, Debug)]
+pub enum Samples {
+    /// A Parquet file in the store's object store.
+    Parquet {
+        /// Its path.
+        path: Path,
+        /// Its size in bytes.
+        size: u64,
+        /// Its rows.
+        rows: u64,
+        /// Its footer, where a query has asked for it before; see [`Part::parquet_metadata`].
+        metadata: Option<Arc<ParquetMetaData>>,
+    },
+    /// Batches in memory, each sorted within itself only.
+    Memory(Vec<RecordBatch>),
+}
+
+/// A segment, or a piece of the memtable. All its samples are of one tenant, and ordinals in it
+/// mean nothing outside it.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub(crate) source: Source,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    Segment(Arc<Segment>, Arc<Caches>),
+    Chunk(ChunkView),
+}
+
+impl Part {
+    /// Name of the part. A memtable part keeps its name while it grows, so nothing derived from it
+    /// may be cached by name; [`Part::is_immutable`] tells.
+    pub fn id(&self) -> Ulid {
+        match &self.source {
+            Source::Segment(segment, _) => segment.id,
+            Source::Chunk(chunk) => chunk.id,
+        }
+    }
+
+    /// Whether the id names these contents for ever.
+    pub fn is_immutable(&self) -> bool {
+        matches!(self.source, Source::Segment(..))
+    }
+
+    /// First and last time in it, both inclusive, in nanoseconds since the epoch.
+    pub fn time_bounds(&self) -> (i64, i64) {
+        match &self.source {
+            Source::Segment(segment, _) => (segment.row.t_min_ns, segment.row.t_max_ns),
+            Source::Chunk(chunk) => chunk.time_bounds,
+        }
+    }
+
+    /// Services that have profiles in it (from the range index, nothing is read).
+    pub fn services(&self) -> Vec<String> {
+        match &self.source {
+            Source::Segment(segment, _) => segment.index.services.clone(),
+            Source::Chunk(chunk) => chunk.services(),
+        }
+    }
+
+    /// The part's samples.
+    pub fn samples(&self) -> Samples {
+        match &self.source {
+            Source::Segment(segment, _) => Samples::Parquet {
+                path: Path::from(segment.path("samples")),
+                size: segment.index.samples_bytes(),
+                rows: segment.row.rows,
+                metadata: segment.metadata.get().cloned(),
+            },
+            Source::Chunk(chunk) => Samples::Memory(chunk.batches.clone()),
+        }
+    }
+
+    /// The footer and page index of the samples' file, kept with the segment; `None` for parts in
+    /// memory.
+    pub async fn parquet_metadata(&self) -> Result<Option<Arc<ParquetMetaData>>, Error> {
+        match &self.source {
+            Source::Segment(segment, _) => segment.parquet_metadata().await.map(Some),
+            Source::Chunk(_) => Ok(None),
+        }
+    }
+
+    /// The part's profiles: `profiles()[n].ordinal == n`.
+    pub async fn profiles(&self) -> Result<Arc<Vec<ProfileRow>>, Error> {
+        match &self.source {
+            Source::Segment(segment, caches) => caches.profiles(segment).await,
+            Source::Chunk(chunk) => Ok(Arc::clone(&chunk.profiles)),
+        }
+    }
+
+    /// The part's tables: `StackId(n)` is the value `n` of column `stack`; so for threads, links
+    /// and attributes.
+    pub async fn tables(&self) -> Result<Arc<Tables>, Error> {
+        match &self.source {
+            Source::Segment(segment, caches) => caches.tables(segment).await,
+            Source::Chunk(chunk) => Ok(Arc::clone(&chunk.tables)),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Rows as the store holds them between a profile and a table.
+
+use profile::{Labels, Metadata, VALUES_MAX};
+use std::sync::Arc;
+use stdx::{TimeRange, Timestamp, Ulid};
+
+/// Ordinal that stands for "none" in a [`Row`].
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// One event with the ordinals of its part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) ts_ms: i64,
+    pub(crate) values: [i64; VALUES_MAX],
+    pub(crate) kind: u32,
+    pub(crate) series: u32,
+    pub(crate) profile: u32,
+    pub(crate) stack: u32,
+    pub(crate) thread: u32,
+    pub(crate) link: u32,
+    pub(crate) attributes: u32,
+    /// Nanoseconds below the millisecond; negative when not kept.
+    pub(crate) rest_ns: i32,
+    pub(crate) timed: bool,
+}
+
+/// What a profile holds of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KindTotals {
+    /// The kind's id.
+    pub kind: String,
+    /// Number of its samples.
+    pub samples: u64,
+    /// Sums of its measures, saturating.
+    pub totals: [i64; VALUES_MAX],
+    /// Earliest time of a sample, rounded down to a millisecond.
+    pub ts_min: Timestamp,
+    /// Latest time of a sample, rounded down to a millisecond.
+    pub ts_max: Timestamp,
+}
+
+/// One profile without its samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProfileRow {
+    /// Position in its part: the value of the samples' column `profile`.
+    pub ordinal: u32,
+    /// Its id, given when it was appended.
+    pub id: Ulid,
+    /// Whose it is.
+    pub tenant: Arc<str>,
+    /// Its series in the part: the value of the samples' column `series`.
+    pub series: u32,
+    /// Labels of the series.
+    pub labels: Arc<Labels>,
+    /// The time it covers, within the years that can be stored.
+    pub window: TimeRange,
+    /// When it was appended.
+    pub received_at: Timestamp,
+    /// Number of samples.
+    pub samples: u64,
+    /// Totals by kind, in order of kind id.
+    pub kinds: Vec<KindTotals>,
+    /// What else is known.
+    pub metadata: Metadata,
+}
+
+impl ProfileRow {
+    /// First and last time of anything in it, both inclusive, in nanoseconds.
+    pub(crate) fn time_bounds(&self) -> (i64, i64) {
+        let start = Timestamp::from_millis(self.window.start.millis()).nanos();
+        let kinds = self.kinds.iter();
+        let first = kinds.clone().map(|kind| kind.ts_min.nanos()).min().unwrap_or(start);
+        let last = kinds.map(|kind| kind.ts_max.nanos()).max().unwrap_or(start);
+        (first.min(start), last.max(self.window.end.nanos()))
+    }
+
+    /// Estimated bytes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let info = self.metadata.info.iter().map(|(k, v)| k.len() + v.len() + 48);
+        400 + self.kinds.len() * 120 + self.metadata.client.len() + info.sum::<usize>()
+    }
+}

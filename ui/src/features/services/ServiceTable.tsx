@@ -1,0 +1,190 @@
+// One row per service; sortable, filterable, each opens its flame graph.
+import { Link, useNavigate } from '@tanstack/react-router';
+import { useMemo } from 'react';
+import type { ServiceRow, ServicesAnswer } from '../../api/types';
+import { compact, count, percent, plural } from '../../lib/format';
+import { type OverviewSearch, scopeOnly } from '../../lib/scope';
+import { ago, isoLocal } from '../../lib/time';
+
+interface Col {
+  id: string;
+  title: string;
+  num?: boolean;
+  narrow?: boolean;
+  key: (s: ServiceRow) => number | string;
+}
+
+const COLS: Col[] = [
+  { id: 'name', title: 'Service', key: (s) => s.service.toLowerCase() },
+  { id: 'runtime', title: 'Runtime', narrow: true, key: (s) => s.runtimes.join() },
+  { id: 'cpu', title: 'CPU cores', num: true, key: (s) => s.cpu_cores ?? -1 },
+  { id: 'inst', title: 'Instances / hosts', num: true, narrow: true, key: (s) => s.instances },
+  { id: 'samples', title: 'Samples', num: true, key: (s) => s.samples },
+  { id: 'quality', title: 'Quality', narrow: true, key: (s) => (s.lost + s.broken + s.unsymbolized) / Math.max(1, s.samples) },
+  { id: 'seen', title: 'Last seen', key: (s) => s.last_ms },
+];
+
+export function ServiceTable(props: {
+  data: ServicesAnswer;
+  search: OverviewSearch;
+  change: (next: Partial<OverviewSearch>) => void;
+}) {
+  const { data, search, change } = props;
+  const desc = search.sort.startsWith('-');
+  const by = COLS.find((c) => c.id === search.sort.replace('-', '')) ?? COLS[2];
+  const rows = useMemo(() => {
+    const q = search.q.toLowerCase();
+    const list = data.services.filter((s) =>
+      [s.service, ...s.runtimes, ...s.sources].some((t) => t.toLowerCase().includes(q)),
+    );
+    const sign = desc ? -1 : 1;
+    return list.sort((a, b) => {
+      const [x, y] = [by.key(a), by.key(b)];
+      return (x < y ? -sign : x > y ? sign : 0) || (a.service < b.service ? -1 : 1);
+    });
+  }, [data, search.q, by, desc]);
+  const most = Math.max(0.000001, ...data.services.map((s) => s.cpu_cores ?? 0));
+  return (
+    <section className="card" aria-label="Services">
+      <div className="svc-head">
+        <input
+          className="field"
+          type="search"
+          placeholder="Filter by service, runtime or source"
+          aria-label="Filter services"
+          value={search.q}
+          onChange={(e) => change({ q: e.target.value })}
+        />
+        <span className="soft" aria-live="polite">
+          {rows.length === data.services.length
+            ? plural(rows.length, 'service')
+            : `${count(rows.length)} of ${plural(data.services.length, 'service')}`}
+        </span>
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: scrolls sideways on narrow screens */}
+      <div className="tablewrap" tabIndex={0} role="region" aria-label="Table of services">
+        <table className="svc">
+          <thead>
+            <tr>
+              {COLS.map((c) => (
+                <th
+                  key={c.id}
+                  className={`${c.num ? 'num' : ''} ${c.narrow ? 'hide-narrow' : ''}`}
+                  aria-sort={c.id === by.id ? (desc ? 'descending' : 'ascending') : 'none'}
+                >
+                  <button
+                    type="button"
+                    onClick={() => change({ sort: c.id === by.id ? (desc ? c.id : `-${c.id}`) : c.num ? `-${c.id}` : c.id })}
+                  >
+                    {c.title}
+                    {c.id === by.id ? (desc ? ' ↓' : ' ↑') : ''}
+                  </button>
+                </th>
+              ))}
+              <th>CPU over time</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((s) => (
+              <Row key={s.service} s={s} most={most} cpus={data.cpu_count} search={search} now={data.range.to_ms} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {rows.length === 0 && (
+        <p className="svc-head soft">
+          No service matches “{search.q}”.
+          <button type="button" className="btn" onClick={() => change({ q: '' })}>
+            Clear the filter
+          </button>
+        </p>
+      )}
+    </section>
+  );
+}
+
+function Row(props: { s: ServiceRow; most: number; cpus: number | null; search: OverviewSearch; now: number }) {
+  const { s, search } = props;
+  const go = useNavigate();
+  const target = { ...scopeOnly(search), svc: s.service } as never;
+  return (
+    // The link in the first cell is the keyboard's way; the whole row is a larger target for the mouse.
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the link inside does the same
+    <tr
+      onClick={(e) => {
+        if (!(e.target instanceof HTMLAnchorElement)) void go({ to: '/profiles/view', search: target });
+      }}
+    >
+      <td className="name">
+        <Link to="/profiles/view" search={target}>
+          {s.service}
+        </Link>
+        <small>
+          {s.name_source ? `named by ${s.name_source}` : 'source of the name unknown'}
+          {s.sources.length > 0 && ` · ${s.sources.join(', ')}`}
+        </small>
+      </td>
+      <td className="hide-narrow">
+        <div className="chips">
+          {s.runtimes.map((r) => (
+            <span key={r} className="chip">
+              {r}
+            </span>
+          ))}
+        </div>
+      </td>
+      <td className="num cpu">
+        {s.cpu_cores === null ? <span className="faint">no CPU profile</span> : <strong>{coreText(s.cpu_cores)}</strong>}
+        {s.cpu_share !== null && <small className="faint"> · {percent(s.cpu_share, 1)} of host</small>}
+        <div className="meter">
+          <i style={{ width: `${((s.cpu_cores ?? 0) / props.most) * 100}%` }} />
+        </div>
+      </td>
+      <td className="num hide-narrow">
+        {count(s.instances)} / {count(s.hosts)}
+      </td>
+      <td className="num">{compact(s.samples)}</td>
+      <td className="hide-narrow">
+        <QualityChips s={s} />
+      </td>
+      <td title={isoLocal(s.last_ms)}>{ago(s.last_ms, Date.now())}</td>
+      <td>
+        <Spark values={s.spark} />
+      </td>
+    </tr>
+  );
+}
+
+function coreText(v: number): string {
+  return v >= 10 ? v.toFixed(1) : v >= 0.01 ? v.toFixed(2) : v > 0 ? '<0.01' : '0';
+}
+
+function QualityChips({ s }: { s: ServiceRow }) {
+  const items: string[] = [];
+  const share = (v: number): number => v / Math.max(1, s.samples);
+  if (share(s.lost) > 0.001) items.push(`${percent(s.lost, s.lost + s.samples)} lost`);
+  if (share(s.broken) > 0.01) items.push(`${percent(s.broken, s.samples)} incomplete`);
+  if (share(s.unsymbolized) > 0.1) items.push(`${percent(s.unsymbolized, s.samples)} unnamed`);
+  if (items.length === 0) return <span className="faint">good</span>;
+  return (
+    <div className="chips">
+      {items.map((t) => (
+        <span key={t} className="chip warn">
+          {t}
+        </span>
+      ))}
+    </div>
+  );
+}
+
+export function Spark({ values }: { values: number[] }) {
+  if (values.length < 2) return <span className="faint">–</span>;
+  const max = Math.max(...values, 1e-9);
+  const pts = values.map((v, i) => `${((i / (values.length - 1)) * 100).toFixed(2)},${(29 - (v / max) * 27).toFixed(2)}`);
+  return (
+    <svg className="spark" viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true" focusable="false">
+      <path className="area" d={`M0,30 L${pts.join(' L')} L100,30 Z`} />
+      <path className="line" d={`M${pts.join(' L')}`} />
+    </svg>
+  );
+}
