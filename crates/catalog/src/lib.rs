@@ -230,7 +230,7 @@ fn retire(changes: &Transaction<'_>, ids: &[Ulid]) -> Result<(), rusqlite::Error
 
 fn ulid_of(text: &str) -> Result<Ulid, rusqlite::Error> {
     Ulid::from_string(text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.to_string().into())
     })
 }
 

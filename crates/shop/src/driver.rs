@@ -145,7 +145,7 @@ pub(crate) async fn drive(target: SocketAddr, args: LoadArgs) -> anyhow::Result<
             let pause = Duration::from_secs_f64(lanes / (endpoint.per_second * args.load));
             let (client, counts) = (client.clone(), counts.clone());
             tokio::spawn(async move {
-                ask_for_ever(&client, target, index, pause, rng, &counts[index]).await
+                ask_for_ever(&client, target, index, pause, rng, &counts[index]).await;
             });
         }
     }

@@ -1,5 +1,5 @@
 //! `/export`: slow because it writes the catalogue to a file in small pieces, syncs it, and reads
-//! it back byte by byte to check it.
+//! it back byte by byte to check it before throwing it away.
 
 use crate::catalogue::Product;
 use std::fs::File;
@@ -11,6 +11,7 @@ use std::path::Path;
 pub(crate) fn export_catalogue(products: &[Product], path: &Path) -> std::io::Result<u32> {
     let written = write_lines(products, path)?;
     let read = checksum_file(path)?;
+    std::fs::remove_file(path)?;
     if written == read {
         Ok(read)
     } else {
@@ -52,10 +53,11 @@ mod tests {
     fn the_file_holds_a_line_a_product() {
         let goods = crate::catalogue::make(1);
         let path = std::env::temp_dir().join(format!("vesta-shop-test-{}.csv", std::process::id()));
-        super::export_catalogue(&goods[..5], &path).unwrap();
+        let written = super::write_lines(&goods[..5], &path).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(text.lines().count(), 5);
         assert!(text.starts_with("0;"));
+        assert_eq!(super::export_catalogue(&goods[..5], &path).unwrap(), written);
+        assert!(!path.exists());
     }
 }

@@ -33,10 +33,9 @@ pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let router = router(Arc::new(Shop {
         products: catalogue::make(42),
         till: checkout::Till::default(),
-        export_file: export_file.clone(),
+        export_file,
     }));
     axum::serve(listener, router).with_graceful_shutdown(stop_signal()).await?;
-    let _ = std::fs::remove_file(export_file);
     Ok(())
 }
 
@@ -140,10 +139,8 @@ mod tests {
             export_file: std::env::temp_dir()
                 .join(format!("vesta-shop-router-{}.csv", std::process::id())),
         });
-        let export_file = shop.export_file.clone();
         tokio::spawn(async move { axum::serve(listener, router(shop)).await });
         let counts = crate::driver::ask_each_once(address).await.unwrap();
-        let _ = std::fs::remove_file(export_file);
         assert_eq!(counts, crate::driver::ENDPOINTS.len());
     }
 }

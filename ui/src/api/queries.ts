@@ -7,6 +7,7 @@ import type { Config, ProfilesAnswer, ProfileType, SeriesAnswer, ServicesAnswer,
 function every(scope: Scope): { refetchInterval: number | false; placeholderData: typeof keepPreviousData } {
   return { refetchInterval: scope.live ? scope.live * 1000 : false, placeholderData: keepPreviousData };
 }
+const WAITING_MS = 3_000;
 const range = (s: Scope) => ({ from: s.from, to: s.to });
 
 export function useConfig() {
@@ -21,7 +22,10 @@ export function useServices(s: Scope) {
   return useQuery({
     queryKey: ['services', s.from, s.to],
     queryFn: ({ signal }) => getJson<ServicesAnswer>('/services', range(s), signal),
-    ...every(s),
+    placeholderData: keepPreviousData,
+    // An empty install is waiting for its first profile: look often, so that it appears by itself.
+    refetchInterval: (query) =>
+      query.state.data?.services.length === 0 && s.to === 'now' ? WAITING_MS : s.live ? s.live * 1000 : false,
   });
 }
 

@@ -1,0 +1,65 @@
+//! Every limit of the way in, its unit in its name. Hitting one is answered, counted and visible.
+
+use std::time::Duration;
+
+/// Limits of one server; the defaults fit a small host.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest request body as it arrives.
+    pub body_bytes_max: usize,
+    /// Largest body after decompression.
+    pub decompressed_bytes_max: usize,
+    /// Bodies held in memory at the same time, all together.
+    pub bodies_in_flight_bytes_max: usize,
+    /// Uploads being read, decoded or waiting for it; more are answered with 429.
+    pub uploads_in_flight_max: usize,
+    /// Uploads decoded at the same time.
+    pub decoders_max: usize,
+    /// Longest time for a body to arrive.
+    pub body_read_timeout: Duration,
+    /// Profiles of one upload.
+    pub profiles_max: usize,
+    /// Samples of one upload.
+    pub samples_max: usize,
+    /// Bytes of all strings of one profile.
+    pub string_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 32 << 20,
+            decompressed_bytes_max: 128 << 20,
+            bodies_in_flight_bytes_max: 128 << 20,
+            uploads_in_flight_max: 64,
+            decoders_max: 2,
+            body_read_timeout: Duration::from_secs(60),
+            profiles_max: 10_000,
+            samples_max: 4_000_000,
+            string_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// Labels of one series.
+pub const LABELS_MAX: usize = 48;
+/// Bytes of a label's name.
+pub const LABEL_NAME_BYTES_MAX: usize = 128;
+/// Bytes of a label's value.
+pub const LABEL_VALUE_BYTES_MAX: usize = 1024;
+/// Entries of a profile's further information.
+pub const INFO_ENTRIES_MAX: usize = 64;
+/// Bytes of a tenant's name, as in Pyroscope.
+pub const TENANT_BYTES_MAX: usize = 150;
+/// Issues listed in one answer; the rest is only counted.
+pub const ISSUES_SHOWN_MAX: usize = 20;
+/// Bytes of one issue's text.
+pub const ISSUE_BYTES_MAX: usize = 500;
+/// How far in the future a profile may start before its time is taken for wrong.
+pub const FUTURE_NANOS_MAX: i64 = 10 * 60 * 1_000_000_000;
+/// The longest window of one profile.
+pub const WINDOW_NANOS_MAX: i64 = 31 * 24 * 3600 * 1_000_000_000;
+/// Window of a profile that says no duration.
+pub const WINDOW_NANOS_DEFAULT: i64 = 10_000_000_000;
+/// What a client is told to wait when the server is busy.
+pub const RETRY_AFTER_SECONDS: u32 = 5;

@@ -1,0 +1,238 @@
+// The merged profile of a selection: time strip, flame graph and functions, one state in the URL.
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { ApiError } from '../../api/client';
+import { useFlame, useServices, useTop, useTypes } from '../../api/queries';
+import { CPU_TIME } from '../../api/types';
+import { ScopeBar } from '../../components/ScopeBar';
+import { EmptyState, ErrorPanel, Skeleton } from '../../components/States';
+import { compile, matchesByWeight, matchNames, matchStats } from '../../flame-core/search';
+import { ancestorsOf, EMPTY_TREE, findPath, pathId } from '../../flame-core/tree';
+import { DEFAULT_FROM, MOST_NODES, type ProfileSearch, type Scope } from '../../lib/scope';
+import { Breadcrumb } from './Breadcrumb';
+import { Details } from './Details';
+import { FlameGraph, type FlameHandle } from './FlameGraph';
+import { type FunctionRow, FunctionTable, rowsOfTop, rowsOfTree } from './FunctionTable';
+import { Heading, QualityLine } from './Heading';
+import { Strip } from './Strip';
+import { Toolbar } from './Toolbar';
+
+export function ProfilePage() {
+  const search = useSearch({ from: '/profiles/view' });
+  const go = useNavigate({ from: '/profiles/view' });
+  const change = useCallback(
+    (next: Partial<ProfileSearch>, replace = false): void => {
+      void go({ search: (old) => ({ ...old, ...next }), replace });
+    },
+    [go],
+  );
+  const types = useTypes(search);
+  const flame = useFlame(search, { type: search.type, maxNodes: search.nodes, profile: search.profile });
+  const known = types.data ?? [];
+  const missing = types.isSuccess && !types.isPlaceholderData && known.every((t) => t.id !== search.type);
+  return (
+    <>
+      <ScopeBar scope={search} change={change as (n: Partial<Scope>) => void} />
+      <main id="main" tabIndex={-1}>
+        <div className="profile">
+          <Heading search={search} types={known} meta={flame.data?.meta} change={change} />
+          <Strip search={search} type={known.find((t) => t.id === search.type)} change={change} />
+          {flame.error && (!flame.data || flame.isPlaceholderData) ? (
+            <ErrorPanel error={flame.error} retry={() => void flame.refetch()} />
+          ) : !flame.data ? (
+            <>
+              <Skeleton height={32} label="Loading tools" />
+              <Skeleton height={460} label="Loading flame graph" />
+            </>
+          ) : flame.data.tree.n === 0 || flame.data.meta.total === 0 ? (
+            <NoData search={search} change={change} other={missing ? known.map((t) => t.id) : []} />
+          ) : (
+            <Work search={search} change={change} flame={flame} />
+          )}
+        </div>
+      </main>
+    </>
+  );
+}
+
+type Change = (next: Partial<ProfileSearch>, replace?: boolean) => void;
+
+function NoData({ search, change, other }: { search: ProfileSearch; change: Change; other: string[] }) {
+  const filtered = search.env.length + search.ver.length + search.role.length + search.host.length > 0 || search.src;
+  const instead = other.includes(CPU_TIME) ? CPU_TIME : other[0];
+  return (
+    <EmptyState
+      title="No samples here"
+      why={
+        instead
+          ? 'This selection has no profiles of the chosen type; it has others.'
+          : `No profile of ${search.svc ? `“${search.svc}”` : 'any service'} with these filters lies in this time range.`
+      }
+    >
+      {instead && (
+        <button type="button" className="btn primary" onClick={() => change({ type: instead, root: undefined })}>
+          Show a type that has data
+        </button>
+      )}
+      {filtered && (
+        <button
+          type="button"
+          className="btn"
+          onClick={() => change({ env: [], ver: [], role: [], host: [], src: undefined })}
+        >
+          Remove the filters
+        </button>
+      )}
+      {search.profile && (
+        <button type="button" className="btn" onClick={() => change({ profile: undefined })}>
+          Show all profiles
+        </button>
+      )}
+      <button type="button" className="btn" onClick={() => change({ from: DEFAULT_FROM, to: 'now' })}>
+        Last hour
+      </button>
+      <button type="button" className="btn" onClick={() => change({ from: 'now-7d', to: 'now' })}>
+        Last 7 days
+      </button>
+    </EmptyState>
+  );
+}
+
+function Work({ search, change, flame }: { search: ProfileSearch; change: Change; flame: ReturnType<typeof useFlame> }) {
+  const tree = flame.data?.tree ?? EMPTY_TREE;
+  const meta = flame.data!.meta;
+  const handle = useRef<FlameHandle>(null);
+  const [selected, setSelected] = useState(-1);
+  const trail = useRef<(string | undefined)[]>([]);
+  const services = useServices(search);
+  const top = useTop(search, search.type, meta.trimmed > 0 && !search.root && !search.profile);
+
+  const found = useMemo(() => (search.root ? findPath(tree, search.root) : 0), [tree, search.root]);
+  const focus = found < 0 ? 0 : found;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new tree has other indices
+  useEffect(() => setSelected(-1), [tree]);
+
+  const matcher = useMemo(() => compile(search.hl, search.hlm), [search.hl, search.hlm]);
+  // An expression that is not valid (yet) leaves the last good highlight in place.
+  const good = useRef(matcher);
+  if (!matcher.error) good.current = matcher;
+  const test = good.current.test;
+  const searched = useMemo(() => (test ? matchNames(tree.names, test) : null), [tree, test]);
+  const stats = useMemo(() => (searched ? matchStats(tree, searched, focus) : null), [tree, searched, focus]);
+  const match = useMemo(() => {
+    if (search.fn.length === 0) return searched;
+    const chosen = new Set(search.fn);
+    const out = searched ? searched.slice() : new Uint8Array(tree.names.length);
+    for (let i = 0; i < tree.names.length; i++) if (chosen.has(tree.names[i])) out[i] = 1;
+    return out;
+  }, [tree, searched, search.fn]);
+
+  const rows: FunctionRow[] = useMemo(
+    () => (top.data && !search.root ? rowsOfTop(top.data.functions) : rowsOfTree(tree, focus)),
+    [tree, focus, top.data, search.root],
+  );
+
+  const focusOn = useCallback(
+    (node: number): void => {
+      setSelected(node);
+      const next = node <= 0 ? undefined : pathId(tree, node);
+      if (next === search.root) return;
+      trail.current.push(search.root);
+      change({ root: next });
+    },
+    [tree, search.root, change],
+  );
+  const stepOut = useCallback((): void => {
+    if (!search.root) {
+      setSelected(-1);
+      return;
+    }
+    const back = trail.current.pop();
+    setSelected(back ? findPath(tree, back) : 0);
+    change({ root: back });
+  }, [search.root, tree, change]);
+  const cycle = useCallback(
+    (step: 1 | -1): void => {
+      if (!match) return;
+      const list = matchesByWeight(tree, match, focus);
+      if (list.length === 0) return;
+      const at = list.indexOf(selected);
+      const next = list[at < 0 ? (step > 0 ? 0 : list.length - 1) : (at + step + list.length) % list.length];
+      setSelected(next);
+      handle.current?.show(next);
+    },
+    [tree, match, focus, selected],
+  );
+  const toggleFn = (name: string): void => {
+    const has = search.fn.includes(name);
+    change({ fn: has ? search.fn.filter((f) => f !== name) : [...search.fn, name] }, true);
+  };
+
+  const shown = selected >= 0 && selected < tree.n ? selected : focus;
+  return (
+    <>
+      <QualityLine
+        meta={meta}
+        search={search}
+        cpus={services.data?.cpu_count ?? null}
+        change={change}
+        more={meta.trimmed > 0 && search.nodes < MOST_NODES ? () => change({ nodes: MOST_NODES }) : undefined}
+      />
+      <Toolbar
+        search={search}
+        change={change}
+        error={matcher.error}
+        stats={stats}
+        whole={tree.total[focus] ?? 0}
+        focused={focus > 0}
+        cycle={cycle}
+      />
+      {flame.isRefetchError && flame.error instanceof ApiError && (
+        <p className="notice" role="status">
+          Not refreshed: {flame.error.problem.title}. The figures below are from the last good answer.
+        </p>
+      )}
+      <Breadcrumb
+        tree={tree}
+        path={[...ancestorsOf(tree, focus), focus]}
+        lost={found < 0}
+        fn={search.fn}
+        focusOn={focusOn}
+        clearFn={() => change({ fn: [] })}
+      />
+      <div className={`work ${search.view} ${flame.isPlaceholderData ? 'stale' : ''}`} aria-busy={flame.isPlaceholderData}>
+        {search.view !== 'flame' && (
+          <FunctionTable
+            rows={rows}
+            whole={tree.total[focus] ?? 0}
+            unit={meta.unit}
+            within={focus > 0 ? tree.names[tree.name[focus]] : null}
+            exact={top.data !== undefined && !search.root}
+            search={search}
+            change={change}
+            toggle={toggleFn}
+          />
+        )}
+        {search.view !== 'table' && (
+          <div className="side">
+            <FlameGraph
+              ref={handle}
+              tree={tree}
+              unit={meta.unit}
+              typeName={meta.type.name}
+              focus={focus}
+              selected={selected}
+              match={match}
+              color={search.color}
+              select={setSelected}
+              focusOn={focusOn}
+              stepOut={stepOut}
+              cycle={cycle}
+            />
+            <Details tree={tree} node={shown} focus={focus} meta={meta} toggleFn={toggleFn} fn={search.fn} />
+          </div>
+        )}
+      </div>
+    </>
+  );
+}
