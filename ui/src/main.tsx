@@ -18,7 +18,9 @@ const client = new QueryClient({
       staleTime: 5_000,
       refetchOnWindowFocus: false,
       retry: (failures, error) =>
-        failures < 2 && error instanceof ApiError && (error.problem.status === 0 || error.problem.status === 503),
+        failures < 2 &&
+        error instanceof ApiError &&
+        (error.problem.status === 0 || error.problem.status === 503),
     },
   },
 });

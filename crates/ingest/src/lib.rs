@@ -1,1 +1,29 @@
 //! Receivers of client protocols, limits and normalisation in front of a sink.
+//!
+//! A receiver (a file each under [`receivers`]) reads a request's form; [`pipeline::Ingest`] admits,
+//! decodes on a bounded number of threads, normalises labels, applies [`limits`] and appends to the
+//! [`Sink`]; an answer of success means the profiles are durable. [`auth`] makes the [`Principal`]
+//! that every route takes, here and in `api`; [`problem`] is the form of all errors.
+//!
+//! What is absent: the store (only the trait [`Sink`]), environment, files, clocks of its own.
+
+pub mod pipeline;
+pub mod receivers;
+pub mod normalise;
+pub mod receipt;
+pub mod sink;
+pub mod principal;
+pub mod auth;
+pub mod problem;
+pub mod attime;
+pub mod limits;
+pub mod counters;
+mod decode;
+mod gate;
+
+pub use auth::Auth;
+pub use pipeline::Ingest;
+pub use principal::{Need, Principal, Role, Scope};
+pub use problem::Problem;
+pub use receipt::Receipt;
+pub use sink::{Sink, SinkError};

@@ -1,1 +1,29 @@
 //! The views answered by DataFusion over the store.
+//!
+//! A question takes three steps. Metadata first: the profiles of a snapshot say which of them
+//! answer (matchers, source preference, range), so that no label is looked at row by row. Then one
+//! physical plan per part ([`plan`]) sums values by stack, bucket or profile. Last, only the stacks
+//! in the answer are resolved to names and merged into one call tree.
+//!
+//! Questions about metadata read no samples at all. Ranges are whole milliseconds: both ends are
+//! rounded down ([`whole_millis`]), as the rows' times are.
+//!
+//! What is absent: SQL, a logical planner, label look-ups per row, clocks.
+
+pub mod limits;
+
+mod engine;
+mod error;
+mod plan;
+mod predicate;
+mod reader;
+mod rebuild;
+mod scan;
+mod select;
+mod series;
+mod session;
+mod transplant;
+mod tree;
+
+pub use engine::{Engine, whole_millis};
+pub use limits::Settings;

@@ -1,1 +1,18 @@
-//! Symbols: addresses of a process or file to functions, files and lines.
+//! Symbols: addresses of a file or of generated code to functions, files and lines.
+//!
+//! [`ElfSymbols`] answers for ELF files, [`GoTable`] for Go programs (stripped ones too),
+//! [`PerfMap`] for code a runtime generated, [`KernelSymbols`] for the kernel. All names are
+//! untrusted text: cut to a length, never interpreted.
+
+mod elf;
+mod frame;
+mod go;
+mod kernel;
+pub mod limits;
+mod perf_map;
+
+pub use elf::ElfSymbols;
+pub use frame::Frame;
+pub use go::{GoTable, is_go_root};
+pub use kernel::KernelSymbols;
+pub use perf_map::PerfMap;

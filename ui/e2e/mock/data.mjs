@@ -4,11 +4,21 @@ const ALLOC = 'memory:alloc_space:bytes:space:bytes';
 
 export const TYPES = [
   {
-    id: CPU, name: 'CPU time', kind: 'cpu', measure: 'cpu', unit: 'nanoseconds', aggregation: 'sum',
+    id: CPU,
+    name: 'CPU time',
+    kind: 'cpu',
+    measure: 'cpu',
+    unit: 'nanoseconds',
+    aggregation: 'sum',
     description: 'Time spent on a processor, sampled by the agent',
   },
   {
-    id: ALLOC, name: 'Allocated memory', kind: 'alloc', measure: 'alloc_space', unit: 'bytes', aggregation: 'sum',
+    id: ALLOC,
+    name: 'Allocated memory',
+    kind: 'alloc',
+    measure: 'alloc_space',
+    unit: 'bytes',
+    aggregation: 'sum',
     description: 'Bytes allocated, freed or not',
   },
 ];
@@ -40,27 +50,47 @@ export function services(from, to) {
   const rows = SERVICES.map(([service, runtimes, cores, name_source, instances], k) => {
     const rnd = seeded(k + 5);
     return {
-      service, runtimes, sources: k === 0 ? ['agent', 'ddtrace'] : ['agent'], name_source,
-      hosts: Math.min(2, instances), instances, cpu_cores: cores, cpu_share: cores / 4,
-      samples: Math.round((cores * 99 * (to - from)) / 1000), last_ms: to - 4000 - k * 900, types: [CPU],
+      service,
+      runtimes,
+      sources: k === 0 ? ['agent', 'ddtrace'] : ['agent'],
+      name_source,
+      hosts: Math.min(2, instances),
+      instances,
+      cpu_cores: cores,
+      cpu_share: cores / 4,
+      samples: Math.round((cores * 99 * (to - from)) / 1000),
+      last_ms: to - 4000 - k * 900,
+      types: [CPU],
       spark: Array.from({ length: 60 }, (_, i) => cores * (0.7 + 0.35 * Math.sin(i / 7 + k) + 0.3 * rnd())),
-      lost: k === 3 ? 260 : 3, broken: Math.round(cores * 300), unsymbolized: k === 4 ? 9000 : Math.round(cores * 900),
+      lost: k === 3 ? 260 : 3,
+      broken: Math.round(cores * 300),
+      unsymbolized: k === 4 ? 9000 : Math.round(cores * 900),
     };
   });
   return { services: rows, range: { from_ms: from, to_ms: to }, cpu_count: 4 };
 }
 
 const NAMES = [
-  ['main.main', 'checkout', 'cmd/main.go'], ['net/http.(*conn).serve', 'checkout', 'net/http/server.go'],
-  ['shop.(*Checkout).ServeHTTP', 'checkout', 'shop/checkout.go'], ['shop.priceCart', 'checkout', 'shop/price.go'],
-  ['shop.parseOrder', 'checkout', 'shop/order.go'], ['encoding/json.Unmarshal', 'checkout', 'encoding/json/decode.go'],
+  ['main.main', 'checkout', 'cmd/main.go'],
+  ['net/http.(*conn).serve', 'checkout', 'net/http/server.go'],
+  ['shop.(*Checkout).ServeHTTP', 'checkout', 'shop/checkout.go'],
+  ['shop.priceCart', 'checkout', 'shop/price.go'],
+  ['shop.parseOrder', 'checkout', 'shop/order.go'],
+  ['encoding/json.Unmarshal', 'checkout', 'encoding/json/decode.go'],
   ['encoding/json.(*decodeState).object', 'checkout', 'encoding/json/decode.go'],
-  ['runtime.mallocgc', 'checkout', 'runtime/malloc.go'], ['runtime.gcBgMarkWorker', 'checkout', 'runtime/mgc.go'],
-  ['runtime.scanobject', 'checkout', 'runtime/mgcmark.go'], ['crypto/sha256.block', 'checkout', 'crypto/sha256.go'],
-  ['regexp.(*Regexp).doExecute', 'checkout', 'regexp/exec.go'], ['compress/flate.(*compressor).deflate', 'checkout', ''],
-  ['__libc_start_main', '/usr/lib/x86_64-linux-gnu/libc.so.6', ''], ['__memmove_avx_unaligned_erms', '/usr/lib/libc.so.6', ''],
-  ['do_syscall_64', '[kernel]', ''], ['tcp_sendmsg_locked', '[kernel]', ''], ['copy_user_enhanced_fast_string', '[kernel]', ''],
-  ['std::collections::hash::map::HashMap<K,V>::insert', 'librules.so', 'map.rs'], ['0x00007f3a91c2', 'libunknown.so', ''],
+  ['runtime.mallocgc', 'checkout', 'runtime/malloc.go'],
+  ['runtime.gcBgMarkWorker', 'checkout', 'runtime/mgc.go'],
+  ['runtime.scanobject', 'checkout', 'runtime/mgcmark.go'],
+  ['crypto/sha256.block', 'checkout', 'crypto/sha256.go'],
+  ['regexp.(*Regexp).doExecute', 'checkout', 'regexp/exec.go'],
+  ['compress/flate.(*compressor).deflate', 'checkout', ''],
+  ['__libc_start_main', '/usr/lib/x86_64-linux-gnu/libc.so.6', ''],
+  ['__memmove_avx_unaligned_erms', '/usr/lib/libc.so.6', ''],
+  ['do_syscall_64', '[kernel]', ''],
+  ['tcp_sendmsg_locked', '[kernel]', ''],
+  ['copy_user_enhanced_fast_string', '[kernel]', ''],
+  ['std::collections::hash::map::HashMap<K,V>::insert', 'librules.so', 'map.rs'],
+  ['0x00007f3a91c2', 'libunknown.so', ''],
   ['<b>not html</b>', 'checkout', ''],
 ];
 
@@ -81,7 +111,13 @@ export function flame(service, unit, size = 3000) {
     fileOf.push(files.indexOf(f));
   }
   let nodes = 1;
-  const chains = [[1, 2, 3, 4], [1, 2, 3, 5, 6, 7], [1, 9, 10], [14, 1, 2, 3], [1, 2, 3, 12]];
+  const chains = [
+    [1, 2, 3, 4],
+    [1, 2, 3, 5, 6, 7],
+    [1, 9, 10],
+    [14, 1, 2, 3],
+    [1, 2, 3, 12],
+  ];
   while (nodes < size) {
     const path = [...chains[Math.floor(rnd() ** 1.5 * chains.length)]];
     const more = Math.floor(rnd() * 26);
@@ -124,10 +160,24 @@ export function flame(service, unit, size = 3000) {
 export function meta(type, columns, from, to) {
   const samples = Math.round(columns.total[0] / 10_101_010);
   return {
-    type, unit: type.unit, total: columns.total[0], trimmed: 0, nodes: columns.depth.length, profiles: 360,
-    samples, series: 3,
-    sources: [{ source: 'agent', used: true, profiles: 360 }, { source: 'ddtrace', used: false, profiles: 60 }],
-    quality: { lost: Math.round(samples * 0.002), broken: Math.round(samples * 0.011), unsymbolized: Math.round(samples * 0.03), samples },
+    type,
+    unit: type.unit,
+    total: columns.total[0],
+    trimmed: 0,
+    nodes: columns.depth.length,
+    profiles: 360,
+    samples,
+    series: 3,
+    sources: [
+      { source: 'agent', used: true, profiles: 360 },
+      { source: 'ddtrace', used: false, profiles: 60 },
+    ],
+    quality: {
+      lost: Math.round(samples * 0.002),
+      broken: Math.round(samples * 0.011),
+      unsymbolized: Math.round(samples * 0.03),
+      samples,
+    },
     range: { from_ms: from, to_ms: to },
   };
 }

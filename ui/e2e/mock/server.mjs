@@ -3,11 +3,26 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
-import { dictionary, int64, tableFromColumns, columnFromArray, tableToIPC, uint16, uint32, uint8, utf8 } from '@uwdata/flechette';
+import {
+  columnFromArray,
+  dictionary,
+  int64,
+  tableFromColumns,
+  tableToIPC,
+  uint8,
+  uint16,
+  uint32,
+  utf8,
+} from '@uwdata/flechette';
 import { flame, meta, seeded, services, TYPES } from './data.mjs';
 
 const DIST = new URL('../../dist/', import.meta.url).pathname;
-const MIME = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+const MIME = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
 const CSP =
   "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'";
 
@@ -30,15 +45,25 @@ function json(res, body) {
 }
 
 function arrow(c, m) {
-  const text = (keys, values) => columnFromArray(keys.map((k) => values[k]), dictionary(utf8(), uint32()));
+  const text = (keys, values) =>
+    columnFromArray(
+      keys.map((k) => values[k]),
+      dictionary(utf8(), uint32()),
+    );
   const table = tableFromColumns({
     depth: columnFromArray(c.depth, uint16()),
     name: text(c.name, c.names),
     library: text(c.library, c.libraries),
     file: text(c.file, c.files),
     line: columnFromArray(c.line, uint32()),
-    total: columnFromArray(c.total.map((v) => BigInt(v)), int64()),
-    self: columnFromArray(c.self.map((v) => BigInt(v)), int64()),
+    total: columnFromArray(
+      c.total.map((v) => BigInt(v)),
+      int64(),
+    ),
+    self: columnFromArray(
+      c.self.map((v) => BigInt(v)),
+      int64(),
+    ),
     flags: columnFromArray(c.flags, uint8()),
   });
   table.schema.metadata = new Map([['vesta', JSON.stringify(m)]]);
@@ -54,7 +79,14 @@ function api(req, res, url) {
   const service = /service_name="((?:[^"\\]|\\.)*)"/.exec(q.get('match') ?? '')?.[1] ?? 'all';
   const type = TYPES.find((t) => t.id === q.get('type'));
   if (path === '/config') {
-    return json(res, { version: '0.1.0', build: 'mock', retention_days: 7, auth: 'local', now_ms: now, note: null });
+    return json(res, {
+      version: '0.1.0',
+      build: 'mock',
+      retention_days: 7,
+      auth: 'local',
+      now_ms: now,
+      note: null,
+    });
   }
   if (path === '/services') return json(res, services(from, to));
   if (path === '/profile-types') return json(res, { types: TYPES });
@@ -76,14 +108,24 @@ function api(req, res, url) {
     for (let t = Math.ceil(from / step) * step; t < to; t += step) {
       points.push([t, step * 1e6 * (0.4 + 0.2 * Math.sin(t / 4e5) + 0.15 * rnd())]);
     }
-    return json(res, { unit: type?.unit ?? 'nanoseconds', aggregation: 'sum', step_ms: step, series: [{ labels: {}, points }] });
+    return json(res, {
+      unit: type?.unit ?? 'nanoseconds',
+      aggregation: 'sum',
+      step_ms: step,
+      series: [{ labels: {}, points }],
+    });
   }
   if (path === '/profiles') {
     const profiles = Array.from({ length: 40 }, (_, i) => ({
       id: `01J${String(i).padStart(8, '0')}`,
       start_ms: to - (i + 1) * 10_000,
       end_ms: to - i * 10_000,
-      labels: { service_name: service === 'all' ? 'checkout' : service, env: 'prod', host: 'web-1', version: '2.14.1' },
+      labels: {
+        service_name: service === 'all' ? 'checkout' : service,
+        env: 'prod',
+        host: 'web-1',
+        version: '2.14.1',
+      },
       samples: 430 - i,
       totals: [{ type: TYPES[0].id, value: 4.3e9, unit: 'nanoseconds' }],
       client: 'vesta-agent/0.1.0',
@@ -92,7 +134,13 @@ function api(req, res, url) {
   }
   if (path === '/flamegraph' || path === '/top') {
     if (!type) {
-      return problem(res, 400, 'Unknown profile type', `"${q.get('type')}" is not a profile type.`, 'List them with GET /api/v1/profile-types.');
+      return problem(
+        res,
+        400,
+        'Unknown profile type',
+        `"${q.get('type')}" is not a profile type.`,
+        'List them with GET /api/v1/profile-types.',
+      );
     }
     const c = flame(service, type.unit);
     const m = meta(type, c, from, to);

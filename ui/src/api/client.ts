@@ -1,6 +1,7 @@
 // HTTP to our own server: JSON, Arrow, and problem+json turned into one error type.
-import { type FlameColumns, type FlameTree, layout } from '../flame-core/tree';
+
 import { loadFlame } from '../flame-core/load';
+import { type FlameColumns, type FlameTree, layout } from '../flame-core/tree';
 import type { FlameMeta } from './types';
 
 /** RFC 9457 members the server sends with every failure. */
@@ -47,7 +48,8 @@ export type Params = Record<string, string | number | undefined | null>;
 
 export function apiUrl(path: string, params: Params = {}): string {
   const q = new URLSearchParams();
-  for (const [k, v] of Object.entries(params)) if (v !== undefined && v !== null && v !== '') q.set(k, String(v));
+  for (const [k, v] of Object.entries(params))
+    if (v !== undefined && v !== null && v !== '') q.set(k, String(v));
   const text = q.toString();
   return `${new URL(`api/v1${path}`, document.baseURI).pathname}${text ? `?${text}` : ''}`;
 }
@@ -73,7 +75,12 @@ const HINT_DOWN = 'Check that `vesta serve` is running and that this page was op
 
 async function problemOf(r: Response): Promise<Problem> {
   const request_id = r.headers.get('x-request-id') ?? undefined;
-  const fallback: Problem = { title: `The server answered ${r.status}`, status: r.status, detail: r.statusText, request_id };
+  const fallback: Problem = {
+    title: `The server answered ${r.status}`,
+    status: r.status,
+    detail: r.statusText,
+    request_id,
+  };
   try {
     const body: unknown = await r.json();
     if (typeof body !== 'object' || body === null) return fallback;
@@ -126,7 +133,15 @@ function completeMeta(raw: unknown): FlameMeta {
   const m = (typeof raw === 'object' && raw !== null ? raw : {}) as Partial<FlameMeta>;
   const unit = m.unit ?? m.type?.unit ?? 'count';
   return {
-    type: m.type ?? { id: '', name: 'Profile', kind: '', measure: '', unit, aggregation: 'sum', description: '' },
+    type: m.type ?? {
+      id: '',
+      name: 'Profile',
+      kind: '',
+      measure: '',
+      unit,
+      aggregation: 'sum',
+      description: '',
+    },
     unit,
     total: m.total ?? 0,
     trimmed: m.trimmed ?? 0,

@@ -97,7 +97,11 @@ export function useTop(s: Scope, type: string, enabled: boolean) {
   return useQuery({
     queryKey: ['top', s.from, s.to, match, s.src, type],
     queryFn: ({ signal }) =>
-      getJson<TopAnswer>('/top', { type, ...range(s), match, source: s.src, limit: 5000, sort: 'self' }, signal),
+      getJson<TopAnswer>(
+        '/top',
+        { type, ...range(s), match, source: s.src, limit: 5000, sort: 'self' },
+        signal,
+      ),
     enabled,
     ...every(s),
   });

@@ -2,7 +2,7 @@
 import { useIsFetching } from '@tanstack/react-query';
 import { type ErrorComponentProps, Link, Outlet, useSearch } from '@tanstack/react-router';
 import { Flame, LayoutGrid, ListTree, Moon, Sun, X } from 'lucide-react';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { useConfig } from '../api/queries';
 import { ErrorPanel } from '../components/States';
 import { type Scope, scopeOnly } from '../lib/scope';
@@ -20,11 +20,21 @@ function Rail() {
         <LayoutGrid size={19} aria-hidden />
         Services
       </Link>
-      <Link to="/profiles/view" search={scope} activeOptions={{ exact: true, includeSearch: false }} aria-label="Flame graph">
+      <Link
+        to="/profiles/view"
+        search={scope}
+        activeOptions={{ exact: true, includeSearch: false }}
+        aria-label="Flame graph"
+      >
         <Flame size={19} aria-hidden />
         Flame
       </Link>
-      <Link to="/profiles" search={scope} activeOptions={{ exact: true, includeSearch: false }} aria-label="Profiles">
+      <Link
+        to="/profiles"
+        search={scope}
+        activeOptions={{ exact: true, includeSearch: false }}
+        aria-label="Profiles"
+      >
         <ListTree size={19} aria-hidden />
         Profiles
       </Link>
@@ -72,13 +82,30 @@ function LocalNotice() {
   );
 }
 
+/** `/` goes to the search box from anywhere, except while text is being typed. */
+function useSlash(): void {
+  useEffect(() => {
+    const onKey = (e: KeyboardEvent): void => {
+      const typing =
+        e.target instanceof HTMLElement && e.target.closest('input, textarea, select, [contenteditable]');
+      const box = document.getElementById('flame-search');
+      if (e.key !== '/' || e.ctrlKey || e.metaKey || e.altKey || typing || !box) return;
+      e.preventDefault();
+      box.focus();
+    };
+    document.addEventListener('keydown', onKey);
+    return () => document.removeEventListener('keydown', onKey);
+  }, []);
+}
+
 export function Shell() {
+  useSlash();
   const busy = useIsFetching() > 0;
   return (
     <div className="shell">
-      <a className="skip" href="#main" onClick={skip}>
+      <button type="button" className="skip" onClick={() => document.getElementById('main')?.focus()}>
         Skip to content
-      </a>
+      </button>
       {busy && <div className="topbar-progress" aria-hidden />}
       <Rail />
       <div className="body">
@@ -87,12 +114,6 @@ export function Shell() {
       </div>
     </div>
   );
-}
-
-/** The page has a base element, so a plain `#main` would leave it. */
-function skip(e: React.MouseEvent): void {
-  e.preventDefault();
-  document.getElementById('main')?.focus();
 }
 
 export function Crash({ error, reset }: ErrorComponentProps) {

@@ -11,7 +11,10 @@ const root = createRootRoute({
   component: Shell,
   errorComponent: Crash,
   notFoundComponent: () => (
-    <EmptyState title="There is no such page" why="The address does not belong to any page of this version." />
+    <EmptyState
+      title="There is no such page"
+      why="The address does not belong to any page of this version."
+    />
   ),
 });
 

@@ -2,6 +2,7 @@
 import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
 import { token, useTheme } from '../lib/theme';
+import { isoLocal } from '../lib/time';
 
 export interface ChartSeries {
   label: string;
@@ -48,7 +49,7 @@ export function Chart(props: {
         cursor: { drag: { x: true, y: false, setScale: false, dist: 4 }, points: { show: false } },
         scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
         axes: [
-          { ...axis, size: 26, space: 70 },
+          { ...axis, size: 26, space: 74, values: (_u, v, _a, _s, step) => v.map((x) => clock(x, step)) },
           { ...axis, size: 66, space: 28, values: (_u, v) => v.map((x) => format(x)) },
         ],
         series: [
@@ -84,6 +85,14 @@ export function Chart(props: {
     };
   }, [times, series, stacked, height, format, theme]);
   return <div ref={host} role="img" aria-label={props.summary} />;
+}
+
+/** A tick's time of day, or its date where a tick is a day or more. */
+function clock(seconds: number, step: number): string {
+  const text = isoLocal(seconds * 1000);
+  if (step >= 86_400) return text.slice(5, 10);
+  const time = text.slice(11, step < 60 ? 19 : 16);
+  return time === '00:00' ? text.slice(5, 10) : time;
 }
 
 function accumulate(rows: (number | null)[][]): (number | null)[][] {

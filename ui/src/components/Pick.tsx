@@ -1,10 +1,19 @@
 // Drop-downs: one of a few, and a multi-select of label values with counts.
 import { ChevronDown } from 'lucide-react';
 import { useState } from 'react';
-import { Button, Dialog, DialogTrigger, ListBox, ListBoxItem, Popover, Select, SelectValue } from 'react-aria-components';
+import {
+  Button,
+  Dialog,
+  DialogTrigger,
+  ListBox,
+  ListBoxItem,
+  Popover,
+  Select,
+  SelectValue,
+} from 'react-aria-components';
 import { type LabelValue, useLabelValues } from '../api/queries';
-import { matchOf, type Scope } from '../lib/scope';
 import { compact } from '../lib/format';
+import { matchOf, type Scope } from '../lib/scope';
 
 export interface Option {
   id: string;
@@ -65,7 +74,8 @@ export function LabelPick(props: {
 }) {
   const [open, setOpen] = useState(false);
   const { selected } = props;
-  const text = selected.length === 0 ? props.all : selected.length === 1 ? selected[0] : `${selected.length} chosen`;
+  const text =
+    selected.length === 0 ? props.all : selected.length === 1 ? selected[0] : `${selected.length} chosen`;
   return (
     <DialogTrigger isOpen={open} onOpenChange={setOpen}>
       <Button className={selected.length > 0 ? 'btn on' : 'btn'}>
@@ -91,7 +101,9 @@ function Values(props: Parameters<typeof LabelPick>[0] & { close: () => void }) 
   if (key) rest[key] = [];
   const query = useLabelValues(props.scope, props.label, matchOf(rest), true);
   const wanted = find.toLowerCase();
-  const items: LabelValue[] = (query.data ?? []).filter((v) => v.value.toLowerCase().includes(wanted)).slice(0, SHOWN);
+  const items: LabelValue[] = (query.data ?? [])
+    .filter((v) => v.value.toLowerCase().includes(wanted))
+    .slice(0, SHOWN);
   return (
     <>
       <input
@@ -112,7 +124,9 @@ function Values(props: Parameters<typeof LabelPick>[0] & { close: () => void }) 
           if (props.single) props.close();
         }}
         renderEmptyState={() => (
-          <p className="opt faint">{query.isLoading ? 'Loading…' : query.error ? 'Could not be loaded' : 'No values here'}</p>
+          <p className="opt faint">
+            {query.isLoading ? 'Loading…' : query.error ? 'Could not be loaded' : 'No values here'}
+          </p>
         )}
       >
         {(v) => (

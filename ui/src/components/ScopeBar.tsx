@@ -3,8 +3,8 @@ import type { ReactNode } from 'react';
 import { useLabels } from '../api/queries';
 import { FILTERS, type Scope } from '../lib/scope';
 import { resolveTime } from '../lib/time';
-import { CopyButton } from './States';
 import { LabelPick } from './Pick';
+import { CopyButton } from './States';
 import { TimeRange } from './TimeRange';
 
 export function ScopeBar(props: {

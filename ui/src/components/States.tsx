@@ -20,8 +20,16 @@ export function ErrorPanel({ error, retry }: { error: unknown; retry?: () => voi
   const problem =
     error instanceof ApiError
       ? error.problem
-      : { title: 'This part of the page failed', status: 0, detail: error instanceof Error ? error.message : String(error) };
-  const details = JSON.stringify({ ...problem, url: error instanceof ApiError ? error.url : undefined }, null, 2);
+      : {
+          title: 'This part of the page failed',
+          status: 0,
+          detail: error instanceof Error ? error.message : String(error),
+        };
+  const details = JSON.stringify(
+    { ...problem, url: error instanceof ApiError ? error.url : undefined },
+    null,
+    2,
+  );
   return (
     <section className="panel card error" role="alert">
       <h2>
@@ -30,7 +38,9 @@ export function ErrorPanel({ error, retry }: { error: unknown; retry?: () => voi
       {problem.detail && <p>{problem.detail}</p>}
       {'hint' in problem && problem.hint && <p>{problem.hint}</p>}
       {problem.status === 401 && <TokenForm />}
-      {problem.status === 403 && <p>Your token does not allow this. An administrator can give you a role that does.</p>}
+      {problem.status === 403 && (
+        <p>Your token does not allow this. An administrator can give you a role that does.</p>
+      )}
       <div className="row">
         {retry && (
           <button type="button" className="btn primary" onClick={retry}>

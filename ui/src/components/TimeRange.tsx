@@ -51,7 +51,11 @@ export function TimeRange({ scope, change }: { scope: Scope; change: Change }) {
         >
           <ChevronRight size={16} aria-hidden />
         </Button>
-        <Button className="btn icon" aria-label="Zoom out: twice the range" onPress={() => move(a - span / 2, b + span / 2)}>
+        <Button
+          className="btn icon"
+          aria-label="Zoom out: twice the range"
+          onPress={() => move(a - span / 2, b + span / 2)}
+        >
           <ZoomOut size={15} aria-hidden />
         </Button>
       </div>

@@ -50,7 +50,9 @@ function numbers(c: Column<unknown>): ArrayLike<number> {
 
 /** Keys and texts of a dictionary column; a plain text column is turned into one. */
 function dictionary(c: Column<unknown>): { keys: ArrayLike<number>; values: string[] } {
-  const batch = c.data[0] as unknown as { dictionary?: Column<unknown>; values: ArrayLike<number> } | undefined;
+  const batch = c.data[0] as unknown as
+    | { dictionary?: Column<unknown>; values: ArrayLike<number> }
+    | undefined;
   if (c.data.length === 1 && batch?.dictionary && c.nullCount === 0) {
     const values = Array.from(batch.dictionary.toArray() as ArrayLike<unknown>, (v) => String(v ?? ''));
     return { keys: batch.values, values };

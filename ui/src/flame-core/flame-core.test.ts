@@ -13,7 +13,14 @@ for (let seed = 1; seed <= 30; seed++) trees.push(layout(randomColumns(seed, 20 
 function view(t: FlameTree, rnd: () => number): Viewport {
   const span = t.total[0] * 0.5 ** (rnd() * 12);
   const x0 = rnd() * (t.total[0] - span);
-  return { x0, x1: x0 + span, width: 300 + Math.floor(rnd() * 900), height: 200, top: rnd() * 120, rowHeight: 20 };
+  return {
+    x0,
+    x1: x0 + span,
+    width: 300 + Math.floor(rnd() * 900),
+    height: 200,
+    top: rnd() * 120,
+    rowHeight: 20,
+  };
 }
 
 function underAncestor(t: FlameTree, i: number, match: Uint8Array): boolean {
@@ -41,7 +48,9 @@ describe('layout', () => {
     for (let round = 0; round < 200; round++) {
       const c = randomColumns(round + 1, 60);
       const spoil = (a: number[]): void => {
-        a[Math.floor(rnd() * a.length)] = [Number.NaN, -5, 1e300, 70_000, Number.POSITIVE_INFINITY][Math.floor(rnd() * 5)];
+        a[Math.floor(rnd() * a.length)] = [Number.NaN, -5, 1e300, 70_000, Number.POSITIVE_INFINITY][
+          Math.floor(rnd() * 5)
+        ];
       };
       spoil(c.depth as number[]);
       spoil(c.total as number[]);
@@ -146,7 +155,8 @@ describe('geometry', () => {
     const c = randomColumns(1, 2);
     c.depth = [0, ...new Array(n).fill(1)];
     c.total = [n, ...new Array(n).fill(1)];
-    for (const k of ['name', 'library', 'file', 'line', 'self', 'flags'] as const) c[k] = new Array(n + 1).fill(0);
+    for (const k of ['name', 'library', 'file', 'line', 'self', 'flags'] as const)
+      c[k] = new Array(n + 1).fill(0);
     let rects = 0;
     const v = { x0: 0, x1: n, width: 10_000 * 1.2, height: 100, top: 0, rowHeight: 20 };
     scan(layout(c), v, null, null, { box: () => rects++, run: () => rects++ });

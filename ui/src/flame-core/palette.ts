@@ -67,16 +67,21 @@ export function contrast(a: string, b: string): number {
   return (hi + 0.05) / (lo + 0.05);
 }
 
-// Hues leave out 85-125 degrees: the search hits' yellow must stand alone.
-const HUES = [22, 255, 160, 310, 48, 205, 340, 185, 282, 66, 232, 140, 8, 268, 172, 325];
+// A family is one library or package; its variants tell neighbouring functions apart.
+// Family 0, the flame's own, is for the library in which most time is spent.
+const FAMILIES = [42, 252, 160, 312, 205, 345, 185, 282, 135, 228];
+const VARIANTS = 5;
+const HUE_STEP_DEG = 7;
 
 function makePalette(theme: Theme): Palette {
   const dark = theme === 'dark';
   const l = dark ? 0.43 : 0.81;
   const boxes: string[] = [];
-  for (const step of [0, 1]) {
-    for (const hue of HUES) {
-      boxes.push(css(oklch(l + (dark ? -0.055 : 0.05) * step, dark ? 0.105 : 0.1, hue)));
+  for (const hue of FAMILIES) {
+    for (let v = 0; v < VARIANTS; v++) {
+      const shade = (dark ? 0.018 : 0.02) * ((v * 2) % VARIANTS) - 0.03;
+      const turn = (v - (VARIANTS - 1) / 2) * HUE_STEP_DEG;
+      boxes.push(css(oklch(l + shade, dark ? 0.108 : 0.1, hue + turn)));
     }
   }
   const heat: string[] = [];
@@ -123,12 +128,36 @@ export function packageOf(name: string): string {
   return '';
 }
 
+/** The entry of `ids` under which most self weight lies, kernel and unnamed frames aside. */
+function heaviest(t: FlameTree, idOf: (i: number) => string): string {
+  const sums = new Map<string, number>();
+  for (let i = 1; i < t.n; i++) {
+    if (t.self[i] === 0 || t.flags[i] & (FLAG_TRIMMED | FLAG_KERNEL | FLAG_UNSYMBOLISED)) continue;
+    const id = idOf(i);
+    sums.set(id, (sums.get(id) ?? 0) + t.self[i]);
+  }
+  let best = '';
+  let most = -1;
+  for (const [id, v] of sums) {
+    if (v > most) {
+      most = v;
+      best = id;
+    }
+  }
+  return best;
+}
+
 /** The colour of every node as an index into `colourTable`. */
 export function colourIndex(t: FlameTree, mode: ColorMode): Uint8Array {
   const out = new Uint8Array(t.n);
-  const size = PALETTES.dark.boxes.length;
-  const pkg = mode === 'pkg' ? t.names.map((s, i) => hash(packageOf(s) || `#${i}`) % size) : null;
-  const lib = t.libraries.map((s) => hash(s.slice(s.lastIndexOf('/') + 1)) % size);
+  const size = FAMILIES.length * VARIANTS;
+  const libs = t.libraries.map((s) => s.slice(s.lastIndexOf('/') + 1));
+  const packages = mode === 'pkg' ? t.names.map((s) => packageOf(s)) : null;
+  const group = (i: number): string =>
+    (packages ? packages[t.name[i]] : '') || libs[t.library[i]] || t.names[t.name[i]];
+  const main = mode === 'self' ? '' : heaviest(t, group);
+  const families = new Map<string, number>([[main, 0]]);
+  const variants = t.names.map((s) => hash(s) % VARIANTS);
   for (let i = 0; i < t.n; i++) {
     const f = t.flags[i];
     if (f & FLAG_TRIMMED) out[i] = 0;
@@ -138,8 +167,15 @@ export function colourIndex(t: FlameTree, mode: ColorMode): Uint8Array {
       out[i] = 4 + size + Math.round(share * 11);
     } else if (f & FLAG_KERNEL) out[i] = 2;
     else if (f & FLAG_UNSYMBOLISED) out[i] = 1;
-    else if (pkg) out[i] = 4 + pkg[t.name[i]];
-    else out[i] = t.libraries[t.library[i]] === '' ? 4 + (hash(t.names[t.name[i]]) % size) : 4 + lib[t.library[i]];
+    else {
+      const id = group(i);
+      let family = families.get(id);
+      if (family === undefined) {
+        family = 1 + (hash(id) % (FAMILIES.length - 1));
+        families.set(id, family);
+      }
+      out[i] = 4 + family * VARIANTS + variants[t.name[i]];
+    }
   }
   return out;
 }

@@ -21,7 +21,8 @@ export interface FlameEvents {
 }
 
 export const ROW_HEIGHT_PX = 20;
-const FONT = '12px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';
+const FONT =
+  '12px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';
 const MAX_ZOOM = 2 ** 40;
 const ANIMATION_MS = 150;
 const LABEL_MIN_CHARS = 3;

@@ -71,7 +71,7 @@ export function value(v: number, unit: string): string {
 
 /** Never NaN or Infinity: nothing of nothing is 0 %. */
 export function percent(part: number, whole: number): string {
-  if (!(whole > 0)) return '0 %';
+  if (!(whole > 0) || part === 0) return '0 %';
   const p = (part / whole) * 100;
   if (p > 0 && p < 0.01) return '<0.01 %';
   return `${p >= 99.95 ? Math.round(p) : p >= 10 ? p.toFixed(1) : p.toFixed(2)} %`;
@@ -83,7 +83,13 @@ export function isTime(unit: string): boolean {
 }
 
 export function nanos(v: number, unit: string): number {
-  const f: Record<string, number> = { nanoseconds: 1, ns: 1, microseconds: 1e3, milliseconds: 1e6, seconds: 1e9 };
+  const f: Record<string, number> = {
+    nanoseconds: 1,
+    ns: 1,
+    microseconds: 1e3,
+    milliseconds: 1e6,
+    seconds: 1e9,
+  };
   return v * (f[unit] ?? 1);
 }
 

@@ -39,17 +39,41 @@ describe('URL state', () => {
   });
 
   it('survives a round trip, lists and awkward text included', () => {
-    const s = validateProfile({ svc: 'a&b=c "x"', env: ['prod', 'stg'], hl: '/a|b+/i', fn: 'std::vec<T>', from: 'now-6h' });
+    const s = validateProfile({
+      svc: 'a&b=c "x"',
+      env: ['prod', 'stg'],
+      hl: '/a|b+/i',
+      fn: 'std::vec<T>',
+      from: 'now-6h',
+    });
     expect(validateProfile(parseSearch(stringifySearch({ ...s })))).toEqual(s);
   });
 
   it('keeps the names of the parameters', () => {
     const s = validateProfile({
-      svc: 's', env: 'e', ver: 'v', role: 'r', host: 'h', src: 'agent', live: '5', type: 't', view: 'flame',
-      hl: 'x', hlm: 're', root: 'r', fn: 'f', color: 'self', sort: 'name', nodes: '1000', profile: 'p', from: 'now-2h',
+      svc: 's',
+      env: 'e',
+      ver: 'v',
+      role: 'r',
+      host: 'h',
+      src: 'agent',
+      live: '5',
+      type: 't',
+      view: 'flame',
+      hl: 'x',
+      hlm: 're',
+      root: 'r',
+      fn: 'f',
+      color: 'self',
+      sort: 'name',
+      nodes: '1000',
+      profile: 'p',
+      from: 'now-2h',
     });
     const keys = [...new URLSearchParams(stringifySearch({ ...s })).keys()].sort();
-    expect(keys.join(' ')).toBe('color env fn from hl hlm host live nodes profile role root sort src svc type ver view');
+    expect(keys.join(' ')).toBe(
+      'color env fn from hl hlm host live nodes profile role root sort src svc type ver view',
+    );
   });
 
   it('writes selectors that quote and escape', () => {

@@ -151,7 +151,17 @@ export function parseSearch(text: string): Raw {
 
 /** What moves with the user from one page to another. */
 export function scopeOnly(s: Scope): Partial<Scope> {
-  return { from: s.from, to: s.to, svc: s.svc, env: s.env, ver: s.ver, role: s.role, host: s.host, src: s.src, live: s.live };
+  return {
+    from: s.from,
+    to: s.to,
+    svc: s.svc,
+    env: s.env,
+    ver: s.ver,
+    role: s.role,
+    host: s.host,
+    src: s.src,
+    live: s.live,
+  };
 }
 
 function quote(text: string): string {

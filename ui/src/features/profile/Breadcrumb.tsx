@@ -34,7 +34,12 @@ export function Breadcrumb(props: {
         ))}
       </ol>
       {path.length > 1 && (
-        <button type="button" className="btn icon quiet" aria-label="Show the whole graph" onClick={() => props.focusOn(0)}>
+        <button
+          type="button"
+          className="btn icon quiet"
+          aria-label="Show the whole graph"
+          onClick={() => props.focusOn(0)}
+        >
           <X size={14} aria-hidden />
         </button>
       )}

@@ -1,7 +1,13 @@
 // The docked pane: everything about one frame, each percentage with its base.
 import type { FlameMeta } from '../../api/types';
 import { CopyButton } from '../../components/States';
-import { ancestorsOf, FLAG_KERNEL, FLAG_TRIMMED, FLAG_UNSYMBOLISED, type FlameTree } from '../../flame-core/tree';
+import {
+  ancestorsOf,
+  FLAG_KERNEL,
+  FLAG_TRIMMED,
+  FLAG_UNSYMBOLISED,
+  type FlameTree,
+} from '../../flame-core/tree';
 import { percent, plural, value } from '../../lib/format';
 
 export function Details(props: {

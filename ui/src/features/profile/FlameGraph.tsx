@@ -42,7 +42,12 @@ export const FlameGraph = forwardRef<FlameHandle, Props>(function FlameGraph(pro
 
   useEffect(() => {
     const v = new FlameView(
-      { base: base.current!, overlay: overlay.current!, scroller: scroller.current!, spacer: spacer.current! },
+      {
+        base: base.current!,
+        overlay: overlay.current!,
+        scroller: scroller.current!,
+        spacer: spacer.current!,
+      },
       {
         hover: (node, x, y) => showTip(tip.current!, latest.current, node, x, y),
         pick: (node) => latest.current.focusOn(node),
@@ -75,8 +80,8 @@ export const FlameGraph = forwardRef<FlameHandle, Props>(function FlameGraph(pro
   const label = `Flame graph, ${props.typeName}, ${value(tree.total[0] ?? 0, props.unit)}, ${tree.n} frames`;
   return (
     <section className="flamebox card" aria-label="Flame graph">
-      <canvas ref={base} aria-hidden="true" />
-      <canvas ref={overlay} aria-hidden="true" data-testid="flame-overlay" />
+      <canvas ref={base} />
+      <canvas ref={overlay} data-testid="flame-overlay" />
       <div
         ref={scroller}
         className="flame-scroll"
@@ -92,18 +97,33 @@ export const FlameGraph = forwardRef<FlameHandle, Props>(function FlameGraph(pro
         <Mirror tree={tree} at={selected >= 0 ? selected : focus} unit={props.unit} id={id} />
       </div>
       <p className="sr" id={`${id}-help`}>
-        Arrow keys move between frames, Enter focuses one, Escape steps out, plus and minus zoom, 0 resets, slash searches, n
-        and capital N go through the matches. The table of functions has the same content.
+        Arrow keys move between frames, Enter focuses one, Escape steps out, plus and minus zoom, 0 resets,
+        slash searches, n and capital N go through the matches. The table of functions has the same content.
       </p>
       {/* biome-ignore lint/a11y/useSemanticElements: buttons over the canvas, not a form */}
       <div className="flame-zoom" role="group" aria-label="Zoom">
-        <button type="button" className="btn icon quiet" aria-label="Zoom in" onClick={() => view.current?.zoomBy(1.5)}>
+        <button
+          type="button"
+          className="btn icon quiet"
+          aria-label="Zoom in"
+          onClick={() => view.current?.zoomBy(1.5)}
+        >
           <Plus size={15} aria-hidden />
         </button>
-        <button type="button" className="btn icon quiet" aria-label="Zoom out" onClick={() => view.current?.zoomBy(1 / 1.5)}>
+        <button
+          type="button"
+          className="btn icon quiet"
+          aria-label="Zoom out"
+          onClick={() => view.current?.zoomBy(1 / 1.5)}
+        >
           <Minus size={15} aria-hidden />
         </button>
-        <button type="button" className="btn icon quiet" aria-label="Reset zoom" onClick={() => view.current?.reset()}>
+        <button
+          type="button"
+          className="btn icon quiet"
+          aria-label="Reset zoom"
+          onClick={() => view.current?.reset()}
+        >
           <Maximize2 size={14} aria-hidden />
         </button>
       </div>
@@ -137,7 +157,10 @@ function showTip(el: HTMLElement, p: Props, node: number, x: number, y: number):
       ? `${percent(t.total[node], t.total[p.focus])} of the focused ${t.names[t.name[p.focus]]}`
       : '';
   const file = t.files[t.file[node]];
-  where.textContent = [t.libraries[t.library[node]], file && `${file}${t.line[node] ? `:${t.line[node]}` : ''}`]
+  where.textContent = [
+    t.libraries[t.library[node]],
+    file && `${file}${t.line[node] ? `:${t.line[node]}` : ''}`,
+  ]
     .filter(Boolean)
     .join(' · ');
   el.classList.add('on');

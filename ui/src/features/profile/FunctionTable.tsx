@@ -112,7 +112,9 @@ export function FunctionTable(props: Props) {
           onChange={(e) => setFind(e.target.value)}
         />
         <span className="cap" aria-live="polite">
-          {list.length === rows.length ? plural(rows.length, 'function') : `${count(list.length)} of ${plural(rows.length, 'function')}`}
+          {list.length === rows.length
+            ? plural(rows.length, 'function')
+            : `${count(list.length)} of ${plural(rows.length, 'function')}`}
           {props.exact && ' (top of all, counted before trimming)'} · % of {value(whole, unit)}
           {props.within ? ` within ${props.within}` : ' in this selection'}
         </span>
@@ -138,12 +140,19 @@ export function FunctionTable(props: Props) {
               key={c.title}
               role="columnheader"
               className={i > 0 ? 'num' : ''}
-              aria-sort={c.id === by && (i === 0 || i % 2 === 1) ? (desc ? 'descending' : 'ascending') : undefined}
+              aria-sort={
+                c.id === by && (i === 0 || i % 2 === 1) ? (desc ? 'descending' : 'ascending') : undefined
+              }
             >
               <button
                 type="button"
                 onClick={() =>
-                  props.change({ sort: c.id === by ? (desc ? c.id : `-${c.id}`) : c.id === 'name' ? 'name' : `-${c.id}` }, true)
+                  props.change(
+                    {
+                      sort: c.id === by ? (desc ? c.id : `-${c.id}`) : c.id === 'name' ? 'name' : `-${c.id}`,
+                    },
+                    true,
+                  )
                 }
               >
                 {c.title}
@@ -172,7 +181,11 @@ export function FunctionTable(props: Props) {
                 }}
               >
                 {/* biome-ignore lint/a11y: see above */}
-                <div role="gridcell" className="fname" title={`${r.name}\n${r.library}${r.file ? `\n${r.file}` : ''}`}>
+                <div
+                  role="gridcell"
+                  className="fname"
+                  title={`${r.name}\n${r.library}${r.file ? `\n${r.file}` : ''}`}
+                >
                   {r.name}
                   {r.library && <small>{baseName(r.library)}</small>}
                 </div>

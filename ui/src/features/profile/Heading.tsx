@@ -16,13 +16,19 @@ export function Heading(props: {
   const current = types.find((t) => t.id === search.type) ?? props.meta?.type;
   const options = types.map((t) => ({ id: t.id, text: t.name, note: t.description }));
   if (!options.some((o) => o.id === search.type)) {
-    const text = props.meta?.type.id === search.type && props.meta.type.name ? props.meta.type.name : search.type;
+    const text =
+      props.meta?.type.id === search.type && props.meta.type.name ? props.meta.type.name : search.type;
     options.unshift({ id: search.type, text, note: 'no data in this selection' });
   }
   return (
     <div className="ptitle">
       <h1>{search.svc ?? 'All services'}</h1>
-      <Pick label="Profile type" value={search.type} options={options} onChange={(type) => props.change({ type })} />
+      <Pick
+        label="Profile type"
+        value={search.type}
+        options={options}
+        onChange={(type) => props.change({ type })}
+      />
       {current?.description && <span className="what">{current.description}</span>}
       {search.profile && (
         <span className="chip">

@@ -58,7 +58,8 @@ export function ProfilePage() {
 type Change = (next: Partial<ProfileSearch>, replace?: boolean) => void;
 
 function NoData({ search, change, other }: { search: ProfileSearch; change: Change; other: string[] }) {
-  const filtered = search.env.length + search.ver.length + search.role.length + search.host.length > 0 || search.src;
+  const filtered =
+    search.env.length + search.ver.length + search.role.length + search.host.length > 0 || search.src;
   const instead = other.includes(CPU_TIME) ? CPU_TIME : other[0];
   return (
     <EmptyState
@@ -70,7 +71,11 @@ function NoData({ search, change, other }: { search: ProfileSearch; change: Chan
       }
     >
       {instead && (
-        <button type="button" className="btn primary" onClick={() => change({ type: instead, root: undefined })}>
+        <button
+          type="button"
+          className="btn primary"
+          onClick={() => change({ type: instead, root: undefined })}
+        >
           Show a type that has data
         </button>
       )}
@@ -98,7 +103,15 @@ function NoData({ search, change, other }: { search: ProfileSearch; change: Chan
   );
 }
 
-function Work({ search, change, flame }: { search: ProfileSearch; change: Change; flame: ReturnType<typeof useFlame> }) {
+function Work({
+  search,
+  change,
+  flame,
+}: {
+  search: ProfileSearch;
+  change: Change;
+  flame: ReturnType<typeof useFlame>;
+}) {
   const tree = flame.data?.tree ?? EMPTY_TREE;
   const meta = flame.data!.meta;
   const handle = useRef<FlameHandle>(null);
@@ -200,7 +213,10 @@ function Work({ search, change, flame }: { search: ProfileSearch; change: Change
         focusOn={focusOn}
         clearFn={() => change({ fn: [] })}
       />
-      <div className={`work ${search.view} ${flame.isPlaceholderData ? 'stale' : ''}`} aria-busy={flame.isPlaceholderData}>
+      <div
+        className={`work ${search.view} ${flame.isPlaceholderData ? 'stale' : ''}`}
+        aria-busy={flame.isPlaceholderData}
+      >
         {search.view !== 'flame' && (
           <FunctionTable
             rows={rows}

@@ -1,9 +1,9 @@
 // The selection over time; dragging over it narrows the range.
 import { useMemo } from 'react';
+import { ApiError } from '../../api/client';
 import { useSeries } from '../../api/queries';
 import type { ProfileType, SeriesAnswer } from '../../api/types';
 import { Chart, type ChartSeries } from '../../components/Chart';
-import { ApiError } from '../../api/client';
 import { isTime, nanos, value } from '../../lib/format';
 import type { ProfileSearch } from '../../lib/scope';
 import { resolveTime, stepFor } from '../../lib/time';
@@ -62,7 +62,8 @@ interface Shape {
   max: number;
 }
 
-const asCores = (v: number): string => `${v >= 10 ? v.toFixed(0) : v >= 1 ? v.toFixed(1) : v.toFixed(2)} cores`;
+const asCores = (v: number): string =>
+  `${v >= 10 ? v.toFixed(0) : v >= 1 ? v.toFixed(1) : v.toFixed(2)} cores`;
 
 /** Sums become rates (time per time: cores), gauges stay; points of all series meet on one grid. */
 function shapeOf(a: SeriesAnswer): Shape {
@@ -85,5 +86,11 @@ function shapeOf(a: SeriesAnswer): Shape {
   });
   const unit = a.unit;
   const format = cores ? asCores : (v: number) => value(v, unit);
-  return { times, series, format, caption: cores ? 'cores' : sum ? 'per second' : 'mean of each series, summed', max };
+  return {
+    times,
+    series,
+    format,
+    caption: cores ? 'cores' : sum ? 'per second' : 'mean of each series, summed',
+    max,
+  };
 }

@@ -38,17 +38,28 @@ export function Toolbar(props: {
           stats && (
             <>
               {plural(stats.functions, 'function')} · {plural(stats.frames, 'frame')} ·{' '}
-              <strong>{percent(stats.weight, props.whole)}</strong> of {props.focused ? 'the focused frame' : 'total'}
+              <strong>{percent(stats.weight, props.whole)}</strong> of{' '}
+              {props.focused ? 'the focused frame' : 'total'}
             </>
           )
         )}
       </span>
       {stats && stats.frames > 0 && (
         <span className="seg">
-          <button type="button" className="btn icon" aria-label="Previous match (N)" onClick={() => props.cycle(-1)}>
+          <button
+            type="button"
+            className="btn icon"
+            aria-label="Previous match (N)"
+            onClick={() => props.cycle(-1)}
+          >
             <ChevronUp size={16} aria-hidden />
           </button>
-          <button type="button" className="btn icon" aria-label="Next match (n)" onClick={() => props.cycle(1)}>
+          <button
+            type="button"
+            className="btn icon"
+            aria-label="Next match (n)"
+            onClick={() => props.cycle(1)}
+          >
             <ChevronDown size={16} aria-hidden />
           </button>
         </span>

@@ -32,7 +32,11 @@ export function ProfilesPage() {
           </div>
         ) : rows.length === 0 ? (
           <EmptyState title="No profiles here" why="No profile with these filters lies in this time range.">
-            <button type="button" className="btn primary" onClick={() => change({ from: 'now-7d', to: 'now' })}>
+            <button
+              type="button"
+              className="btn primary"
+              onClick={() => change({ from: 'now-7d', to: 'now' })}
+            >
               Last 7 days
             </button>
           </EmptyState>
@@ -41,7 +45,7 @@ export function ProfilesPage() {
             <h1>Profiles</h1>
             <section className="card" aria-label="Profiles">
               {/* biome-ignore lint/a11y/noNoninteractiveTabindex: scrolls sideways on narrow screens */}
-              <div className="tablewrap" tabIndex={0} role="region" aria-label="Table of profiles">
+              <section className="tablewrap" tabIndex={0} aria-label="Table of profiles">
                 <table className="svc">
                   <thead>
                     <tr>
@@ -103,9 +107,14 @@ export function ProfilesPage() {
                     ))}
                   </tbody>
                 </table>
-              </div>
+              </section>
               <div className="svc-head">
-                <button type="button" className="btn" disabled={pages.length === 0} onClick={() => setPages(pages.slice(0, -1))}>
+                <button
+                  type="button"
+                  className="btn"
+                  disabled={pages.length === 0}
+                  onClick={() => setPages(pages.slice(0, -1))}
+                >
                   Newer
                 </button>
                 <button

@@ -8,7 +8,10 @@ export function Onboarding() {
     <div className="page">
       <div className="hero">
         <h1>See where the CPU time goes</h1>
-        <p>No profiles have arrived in this time range. Start the agent on a host, or send what you already have.</p>
+        <p>
+          No profiles have arrived in this time range. Start the agent on a host, or send what you already
+          have.
+        </p>
         <span className="waiting soft" role="status">
           <i aria-hidden /> Waiting for the first profile…
         </span>

@@ -20,7 +20,12 @@ const COLS: Col[] = [
   { id: 'cpu', title: 'CPU cores', num: true, key: (s) => s.cpu_cores ?? -1 },
   { id: 'inst', title: 'Instances / hosts', num: true, narrow: true, key: (s) => s.instances },
   { id: 'samples', title: 'Samples', num: true, key: (s) => s.samples },
-  { id: 'quality', title: 'Quality', narrow: true, key: (s) => (s.lost + s.broken + s.unsymbolized) / Math.max(1, s.samples) },
+  {
+    id: 'quality',
+    title: 'Quality',
+    narrow: true,
+    key: (s) => (s.lost + s.broken + s.unsymbolized) / Math.max(1, s.samples),
+  },
   { id: 'seen', title: 'Last seen', key: (s) => s.last_ms },
 ];
 
@@ -62,7 +67,7 @@ export function ServiceTable(props: {
         </span>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: scrolls sideways on narrow screens */}
-      <div className="tablewrap" tabIndex={0} role="region" aria-label="Table of services">
+      <section className="tablewrap" tabIndex={0} aria-label="Table of services">
         <table className="svc">
           <thead>
             <tr>
@@ -74,7 +79,11 @@ export function ServiceTable(props: {
                 >
                   <button
                     type="button"
-                    onClick={() => change({ sort: c.id === by.id ? (desc ? c.id : `-${c.id}`) : c.num ? `-${c.id}` : c.id })}
+                    onClick={() =>
+                      change({
+                        sort: c.id === by.id ? (desc ? c.id : `-${c.id}`) : c.num ? `-${c.id}` : c.id,
+                      })
+                    }
                   >
                     {c.title}
                     {c.id === by.id ? (desc ? ' ↓' : ' ↑') : ''}
@@ -86,11 +95,18 @@ export function ServiceTable(props: {
           </thead>
           <tbody>
             {rows.map((s) => (
-              <Row key={s.service} s={s} most={most} cpus={data.cpu_count} search={search} now={data.range.to_ms} />
+              <Row
+                key={s.service}
+                s={s}
+                most={most}
+                cpus={data.cpu_count}
+                search={search}
+                now={data.range.to_ms}
+              />
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
       {rows.length === 0 && (
         <p className="svc-head soft">
           No service matches “{search.q}”.
@@ -103,13 +119,18 @@ export function ServiceTable(props: {
   );
 }
 
-function Row(props: { s: ServiceRow; most: number; cpus: number | null; search: OverviewSearch; now: number }) {
+function Row(props: {
+  s: ServiceRow;
+  most: number;
+  cpus: number | null;
+  search: OverviewSearch;
+  now: number;
+}) {
   const { s, search } = props;
   const go = useNavigate();
   const target = { ...scopeOnly(search), svc: s.service } as never;
   return (
     // The link in the first cell is the keyboard's way; the whole row is a larger target for the mouse.
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the link inside does the same
     <tr
       onClick={(e) => {
         if (!(e.target instanceof HTMLAnchorElement)) void go({ to: '/profiles/view', search: target });
@@ -134,7 +155,11 @@ function Row(props: { s: ServiceRow; most: number; cpus: number | null; search: 
         </div>
       </td>
       <td className="num cpu">
-        {s.cpu_cores === null ? <span className="faint">no CPU profile</span> : <strong>{coreText(s.cpu_cores)}</strong>}
+        {s.cpu_cores === null ? (
+          <span className="faint">no CPU profile</span>
+        ) : (
+          <strong>{coreText(s.cpu_cores)}</strong>
+        )}
         {s.cpu_share !== null && <small className="faint"> · {percent(s.cpu_share, 1)} of host</small>}
         <div className="meter">
           <i style={{ width: `${((s.cpu_cores ?? 0) / props.most) * 100}%` }} />
@@ -180,9 +205,17 @@ function QualityChips({ s }: { s: ServiceRow }) {
 export function Spark({ values }: { values: number[] }) {
   if (values.length < 2) return <span className="faint">–</span>;
   const max = Math.max(...values, 1e-9);
-  const pts = values.map((v, i) => `${((i / (values.length - 1)) * 100).toFixed(2)},${(29 - (v / max) * 27).toFixed(2)}`);
+  const pts = values.map(
+    (v, i) => `${((i / (values.length - 1)) * 100).toFixed(2)},${(29 - (v / max) * 27).toFixed(2)}`,
+  );
   return (
-    <svg className="spark" viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true" focusable="false">
+    <svg
+      className="spark"
+      viewBox="0 0 100 30"
+      preserveAspectRatio="none"
+      aria-hidden="true"
+      focusable="false"
+    >
       <path className="area" d={`M0,30 L${pts.join(' L')} L100,30 Z`} />
       <path className="line" d={`M${pts.join(' L')}`} />
     </svg>

@@ -39,16 +39,26 @@ export function ServicesPage() {
               title="No profiles in this time range"
               why="Nothing was received between these times. A wider range may have data."
             >
-              <button type="button" className="btn primary" onClick={() => change({ from: 'now-7d', to: 'now' })}>
+              <button
+                type="button"
+                className="btn primary"
+                onClick={() => change({ from: 'now-7d', to: 'now' })}
+              >
                 Show the last 7 days
               </button>
             </EmptyState>
           )
         ) : (
-          <div className={query.isPlaceholderData ? 'page stale' : 'page'} aria-busy={query.isPlaceholderData}>
+          <div
+            className={query.isPlaceholderData ? 'page stale' : 'page'}
+            aria-busy={query.isPlaceholderData}
+          >
             <h1>Services</h1>
             <Tiles data={query.data} />
-            <Hero data={query.data} onSelect={(a, b) => change({ from: String(a), to: String(b), live: undefined })} />
+            <Hero
+              data={query.data}
+              onSelect={(a, b) => change({ from: String(a), to: String(b), live: undefined })}
+            />
             <ServiceTable data={query.data} search={search} change={change} />
           </div>
         )}
@@ -151,7 +161,15 @@ function Hero({ data, onSelect }: { data: ServicesAnswer; onSelect: (a: number, 
           ))}
         </ul>
       </div>
-      <Chart times={times} series={series} stacked height={168} format={cores} summary={summary} onSelect={onSelect} />
+      <Chart
+        times={times}
+        series={series}
+        stacked
+        height={168}
+        format={cores}
+        summary={summary}
+        onSelect={onSelect}
+      />
     </section>
   );
 }

@@ -1,0 +1,40 @@
+//! What the handlers share.
+
+use crate::metrics::Metrics;
+use std::sync::Arc;
+use stdx::Clock;
+use views::Views;
+
+/// What the server says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct ServerInfo {
+    /// Version of the product.
+    pub version: String,
+    /// Which build of it: `debug` or `release`.
+    pub build: String,
+    /// Days that profiles are kept; `None`: for ever.
+    pub retention_days: Option<f64>,
+    /// Whether it is open to whoever is on the machine.
+    pub is_local: bool,
+    /// Something people should know, shown on the page.
+    pub note: Option<String>,
+}
+
+/// State of the API.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Answers questions.
+    pub views: Arc<dyn Views>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What the server says of itself.
+    pub info: Arc<ServerInfo>,
+    /// Counters and what else is shown under `/metrics`.
+    pub metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiState").field("info", &self.info).finish_non_exhaustive()
+    }
+}

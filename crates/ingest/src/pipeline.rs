@@ -1,0 +1,239 @@
+//! From a body to stored profiles: admit, decode, normalise, limit, append.
+
+use crate::counters::{Counters, add};
+use crate::gate::{Gate, Place};
+use crate::limits::{ISSUE_BYTES_MAX, ISSUES_SHOWN_MAX, Limits};
+use crate::normalise::{Context, bounded, normalise};
+use crate::principal::Principal;
+use crate::problem::Problem;
+use crate::receipt::{Receipt, Stored};
+use crate::sink::{Sink, SinkError};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use profile::Profile;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use stdx::{Clock, Timestamp};
+
+/// What a decoder made of a body.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    pub(crate) profiles: Vec<Profile>,
+    pub(crate) issues: Vec<String>,
+}
+
+/// The way in, shared by all receivers.
+pub struct Ingest {
+    sink: Arc<dyn Sink>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    gate: Gate,
+    counters: Counters,
+}
+
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingest").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// A body in memory, and its place in the line.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) bytes: Bytes,
+    pub(crate) place: Place,
+}
+
+struct Prepared {
+    profiles: Vec<Profile>,
+    stored: Vec<Stored>,
+    issues: Vec<String>,
+}
+
+impl Ingest {
+    /// A way into `sink`.
+    pub fn new(sink: Arc<dyn Sink>, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        let gate = Gate::new(&limits);
+        Self { sink, clock, limits, gate, counters: Counters::default() }
+    }
+
+    /// What came in so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Reads a body within the limits.
+    pub(crate) async fn receive(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Received, Problem> {
+        let length = headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let max = self.limits.body_bytes_max;
+        if length.is_some_and(|length| length > max) {
+            return Err(self.count(self.too_large()));
+        }
+        let place = self.gate.enter(length).await.map_err(|problem| self.count(problem))?;
+        let reading = axum::body::to_bytes(body, max);
+        let read = tokio::time::timeout(self.limits.body_read_timeout, reading).await;
+        let Ok(read) = read else {
+            let seconds = self.limits.body_read_timeout.as_secs();
+            let detail = format!("the body did not arrive within {seconds} s");
+            let title = "The body came too slowly";
+            let status = http::StatusCode::REQUEST_TIMEOUT;
+            let hint = "send it again over a faster connection or in smaller parts";
+            return Err(self.count(Problem::new(status, "/problems/slow", title, detail, hint)));
+        };
+        let bytes = read.map_err(|error| {
+            let too_long = std::error::Error::source(&error)
+                .is_some_and(|source| source.to_string().contains("length limit"));
+            if too_long {
+                return self.count(self.too_large());
+            }
+            let hint = "the connection broke: send it again";
+            self.count(Problem::bad_request(format!("the body could not be read: {error}"), hint))
+        })?;
+        add(&self.counters.body_bytes, bytes.len() as u64);
+        Ok(Received { bytes, place })
+    }
+
+    /// A place for a body that is in memory already.
+    pub(crate) async fn admit(&self, bytes: Bytes) -> Result<Received, Problem> {
+        if bytes.len() > self.limits.decompressed_bytes_max {
+            return Err(self.count(self.too_large()));
+        }
+        let place = self.gate.enter(Some(bytes.len())).await.map_err(|problem| self.count(problem))?;
+        add(&self.counters.body_bytes, bytes.len() as u64);
+        Ok(Received { bytes, place })
+    }
+
+    fn too_large(&self) -> Problem {
+        add(&self.counters.limits_hit, 1);
+        let max = self.limits.body_bytes_max;
+        let hint = "send shorter windows, or fewer profiles in one request";
+        Problem::too_large(format!("the body is larger than {max} bytes"), hint)
+    }
+
+    /// Counts a refusal.
+    pub(crate) fn count(&self, problem: Problem) -> Problem {
+        let is_busy = problem.status == http::StatusCode::TOO_MANY_REQUESTS;
+        let counters = &self.counters;
+        add(if is_busy { &counters.uploads_busy } else { &counters.uploads_refused }, 1);
+        problem
+    }
+
+    /// Decodes a received body, normalises and stores what is in it. The answer comes when all of
+    /// it is durable.
+    pub(crate) async fn store(
+        &self,
+        principal: &Principal,
+        received: Received,
+        context: Context,
+        decode: impl FnOnce(&[u8]) -> Result<Decoded, Problem> + Send + 'static,
+    ) -> Result<Receipt, Problem> {
+        let Received { bytes, place } = received;
+        let (now, limits) = (self.clock.now(), self.limits.clone());
+        let work = move || {
+            let decoded = decode(&bytes)?;
+            drop(bytes);
+            prepare(decoded, &context, now, &limits)
+        };
+        let prepared = self.gate.run(work).await.map_err(|_| {
+            add(&self.counters.decode_panics, 1);
+            self.count(Problem::internal("the decoder failed on this body"))
+        })?;
+        let prepared = prepared.map_err(|problem| {
+            if problem.status == http::StatusCode::PAYLOAD_TOO_LARGE {
+                add(&self.counters.limits_hit, 1);
+            }
+            self.count(problem)
+        })?;
+        let receipt = self.append(principal, prepared).await?;
+        drop(place);
+        Ok(receipt)
+    }
+
+    async fn append(&self, principal: &Principal, prepared: Prepared) -> Result<Receipt, Problem> {
+        let Prepared { profiles, mut stored, mut issues } = prepared;
+        add(&self.counters.decode_issues, issues.len() as u64);
+        let samples: usize = profiles.iter().map(|profile| profile.samples.len()).sum();
+        if !profiles.is_empty() {
+            let appended = self.sink.append(&principal.tenant, profiles).await;
+            let ids = appended.map_err(|error| self.count(self.refused(&error)))?;
+            for (stored, id) in stored.iter_mut().zip(ids) {
+                stored.set_id(id);
+            }
+        }
+        self.counters.uploads_accepted.fetch_add(1, Ordering::Relaxed);
+        add(&self.counters.profiles_accepted, stored.len() as u64);
+        add(&self.counters.samples_accepted, samples as u64);
+        shorten(&mut issues);
+        Ok(Receipt { profiles: stored, issues })
+    }
+
+    fn refused(&self, error: &SinkError) -> Problem {
+        match error {
+            SinkError::Busy(_) => Problem::busy(error.to_string()),
+            SinkError::Failed(_) => {
+                add(&self.counters.store_failures, 1);
+                tracing::error!(%error, "an upload was not stored");
+                Problem::unavailable(error.to_string())
+            }
+        }
+    }
+}
+
+/// Normalises and checks; refuses an upload in which there is no profile but trouble.
+fn prepare(
+    decoded: Decoded,
+    context: &Context,
+    now: Timestamp,
+    limits: &Limits,
+) -> Result<Prepared, Problem> {
+    let Decoded { mut profiles, mut issues } = decoded;
+    if profiles.is_empty() && !issues.is_empty() {
+        shorten(&mut issues);
+        let hint = "check the format; pprof, folded text and OTLP profiles are read here";
+        return Err(Problem::unreadable(issues.join("; "), hint));
+    }
+    if profiles.len() > limits.profiles_max {
+        let detail = format!("{} profiles in one upload", profiles.len());
+        let hint = format!("send at most {} at once", limits.profiles_max);
+        return Err(Problem::too_large(detail, hint));
+    }
+    let samples: usize = profiles.iter().map(|profile| profile.samples.len()).sum();
+    if samples > limits.samples_max {
+        let hint = format!("send at most {} at once, in shorter windows", limits.samples_max);
+        return Err(Problem::too_large(format!("{samples} samples in one upload"), hint));
+    }
+    for profile in &mut profiles {
+        let strings = profile.tables.strings.rows().iter();
+        let bytes: usize = strings.map(|text| text.len()).sum();
+        if bytes > limits.string_bytes_max {
+            let hint = format!("at most {} bytes are accepted", limits.string_bytes_max);
+            return Err(Problem::too_large(format!("{bytes} bytes of names in one profile"), hint));
+        }
+        issues.extend(normalise(profile, context, now));
+    }
+    let stored = profiles.iter().map(Stored::of).collect();
+    Ok(Prepared { profiles, stored, issues })
+}
+
+/// Keeps answers short whatever was sent.
+fn shorten(issues: &mut Vec<String>) {
+    let all = issues.len();
+    issues.truncate(ISSUES_SHOWN_MAX);
+    for issue in issues.iter_mut() {
+        *issue = bounded(issue, ISSUE_BYTES_MAX);
+    }
+    if all > ISSUES_SHOWN_MAX {
+        issues.push(format!("and {} more", all - ISSUES_SHOWN_MAX));
+    }
+}

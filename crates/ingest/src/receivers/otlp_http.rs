@@ -1,0 +1,75 @@
+//! OTLP profiles over HTTP: `POST /v1development/profiles`, protobuf, plain or gzip.
+//!
+//! Contract: opentelemetry-proto v1.11.0, `ExportProfilesServiceRequest`.
+
+use crate::decode;
+use crate::normalise::Context;
+use crate::pipeline::Ingest;
+use crate::principal::Principal;
+use crate::problem::Problem;
+use crate::receipt::Receipt;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, header};
+use std::sync::Arc;
+use wire::Message;
+use wire::otlp::collector_profiles::{
+    ExportProfilesPartialSuccess, ExportProfilesServiceResponse,
+};
+
+const PROTOBUF: &str = "application/x-protobuf";
+
+/// Takes one export request.
+pub async fn receive(
+    State(ingest): State<Arc<Ingest>>,
+    principal: Principal,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    check_type(&parts.headers).map_err(|problem| ingest.count(problem))?;
+    let is_gzip = decode::is_gzip_encoded(&parts.headers)?;
+    let received = ingest.receive(&parts.headers, body).await?;
+    let max = ingest.limits().decompressed_bytes_max;
+    let context = context(&parts.headers);
+    let decode = move |body: &[u8]| decode::otlp(&decode::content(body, is_gzip, max)?, max);
+    let receipt = ingest.store(&principal, received, context, decode).await?;
+    let body = encode_response(&receipt);
+    Ok(([(header::CONTENT_TYPE, PROTOBUF)], body).into_response())
+}
+
+/// What an OTLP client says of itself.
+pub(crate) fn context(headers: &HeaderMap) -> Context {
+    Context { source: "otel", client: decode::user_agent(headers), ..Context::default() }
+}
+
+/// The receipt in OTLP's words.
+pub(crate) fn partial_success(receipt: &Receipt) -> rpc::otlp::PartialSuccess {
+    rpc::otlp::PartialSuccess { rejected: 0, message: receipt.issues.join("; ") }
+}
+
+fn encode_response(receipt: &Receipt) -> Vec<u8> {
+    let part = partial_success(receipt);
+    let is_whole = part.rejected == 0 && part.message.is_empty();
+    let partial_success = (!is_whole).then_some(ExportProfilesPartialSuccess {
+        rejected_profiles: part.rejected,
+        error_message: part.message,
+    });
+    ExportProfilesServiceResponse { partial_success }.encode_to_vec()
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let given = given.unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        PROTOBUF | "application/protobuf" => Ok(()),
+        "application/json" => Err(Problem::unsupported(
+            "OTLP profiles as JSON are not read here",
+            "set the exporter's protocol to http/protobuf or grpc",
+        )),
+        _ => Err(Problem::unsupported(
+            format!("content type {given:?} on {}", super::OTLP_PATH),
+            format!("send {PROTOBUF}"),
+        )),
+    }
+}

@@ -1,0 +1,236 @@
+//! Pyroscope's `POST /ingest`: pprof (multipart or raw) and folded text.
+//!
+//! Contract: grafana/pyroscope, `pkg/ingester/pyroscope/ingest_handler.go`. The parameters `name`
+//! (`app{key=value}`), `from`, `until`, `sampleRate`, `spyName`, `units`, `aggregationType` and
+//! `format` are read; a value that cannot be read gets its default, as there.
+
+mod name;
+
+use super::upload::Parameters;
+use crate::attime::{self, Epoch};
+use crate::decode::{self, TextShape};
+use crate::normalise::{Context, runtime};
+use crate::pipeline::{Decoded, Ingest};
+use crate::principal::Principal;
+use crate::problem::Problem;
+use crate::receipt::Receipt;
+use axum::Json;
+use axum::extract::{Query, Request, State};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use profile::labels::names;
+use std::sync::Arc;
+use stdx::{TimeRange, Timestamp};
+
+const SAMPLE_RATE_DEFAULT: u32 = 100;
+
+/// What a body holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Multipart with a part `profile`.
+    Multipart(String),
+    /// A profile file of its own.
+    File,
+    /// Text: `stack value` or a stack a line.
+    Text { lines: bool },
+}
+
+/// Takes one upload.
+pub async fn receive(
+    State(ingest): State<Arc<Ingest>>,
+    principal: Principal,
+    Query(parameters): Query<Parameters>,
+    request: Request,
+) -> Result<Json<Receipt>, Problem> {
+    let (parts, body) = request.into_parts();
+    let now = ingest.clock.now();
+    let (context, text, shape) =
+        read_form(&parameters, &parts.headers, now).map_err(|problem| ingest.count(problem))?;
+    let is_gzip = decode::is_gzip_encoded(&parts.headers)?;
+    let mut received = ingest.receive(&parts.headers, body).await?;
+    let mut issues = Vec::new();
+    let max = ingest.limits().decompressed_bytes_max;
+    if let Shape::Multipart(boundary) = &shape {
+        let body = std::mem::take(&mut received.bytes);
+        let part = profile_part(body, boundary, &mut issues).await;
+        received.bytes = part.map_err(|problem| ingest.count(problem))?;
+    }
+    let decode = move |body: &[u8]| -> Result<Decoded, Problem> {
+        let body = decode::content(body, is_gzip, max)?;
+        let mut decoded = match shape {
+            Shape::Text { lines } => decode::text(&body, &TextShape { lines, ..text }),
+            Shape::File | Shape::Multipart(_) => decode::file(&body, max)?,
+        };
+        decoded.issues.extend(issues);
+        Ok(decoded)
+    };
+    Ok(Json(ingest.store(&principal, received, context, decode).await?))
+}
+
+fn read_form(
+    parameters: &[(String, String)],
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<(Context, TextShape, Shape), Problem> {
+    let get = |name: &str| {
+        parameters.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    };
+    let Some(named) = get("name").filter(|name| !name.is_empty()) else {
+        let hint = "add ?name=my-service{key=value} to the address";
+        return Err(Problem::bad_request("the parameter `name` is missing", hint));
+    };
+    let named = name::parse(named)?;
+    let shape = shape(get("format").unwrap_or_default(), headers)?;
+    let time = |name| attime::parse(get(name)?, now, Epoch::Guess);
+    let until = time("until").unwrap_or(now);
+    let window = match time("from") {
+        Some(from) => Some(TimeRange::new(from, until)),
+        None if get("until").is_some() => Some(TimeRange::new(until, until)),
+        None => None,
+    };
+    let spy = get("spyName").filter(|spy| !spy.is_empty() && *spy != "unknown");
+    let mut labels = named.labels;
+    let (service, of_text) = match shape {
+        Shape::Text { .. } => name::split_type(&named.app),
+        _ => (named.app.as_str(), None),
+    };
+    if !labels.iter().any(|(name, _)| name == names::SERVICE) {
+        labels.push((names::SERVICE.to_owned(), service.to_owned()));
+    }
+    if let Some(language) = spy.and_then(runtime_of_spy) {
+        labels.push((names::RUNTIME.to_owned(), language));
+    }
+    let rate = get("sampleRate").and_then(|rate| rate.parse().ok()).filter(|rate| *rate > 0);
+    let text = TextShape {
+        lines: false,
+        sample_type: of_text.map(str::to_owned),
+        units: get("units").unwrap_or("samples").to_owned(),
+        sample_rate: rate.unwrap_or(SAMPLE_RATE_DEFAULT),
+    };
+    let client = spy.map_or_else(|| decode::user_agent(headers), str::to_owned);
+    Ok((Context { source: "pyroscope", labels, window, client }, text, shape))
+}
+
+/// The runtime behind a client's `spyName`; many names say nothing of one (`ebpfspy`).
+fn runtime_of_spy(spy: &str) -> Option<String> {
+    let known = ["gospy", "pyspy", "rbspy", "javaspy", "dotnetspy", "nodespy", "phpspy"];
+    known.contains(&spy).then(|| runtime(spy))
+}
+
+fn shape(format: &str, headers: &HeaderMap) -> Result<Shape, Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = given.unwrap_or_default();
+    let multipart = || {
+        let is_multipart = content_type.to_ascii_lowercase().contains("multipart/form-data");
+        is_multipart.then(|| multer::parse_boundary(content_type).ok()).flatten()
+    };
+    match format {
+        "pprof" => Ok(multipart().map_or(Shape::File, Shape::Multipart)),
+        "lines" => Ok(Shape::Text { lines: true }),
+        "jfr" | "trie" | "tree" | "speedscope" => Err(Problem::unsupported(
+            format!("format={format} is not read here"),
+            "send pprof or folded text (format=groups)",
+        )),
+        _ => match multipart() {
+            Some(boundary) => Ok(Shape::Multipart(boundary)),
+            None if content_type.starts_with("multipart/") => Err(Problem::bad_request(
+                format!("content type {content_type:?} names no boundary"),
+                "send multipart/form-data with a boundary",
+            )),
+            None if format.is_empty() && content_type.contains("octet-stream") => Ok(Shape::File),
+            None => Ok(Shape::Text { lines: false }),
+        },
+    }
+}
+
+/// The part `profile` of a multipart body.
+async fn profile_part(
+    body: Bytes,
+    boundary: &str,
+    issues: &mut Vec<String>,
+) -> Result<Bytes, Problem> {
+    let unreadable = |error: multer::Error| {
+        let hint = "send multipart/form-data with a part named `profile`";
+        Problem::bad_request(format!("the multipart body could not be read: {error}"), hint)
+    };
+    let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
+    let mut parts = multer::Multipart::new(stream, boundary);
+    let mut found = None;
+    while let Some(part) = parts.next_field().await.map_err(unreadable)? {
+        let name = part.name().unwrap_or_default().to_owned();
+        match name.as_str() {
+            "profile" if found.is_none() => found = Some(part.bytes().await.map_err(unreadable)?),
+            "sample_type_config" => {}
+            "prev_profile" => {
+                issues.push("prev_profile is not used: values are taken as they are".to_owned());
+            }
+            other => issues.push(format!("part {other:?} is not used")),
+        }
+    }
+    found.ok_or_else(|| {
+        let detail = "the multipart body has no part named `profile`";
+        Problem::bad_request(detail, "name the part that holds the pprof file `profile`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(content_type: &str) -> HeaderMap {
+        [(header::CONTENT_TYPE, content_type.parse().unwrap())].into_iter().collect()
+    }
+
+    #[test]
+    fn the_form_of_a_body_follows_from_format_then_content_type() {
+        let of = |format, content_type| shape(format, &headers(content_type));
+        let boundary = Shape::Multipart("x".to_owned());
+        assert_eq!(of("", "multipart/form-data; boundary=x").unwrap(), boundary);
+        assert_eq!(of("pprof", "multipart/form-data; boundary=x").unwrap(), boundary);
+        assert_eq!(of("pprof", "").unwrap(), Shape::File);
+        assert_eq!(of("lines", "text/plain").unwrap(), Shape::Text { lines: true });
+        assert_eq!(of("", "text/plain").unwrap(), Shape::Text { lines: false });
+        let status = of("jfr", "").unwrap_err().status;
+        assert_eq!(status, http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert!(of("", "multipart/mixed").is_err());
+    }
+
+    #[test]
+    fn a_request_becomes_labels_and_a_window() {
+        let query = [
+            ("name", "shop.cpu{env=prod,__session_id__=abc}"),
+            ("from", "1700000000"),
+            ("until", "1700000010"),
+            ("spyName", "gospy"),
+            ("sampleRate", "nonsense"),
+        ];
+        let query: Vec<_> = query.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let (context, text, _) = read_form(&query, &headers("text/plain"), now).unwrap();
+        let label = |name: &str| {
+            context.labels.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+        };
+        assert_eq!(label("service_name"), Some("shop"));
+        assert_eq!(label("env"), Some("prod"));
+        assert_eq!(label("runtime"), Some("go"));
+        assert_eq!(context.client, "gospy");
+        assert_eq!(context.window.unwrap().nanos(), 10_000_000_000);
+        assert_eq!((text.sample_type.as_deref(), text.sample_rate), (Some("cpu"), 100));
+        let (context, ..) =
+            read_form(&query, &headers("multipart/form-data; boundary=x"), now).unwrap();
+        assert!(context.labels.contains(&("service_name".to_owned(), "shop.cpu".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn parts_that_are_not_used_are_named() {
+        let body = "--x\r\nContent-Disposition: form-data; name=\"prev_profile\"\r\n\r\nold\r\n\
+                    --x\r\nContent-Disposition: form-data; name=\"profile\"; filename=\"p\"\r\n\r\n\
+                    new\r\n--x--\r\n";
+        let mut issues = Vec::new();
+        let part = profile_part(Bytes::from(body), "x", &mut issues).await.unwrap();
+        assert_eq!(&part[..], b"new");
+        assert_eq!(issues.len(), 1);
+        let empty = profile_part(Bytes::from("--x--\r\n"), "x", &mut issues).await;
+        assert!(empty.unwrap_err().detail.contains("no part named"));
+    }
+}

@@ -1,0 +1,165 @@
+//! The engine: each view as metadata, plans and names.
+
+use crate::scan::Scanner;
+use crate::select::{Found, Selected, info_of};
+use crate::{Settings, error, rebuild, series, session, tree};
+use profile::Profile;
+use std::sync::Arc;
+use stdx::{TimeRange, Timestamp, Ulid};
+use store::Store;
+use tokio::sync::Semaphore;
+use views::{
+    Answer, AnswerMeta, CallTree, FlameGraph, LabelValue, ProfileInfo, ProfileList,
+    ProfileTypeInfo, Selection, SeriesQuery, SeriesSet, Services, TopQuery, TopTable, ViewError,
+    Views, infos, services,
+};
+
+/// Answers from a store. Futures must be polled inside a tokio runtime; dropping one stops its
+/// plans.
+#[derive(Debug)]
+pub struct Engine {
+    store: Arc<Store>,
+    settings: Settings,
+    permits: Arc<Semaphore>,
+}
+
+/// A range with both ends rounded down to whole milliseconds: rows know no more.
+pub fn whole_millis(range: &TimeRange) -> TimeRange {
+    let floor = |at: Timestamp| Timestamp::from_millis(at.millis());
+    TimeRange::new(floor(range.start), floor(range.end))
+}
+
+impl Engine {
+    /// An engine over a store.
+    pub fn new(store: Arc<Store>, settings: Settings) -> Self {
+        let permits = Arc::new(Semaphore::new(settings.scans_max.max(1)));
+        Self { store, settings, permits }
+    }
+
+    /// The selected profiles, and the selection with a range of whole milliseconds.
+    async fn selected(&self, selection: &Selection) -> Result<(Selected, Selection), ViewError> {
+        let selection = Selection { range: whole_millis(&selection.range), ..selection.clone() };
+        let snapshot = self.store.snapshot(&selection.tenant, selection.range);
+        let selected = Selected::of(snapshot, &selection).await?;
+        Ok((selected, selection))
+    }
+
+    fn scanner(&self) -> Result<Scanner, ViewError> {
+        let store = self.store.object_store();
+        let context =
+            session::context(&store, self.settings.query_bytes_max).map_err(error::plan)?;
+        Ok(Scanner { store, context, permits: Arc::clone(&self.permits) })
+    }
+
+    async fn found(&self, selection: &Selection) -> Result<(Found, Scanner), ViewError> {
+        let (selected, selection) = self.selected(selection).await?;
+        let scanner = self.scanner()?;
+        Ok((selected.find(&selection, &scanner).await?, scanner))
+    }
+
+    async fn tree(&self, selection: &Selection) -> Result<(CallTree, AnswerMeta), ViewError> {
+        let (found, scanner) = self.found(selection).await?;
+        tree::tree(found, &scanner).await
+    }
+
+    async fn one(
+        &self,
+        tenant: &str,
+        id: Ulid,
+    ) -> Result<Option<(ProfileInfo, Profile)>, ViewError> {
+        let snapshot = self.store.snapshot(tenant, TimeRange::ALL);
+        for part in snapshot.parts {
+            let profiles = part.profiles().await.map_err(error::store)?;
+            let row = profiles.iter().find(|row| row.id == id && *row.tenant == *tenant);
+            let Some(row) = row else { continue };
+            let profile = rebuild::profile(&part, row, &self.scanner()?).await?;
+            return Ok(Some((info_of(row), profile)));
+        }
+        Ok(None)
+    }
+}
+
+impl Views for Engine {
+    fn profile_types<'a>(&'a self, selection: &'a Selection) -> Answer<'a, Vec<ProfileTypeInfo>> {
+        Box::pin(async {
+            let (selected, _) = self.selected(selection).await?;
+            Ok(infos::profile_types(&selected.infos))
+        })
+    }
+
+    fn label_names<'a>(&'a self, selection: &'a Selection) -> Answer<'a, Vec<String>> {
+        Box::pin(async {
+            let (selected, _) = self.selected(selection).await?;
+            Ok(infos::label_names(&selected.infos))
+        })
+    }
+
+    fn label_values<'a>(
+        &'a self,
+        selection: &'a Selection,
+        name: &'a str,
+    ) -> Answer<'a, Vec<LabelValue>> {
+        Box::pin(async move {
+            let (selected, _) = self.selected(selection).await?;
+            Ok(infos::label_values(&selected.infos, name))
+        })
+    }
+
+    fn flamegraph<'a>(
+        &'a self,
+        selection: &'a Selection,
+        max_nodes: usize,
+    ) -> Answer<'a, FlameGraph> {
+        Box::pin(async move {
+            let (tree, meta) = self.tree(selection).await?;
+            Ok(FlameGraph::of(&tree, max_nodes, meta))
+        })
+    }
+
+    fn top<'a>(&'a self, selection: &'a Selection, query: TopQuery) -> Answer<'a, TopTable> {
+        Box::pin(async move {
+            let (tree, meta) = self.tree(selection).await?;
+            Ok(TopTable { meta, functions: tree.top(query.limit, query.sort) })
+        })
+    }
+
+    fn series<'a>(
+        &'a self,
+        selection: &'a Selection,
+        query: &'a SeriesQuery,
+    ) -> Answer<'a, SeriesSet> {
+        Box::pin(async move {
+            query.check(&whole_millis(&selection.range))?;
+            let (found, scanner) = self.found(selection).await?;
+            series::series(found, query, &scanner).await
+        })
+    }
+
+    fn profiles<'a>(
+        &'a self,
+        selection: &'a Selection,
+        limit: usize,
+        cursor: Option<&'a str>,
+    ) -> Answer<'a, ProfileList> {
+        Box::pin(async move {
+            let (selected, _) = self.selected(selection).await?;
+            infos::list(selected.infos, limit, cursor)
+        })
+    }
+
+    fn profile<'a>(
+        &'a self,
+        tenant: &'a str,
+        id: Ulid,
+    ) -> Answer<'a, Option<(ProfileInfo, Profile)>> {
+        Box::pin(self.one(tenant, id))
+    }
+
+    fn services<'a>(&'a self, selection: &'a Selection, buckets: usize) -> Answer<'a, Services> {
+        Box::pin(async move {
+            let (selected, selection) = self.selected(selection).await?;
+            let infos: Vec<&ProfileInfo> = selected.infos.iter().collect();
+            Ok(services::summarize(&infos, &selection.range, buckets))
+        })
+    }
+}

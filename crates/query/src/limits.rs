@@ -1,0 +1,27 @@
+//! Every limit of the query engine in one place, units in the names.
+
+/// Rows that DataFusion hands on at a time.
+pub const BATCH_ROWS: usize = 8_192;
+/// Groups (stacks, buckets, profiles) that the plans of one query may give, over all parts.
+pub const GROUPS_MAX: usize = 16_000_000;
+/// Rows of one profile that is rebuilt.
+pub const PROFILE_ROWS_MAX: usize = 16_000_000;
+/// Pieces that one segment's file is read in at the same time.
+pub const SPLITS_MAX: usize = 8;
+/// A segment with fewer rows is read in one piece.
+pub const SPLIT_ROWS_MIN: u64 = 500_000;
+
+/// Settings of an engine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Plans that run at the same time, over all queries: the number of cores.
+    pub scans_max: usize,
+    /// Memory that the plans of one query may take; a query that needs more fails.
+    pub query_bytes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { scans_max: 4, query_bytes_max: 512 << 20 }
+    }
+}

@@ -1,0 +1,178 @@
+//! Physical plans over one part: source, filter, sum by group.
+
+use crate::predicate::Predicate;
+use crate::reader::KnownFooter;
+use crate::session::STORE_URL;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion_common::{DataFusionError, Result};
+use datafusion_datasource::PartitionedFile;
+use datafusion_datasource::file_scan_config::FileScanConfigBuilder;
+use datafusion_datasource::memory::MemorySourceConfig;
+use datafusion_datasource::source::DataSourceExec;
+use datafusion_datasource_parquet::source::ParquetSource;
+use datafusion_execution::object_store::ObjectStoreUrl;
+use datafusion_expr::Operator;
+use datafusion_functions_aggregate::count::count_udaf;
+use datafusion_functions_aggregate::sum::sum_udaf;
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::aggregate::AggregateExprBuilder;
+use datafusion_physical_expr::expressions::{BinaryExpr, col, lit};
+use datafusion_physical_plan::ExecutionPlan;
+use datafusion_physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
+use datafusion_physical_plan::filter::FilterExec;
+use object_store::ObjectStore;
+use object_store::path::Path;
+use parquet::file::metadata::ParquetMetaData;
+use std::sync::Arc;
+
+/// Where rows come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// A piece of a Parquet file: the row groups that begin in `bytes`.
+    File {
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+        size: u64,
+        bytes: (u64, u64),
+        metadata: Arc<ParquetMetaData>,
+    },
+    /// Batches in memory.
+    Memory(Vec<RecordBatch>),
+}
+
+/// What values are summed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Stack: for trees of sums.
+    Stack,
+    /// Stack and series: for trees of gauges.
+    StackSeries,
+    /// Profile.
+    Profile,
+    /// Time bucket of `step_ms` since `anchor_ms`, and the ordinal in column `by`.
+    Bucket { anchor_ms: i64, step_ms: i64, by: &'static str },
+}
+
+/// What is summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sum {
+    /// The rows.
+    Rows,
+    /// A value column.
+    Value(usize),
+}
+
+/// Names of the value columns.
+pub(crate) const VALUES: [&str; profile::VALUES_MAX] = ["v0", "v1", "v2", "v3"];
+
+impl Group {
+    fn columns(self) -> Vec<&'static str> {
+        match self {
+            Self::Stack => vec!["stack"],
+            Self::StackSeries => vec!["stack", "series"],
+            Self::Profile => vec!["profile"],
+            Self::Bucket { by, .. } => vec!["ts_ms", by],
+        }
+    }
+
+    fn exprs(self, schema: &Schema) -> Result<Vec<(Arc<dyn PhysicalExpr>, String)>> {
+        let named = |name: &str| Ok((col(name, schema)?, name.to_owned()));
+        let Self::Bucket { anchor_ms, step_ms, by } = self else {
+            return self.columns().into_iter().map(named).collect();
+        };
+        let since: Arc<dyn PhysicalExpr> =
+            Arc::new(BinaryExpr::new(col("ts_ms", schema)?, Operator::Minus, lit(anchor_ms)));
+        let bucket: Arc<dyn PhysicalExpr> =
+            Arc::new(BinaryExpr::new(since, Operator::Divide, lit(step_ms)));
+        Ok(vec![(bucket, "bucket".to_owned()), named(by)?])
+    }
+}
+
+impl Sum {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Rows => "profile",
+            Self::Value(at) => VALUES[at.min(VALUES.len() - 1)],
+        }
+    }
+}
+
+/// `SELECT group, sum(value) … WHERE predicate GROUP BY group`: the group's columns, then the sum.
+pub(crate) fn sums(
+    source: &Source,
+    predicate: &Predicate,
+    group: Group,
+    sum: Sum,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut columns = group.columns();
+    columns.push(sum.column());
+    let input = rows(source, predicate, &columns)?;
+    let schema = input.schema();
+    let function = match sum {
+        Sum::Rows => count_udaf(),
+        Sum::Value(_) => sum_udaf(),
+    };
+    let aggregate = AggregateExprBuilder::new(function, vec![col(sum.column(), &schema)?])
+        .schema(Arc::clone(&schema))
+        .alias("value")
+        .build()?;
+    let group = PhysicalGroupBy::new_single(group.exprs(&schema)?);
+    let (aggregates, filters) = (vec![Arc::new(aggregate)], vec![None]);
+    let mode = AggregateMode::Single;
+    Ok(Arc::new(AggregateExec::try_new(mode, group, aggregates, filters, input, schema)?))
+}
+
+/// `SELECT columns … WHERE predicate`; further columns may follow.
+pub(crate) fn rows(
+    source: &Source,
+    predicate: &Predicate,
+    columns: &[&str],
+) -> Result<Arc<dyn ExecutionPlan>> {
+    match source {
+        Source::File { store, path, size, bytes, metadata } => {
+            let schema = store::schema::samples();
+            let readers = KnownFooter { store: Arc::clone(store), metadata: Arc::clone(metadata) };
+            let mut parquet = ParquetSource::new(Arc::clone(&schema))
+                .with_parquet_file_reader_factory(Arc::new(readers))
+                .with_pushdown_filters(true)
+                .with_enable_page_index(true);
+            if let Some(condition) = predicate.expr(&schema)? {
+                parquet = parquet.with_predicate(condition);
+            }
+            let offset = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
+            let mut file = PartitionedFile::new(path.as_ref(), *size)
+                .with_range(offset(bytes.0), offset(bytes.1));
+            file.object_meta.location = path.clone();
+            let url = ObjectStoreUrl::parse(STORE_URL)?;
+            let config = FileScanConfigBuilder::new(url, Arc::new(parquet))
+                .with_projection_indices(Some(indices(&schema, columns)?))?
+                .with_file(file)
+                .build();
+            Ok(DataSourceExec::from_data_source(config))
+        }
+        Source::Memory(batches) => {
+            let schema: SchemaRef =
+                batches.first().map_or_else(store::schema::samples, RecordBatch::schema);
+            let mut columns = columns.to_vec();
+            columns.extend(predicate.columns());
+            let kept = Some(indices(&schema, &columns)?);
+            let source: Arc<dyn ExecutionPlan> =
+                MemorySourceConfig::try_new_exec(std::slice::from_ref(batches), schema, kept)?;
+            let Some(condition) = predicate.expr(&source.schema())? else { return Ok(source) };
+            Ok(Arc::new(FilterExec::try_new(condition, source)?))
+        }
+    }
+}
+
+/// Positions of columns by name, each once, in the order given.
+fn indices(schema: &Schema, columns: &[&str]) -> Result<Vec<usize>> {
+    let mut indices = Vec::with_capacity(columns.len());
+    for name in columns {
+        let at = schema.index_of(name).map_err(DataFusionError::from)?;
+        if !indices.contains(&at) {
+            indices.push(at);
+        }
+    }
+    Ok(indices)
+}

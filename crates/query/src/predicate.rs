@@ -1,0 +1,149 @@
+//! Which rows of a part take part: profiles picked by their metadata as a condition on columns.
+
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::datatypes::{DataType, Schema};
+use datafusion_common::{Result, ScalarValue};
+use datafusion_expr::Operator;
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::expressions::{BinaryExpr, InListExpr, col, lit};
+use datafusion_physical_expr::utils::conjunction;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use stdx::TimeRange;
+use store::ProfileRow;
+
+/// A condition on rows; a row must fulfil all that is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Predicate {
+    /// Kind id.
+    pub(crate) kind: Option<String>,
+    /// Service; implied by the rest, lets whole pages be skipped.
+    pub(crate) service: Option<String>,
+    /// Smallest and largest series ordinal.
+    pub(crate) series_range: Option<(u32, u32)>,
+    /// Ordinals of `series`, or of `profile`.
+    pub(crate) ordinals: Option<(&'static str, Vec<u32>)>,
+    /// First millisecond.
+    pub(crate) from_ms: Option<i64>,
+    /// First millisecond after.
+    pub(crate) until_ms: Option<i64>,
+}
+
+impl Predicate {
+    /// The rows of `kind` within `range` of the `chosen` profiles (ascending ordinals) of a part.
+    pub(crate) fn of(
+        profiles: &[ProfileRow],
+        chosen: &[u32],
+        kind: &str,
+        range: &TimeRange,
+    ) -> Self {
+        let mut predicate = Self::default();
+        let has_others = profiles.iter().any(|row| row.kinds.iter().any(|have| have.kind != kind));
+        predicate.kind = has_others.then(|| kind.to_owned());
+        predicate.pick(profiles, chosen, kind);
+        let chosen = chosen.iter().filter_map(|&at| profiles.get(at as usize));
+        let times = chosen.flat_map(|row| &row.kinds).filter(|have| have.kind == kind);
+        for time in times {
+            if time.ts_min < range.start {
+                predicate.from_ms = Some(range.start.millis());
+            }
+            if time.ts_max >= range.end {
+                predicate.until_ms = Some(range.end.millis());
+            }
+        }
+        predicate
+    }
+
+    /// Narrows to the chosen ones among the profiles that have `kind`.
+    fn pick(&mut self, profiles: &[ProfileRow], chosen: &[u32], kind: &str) {
+        let with_kind = profiles.iter().filter(|row| row.kinds.iter().any(|k| k.kind == kind));
+        let mut by_series: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+        let mut services: BTreeSet<&str> = BTreeSet::new();
+        let mut chosen_services: BTreeSet<&str> = BTreeSet::new();
+        for row in with_kind {
+            let service = row.labels.get(profile::labels::names::SERVICE).unwrap_or("");
+            let counts = by_series.entry(row.series).or_default();
+            counts.0 += 1;
+            services.insert(service);
+            if chosen.binary_search(&row.ordinal).is_ok() {
+                counts.1 += 1;
+                chosen_services.insert(service);
+            }
+        }
+        if by_series.values().all(|(all, chosen)| all == chosen) {
+            return;
+        }
+        let used: Vec<u32> =
+            by_series.iter().filter(|(_, (_, chosen))| *chosen > 0).map(|(at, _)| *at).collect();
+        let (Some(&first), Some(&last)) = (used.first(), used.last()) else { return };
+        self.series_range = Some((first, last));
+        if services.len() > 1 && chosen_services.len() == 1 {
+            self.service = chosen_services.first().map(|service| (*service).to_owned());
+        }
+        let whole_series = by_series.values().all(|(all, chosen)| *chosen == 0 || all == chosen);
+        let is_gapless = by_series.range(first..=last).count() == used.len();
+        if !whole_series {
+            self.ordinals = Some(("profile", chosen.to_vec()));
+        } else if !is_gapless {
+            self.ordinals = Some(("series", used));
+        }
+    }
+
+    /// Columns it reads.
+    pub(crate) fn columns(&self) -> Vec<&'static str> {
+        let mut columns = Vec::new();
+        let mut add = |is_used: bool, name| {
+            if is_used {
+                columns.push(name);
+            }
+        };
+        add(self.service.is_some(), "service");
+        add(self.kind.is_some(), "kind");
+        add(self.series_range.is_some(), "series");
+        if let Some((name, _)) = &self.ordinals {
+            add(true, name);
+        }
+        add(self.from_ms.is_some() || self.until_ms.is_some(), "ts_ms");
+        columns
+    }
+
+    /// The condition over a schema with its columns; `None` when every row fulfils it.
+    pub(crate) fn expr(&self, schema: &Schema) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let mut parts: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
+        for (name, wanted) in [("service", &self.service), ("kind", &self.kind)] {
+            if let Some(wanted) = wanted {
+                parts.push(compare(name, Operator::Eq, text(wanted), schema)?);
+            }
+        }
+        if let Some((first, last)) = self.series_range {
+            parts.push(compare("series", Operator::GtEq, first.into(), schema)?);
+            parts.push(compare("series", Operator::LtEq, last.into(), schema)?);
+        }
+        if let Some((name, ordinals)) = &self.ordinals {
+            let list: ArrayRef = Arc::new(UInt32Array::from(ordinals.clone()));
+            let expr = InListExpr::try_new_from_array(col(name, schema)?, list, false, schema)?;
+            parts.push(Arc::new(expr));
+        }
+        if let Some(from) = self.from_ms {
+            parts.push(compare("ts_ms", Operator::GtEq, from.into(), schema)?);
+        }
+        if let Some(until) = self.until_ms {
+            parts.push(compare("ts_ms", Operator::Lt, until.into(), schema)?);
+        }
+        Ok((!parts.is_empty()).then(|| conjunction(parts)))
+    }
+}
+
+fn compare(
+    name: &str,
+    op: Operator,
+    value: ScalarValue,
+    schema: &Schema,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    Ok(Arc::new(BinaryExpr::new(col(name, schema)?, op, lit(value))))
+}
+
+fn text(value: &str) -> ScalarValue {
+    let value = Box::new(ScalarValue::Utf8(Some(value.to_owned())));
+    ScalarValue::Dictionary(Box::new(DataType::Int32), value)
+}

@@ -1,0 +1,196 @@
+//! Runs plans: parts at the same time, bounded over all queries, stopped when nobody waits.
+
+use crate::error;
+use crate::limits::{GROUPS_MAX, SPLIT_ROWS_MIN, SPLITS_MAX};
+use crate::plan::{self, Group, Source, Sum};
+use crate::predicate::Predicate;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, UInt32Type};
+use datafusion_execution::TaskContext;
+use datafusion_physical_plan::ExecutionPlan;
+use futures::StreamExt;
+use object_store::ObjectStore;
+use std::sync::Arc;
+use store::{Part, Samples};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use views::ViewError;
+
+/// Runs the plans of one query.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) context: Arc<TaskContext>,
+    pub(crate) permits: Arc<Semaphore>,
+}
+
+/// Which rows of which part.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// Position of the part in the snapshot.
+    pub(crate) at: usize,
+    pub(crate) part: Part,
+    pub(crate) predicate: Predicate,
+}
+
+/// A group and its sum. Groups of one column have 0 as second key; the same group may come more
+/// than once (once a piece).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    pub(crate) key: (i64, u32),
+    pub(crate) value: i64,
+}
+
+impl Scanner {
+    /// Sums by group; each answer names its part.
+    pub(crate) async fn sums(
+        &self,
+        jobs: Vec<Job>,
+        group: Group,
+        sum: Sum,
+    ) -> Result<Vec<(usize, Vec<Cell>)>, ViewError> {
+        let mut tasks = JoinSet::new();
+        for job in jobs {
+            for source in self.sources(&job.part).await? {
+                let scanner = self.clone();
+                let predicate = job.predicate.clone();
+                tasks.spawn(async move {
+                    let plan = plan::sums(&source, &predicate, group, sum).map_err(error::plan)?;
+                    let mut cells = Vec::new();
+                    let add = |batch: &RecordBatch| add_cells(batch, &mut cells);
+                    scanner.run(&plan, add).await?;
+                    Ok((job.at, cells))
+                });
+            }
+        }
+        let mut answers = Vec::with_capacity(tasks.len());
+        let mut groups = 0;
+        while let Some(done) = tasks.join_next().await {
+            let (at, cells): (usize, Vec<Cell>) = done.map_err(|e| stopped(&e))??;
+            groups += cells.len();
+            if groups > GROUPS_MAX {
+                return Err(error::groups());
+            }
+            answers.push((at, cells));
+        }
+        Ok(answers)
+    }
+
+    /// The rows of one part, at most `rows_max`.
+    pub(crate) async fn rows(
+        &self,
+        job: Job,
+        columns: &'static [&'static str],
+        rows_max: usize,
+    ) -> Result<Vec<RecordBatch>, ViewError> {
+        let mut tasks = JoinSet::new();
+        let sources = self.sources(&job.part).await?;
+        let scanner = self.clone();
+        tasks.spawn(async move {
+            let mut batches: Vec<RecordBatch> = Vec::new();
+            let mut rows = 0;
+            for source in &sources {
+                let plan = plan::rows(source, &job.predicate, columns).map_err(error::plan)?;
+                let keep = |batch: &RecordBatch| {
+                    rows += batch.num_rows();
+                    batches.push(batch.clone());
+                    if rows > rows_max { Err(too_many_rows(rows_max)) } else { Ok(()) }
+                };
+                scanner.run(&plan, keep).await?;
+            }
+            Ok(batches)
+        });
+        let done = tasks.join_next().await.expect("one task was spawned");
+        done.map_err(|e| stopped(&e))?
+    }
+
+    async fn run(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), ViewError>,
+    ) -> Result<(), ViewError> {
+        let _permit = self.permits.acquire().await.map_err(|_| {
+            ViewError::Store("the query engine is shutting down".to_owned())
+        })?;
+        let mut batches = plan.execute(0, Arc::clone(&self.context)).map_err(error::plan)?;
+        while let Some(batch) = batches.next().await {
+            take(&batch.map_err(error::plan)?)?;
+        }
+        Ok(())
+    }
+
+    /// The pieces a part is read in.
+    async fn sources(&self, part: &Part) -> Result<Vec<Source>, ViewError> {
+        let (path, size, rows) = match part.samples() {
+            Samples::Memory(batches) => return Ok(vec![Source::Memory(batches)]),
+            Samples::Parquet { path, size, rows, .. } => (path, size, rows),
+        };
+        let metadata = part.parquet_metadata().await.map_err(error::store)?;
+        let Some(metadata) = metadata else {
+            return Err(ViewError::Store(format!("{path} has no footer")));
+        };
+        let groups = if rows < SPLIT_ROWS_MIN { 1 } else { metadata.num_row_groups() };
+        let pieces = groups.clamp(1, SPLITS_MAX) as u64;
+        let edge = |piece: u64| size / pieces * piece;
+        let piece = |at: u64| Source::File {
+            store: Arc::clone(&self.store),
+            path: path.clone(),
+            size,
+            bytes: (edge(at), if at + 1 == pieces { size } else { edge(at + 1) }),
+            metadata: Arc::clone(&metadata),
+        };
+        Ok((0..pieces).map(piece).collect())
+    }
+}
+
+fn too_many_rows(most: usize) -> ViewError {
+    ViewError::TooLarge(format!("the profile has more than {most} samples: ask for its views"))
+}
+
+/// A task that did not end by itself: a panic in a decoder fails the query, not the server.
+fn stopped(error: &tokio::task::JoinError) -> ViewError {
+    ViewError::Store(format!("a scan ended unexpectedly: {error}"))
+}
+
+fn add_cells(batch: &RecordBatch, cells: &mut Vec<Cell>) -> Result<(), ViewError> {
+    let (keys, value) = match batch.columns() {
+        [first, value] => ((first, None), value),
+        [first, second, value] => ((first, Some(second)), value),
+        _ => return Err(error::column("value")),
+    };
+    let value = value.as_primitive_opt::<Int64Type>().ok_or_else(|| error::column("value"))?;
+    let second = keys.1.map(|column| column.as_primitive_opt::<UInt32Type>());
+    if second == Some(None) {
+        return Err(error::column("group"));
+    }
+    let first = Key::of(keys.0)?;
+    cells.reserve(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let second = second.flatten().map_or(0, |column| column.value(row));
+        let value = if value.is_null(row) { 0 } else { value.value(row) };
+        cells.push(Cell { key: (first.at(row), second), value });
+    }
+    Ok(())
+}
+
+enum Key<'a> {
+    Ordinal(&'a [u32]),
+    Bucket(&'a [i64]),
+}
+
+impl<'a> Key<'a> {
+    fn of(column: &'a ArrayRef) -> Result<Self, ViewError> {
+        if let Some(column) = column.as_primitive_opt::<UInt32Type>() {
+            return Ok(Self::Ordinal(column.values()));
+        }
+        let column = column.as_primitive_opt::<Int64Type>();
+        column.map(|column| Self::Bucket(column.values())).ok_or_else(|| error::column("group"))
+    }
+
+    fn at(&self, row: usize) -> i64 {
+        match self {
+            Self::Ordinal(values) => i64::from(values[row]),
+            Self::Bucket(values) => values[row],
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! From a selection to the profiles that answer it, by metadata alone.
+
+use crate::error;
+use crate::plan::{Group, Sum};
+use crate::predicate::Predicate;
+use crate::scan::{Job, Scanner};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+use store::{Part, ProfileRow, Snapshot};
+use std::sync::Arc;
+use stdx::TimeRange;
+use views::{
+    AnswerMeta, KindTotals, ProfileInfo, ProfileTypeInfo, Selection, SourceUse, ViewError, infos,
+};
+
+/// A part with its profiles.
+#[derive(Debug)]
+pub(crate) struct PartView {
+    pub(crate) part: Part,
+    pub(crate) profiles: Arc<Vec<ProfileRow>>,
+}
+
+/// The profiles of a snapshot that a selection names.
+#[derive(Debug, Default)]
+pub(crate) struct Selected {
+    pub(crate) parts: Vec<PartView>,
+    pub(crate) infos: Vec<ProfileInfo>,
+    /// Part and ordinal of each of `infos`.
+    origins: Vec<(usize, u32)>,
+}
+
+/// A profile that answers.
+#[derive(Debug)]
+pub(crate) struct Contributor {
+    pub(crate) part: usize,
+    pub(crate) ordinal: u32,
+    /// Position in [`Selected::infos`].
+    pub(crate) info: usize,
+}
+
+/// The profiles that answer a question about samples: each has at least one sample in the range.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) selected: Selected,
+    pub(crate) range: TimeRange,
+    pub(crate) profile_type: ProfileTypeInfo,
+    pub(crate) contributors: Vec<Contributor>,
+    pub(crate) meta: AnswerMeta,
+}
+
+/// The metadata of a stored profile in the words of the views.
+pub(crate) fn info_of(row: &ProfileRow) -> ProfileInfo {
+    let totals = |kind: &store::KindTotals| KindTotals {
+        kind: kind.kind.clone(),
+        samples: kind.samples,
+        totals: kind.totals,
+        first: kind.ts_min,
+        last: kind.ts_max,
+    };
+    ProfileInfo {
+        id: row.id,
+        tenant: row.tenant.to_string(),
+        labels: Arc::clone(&row.labels),
+        window: row.window,
+        received_at: row.received_at,
+        kinds: row.kinds.iter().map(totals).collect(),
+        metadata: row.metadata.clone(),
+    }
+}
+
+impl Selected {
+    /// The profiles of `snapshot` that `selection` names.
+    pub(crate) async fn of(snapshot: Snapshot, selection: &Selection) -> Result<Self, ViewError> {
+        let mut selected = Self::default();
+        for part in snapshot.parts {
+            let profiles = part.profiles().await.map_err(error::store)?;
+            let at = selected.parts.len();
+            let mut matches: FxHashMap<u32, bool> = FxHashMap::default();
+            let mut is_used = false;
+            for row in profiles.iter().filter(|row| touches(row, selection)) {
+                let fits = matches.entry(row.series);
+                if *fits.or_insert_with(|| selection.matches(&row.labels)) {
+                    selected.infos.push(info_of(row));
+                    selected.origins.push((at, row.ordinal));
+                    is_used = true;
+                }
+            }
+            if is_used {
+                selected.parts.push(PartView { part, profiles });
+            }
+        }
+        Ok(selected)
+    }
+
+    /// What answers a question about the selection's profile type. Reads samples only of profiles
+    /// that the range cuts through, to know how many of theirs lie inside.
+    pub(crate) async fn find(
+        self,
+        selection: &Selection,
+        scanner: &Scanner,
+    ) -> Result<Found, ViewError> {
+        let profile_type = infos::resolve_type(selection, &self.infos)?;
+        let (contributors, sources) = self.contributors(selection, &profile_type.kind);
+        let mut found = Found {
+            selected: self,
+            range: selection.range,
+            profile_type,
+            contributors,
+            meta: AnswerMeta::default(),
+        };
+        let counts = found.count_cut(scanner).await?;
+        found.finish(&counts, sources);
+        Ok(found)
+    }
+
+    fn contributors(
+        &self,
+        selection: &Selection,
+        kind: &str,
+    ) -> (Vec<Contributor>, Vec<SourceUse>) {
+        // The matchers were looked at once a series already.
+        let rest = Selection { matchers: Vec::new(), ..selection.clone() };
+        let (chosen, sources) = infos::contributors(&self.infos, &rest, kind);
+        let mut contributors = Vec::with_capacity(chosen.len());
+        let mut chosen = chosen.into_iter().peekable();
+        for (at, info) in self.infos.iter().enumerate() {
+            if chosen.next_if(|next| std::ptr::eq(*next, info)).is_some() {
+                let (part, ordinal) = self.origins[at];
+                contributors.push(Contributor { part, ordinal, info: at });
+            }
+        }
+        (contributors, sources)
+    }
+}
+
+fn touches(row: &ProfileRow, selection: &Selection) -> bool {
+    let range = &selection.range;
+    let within = |kind: &store::KindTotals| kind.ts_min < range.end && range.start <= kind.ts_max;
+    *row.tenant == *selection.tenant
+        && selection.profile.is_none_or(|id| id == row.id)
+        && (range.contains(row.window.start) || row.kinds.iter().any(within))
+}
+
+impl Found {
+    /// The info of a contributor.
+    pub(crate) fn info(&self, contributor: &Contributor) -> &ProfileInfo {
+        &self.selected.infos[contributor.info]
+    }
+
+    /// Its totals of the kind asked for.
+    pub(crate) fn totals(&self, contributor: &Contributor) -> Option<&KindTotals> {
+        self.info(contributor).kinds.iter().find(|kind| kind.kind == self.profile_type.kind)
+    }
+
+    /// Scans of the given contributors, one a part.
+    pub(crate) fn jobs<'a>(
+        &self,
+        contributors: impl IntoIterator<Item = &'a Contributor>,
+    ) -> Vec<Job> {
+        let mut by_part: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for contributor in contributors {
+            by_part.entry(contributor.part).or_default().push(contributor.ordinal);
+        }
+        let kind = &self.profile_type.kind;
+        let jobs = by_part.into_iter().map(|(at, mut chosen)| {
+            chosen.sort_unstable();
+            let view = &self.selected.parts[at];
+            let predicate = Predicate::of(&view.profiles, &chosen, kind, &self.range);
+            Job { at, part: view.part.clone(), predicate }
+        });
+        jobs.collect()
+    }
+
+    fn is_cut(&self, contributor: &Contributor) -> bool {
+        let inside =
+            |kind: &KindTotals| self.range.start <= kind.first && kind.last < self.range.end;
+        self.totals(contributor).is_some_and(|kind| !inside(kind))
+    }
+
+    /// Samples within the range of each profile that it cuts through, by part and ordinal.
+    async fn count_cut(
+        &self,
+        scanner: &Scanner,
+    ) -> Result<FxHashMap<(usize, u32), u64>, ViewError> {
+        let jobs = self.jobs(self.contributors.iter().filter(|one| self.is_cut(one)));
+        let mut counts = FxHashMap::default();
+        for (part, cells) in scanner.sums(jobs, Group::Profile, Sum::Rows).await? {
+            for cell in cells {
+                let ordinal = u32::try_from(cell.key.0).unwrap_or(u32::MAX);
+                *counts.entry((part, ordinal)).or_default() += cell.value.unsigned_abs();
+            }
+        }
+        Ok(counts)
+    }
+
+    fn finish(&mut self, counts: &FxHashMap<(usize, u32), u64>, sources: Vec<SourceUse>) {
+        let mut samples = 0;
+        let all = std::mem::take(&mut self.contributors);
+        for contributor in all {
+            let inside = if self.is_cut(&contributor) {
+                counts.get(&(contributor.part, contributor.ordinal)).copied().unwrap_or(0)
+            } else {
+                self.totals(&contributor).map_or(0, |kind| kind.samples)
+            };
+            if inside > 0 {
+                samples += inside;
+                self.contributors.push(contributor);
+            }
+        }
+        let infos = || self.contributors.iter().map(|one| self.info(one));
+        let series: FxHashSet<_> = infos().map(|info| &info.labels).collect();
+        self.meta = AnswerMeta {
+            profile_type: Some(self.profile_type.clone()),
+            total: 0,
+            profiles: self.contributors.len() as u64,
+            samples,
+            series: series.len() as u64,
+            sources,
+            quality: infos::quality(infos()),
+        };
+    }
+}

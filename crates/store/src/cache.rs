@@ -1,0 +1,113 @@
+//! Tables and profile lists that queries asked for, least recently used first out.
+
+use crate::absorb::estimate_bytes;
+use crate::segment::Segment;
+use crate::{Error, ProfileRow};
+use profile::Tables;
+use std::sync::{Arc, Mutex, PoisonError};
+use stdx::Ulid;
+
+#[derive(Debug)]
+struct Entry<T> {
+    id: Ulid,
+    bytes: usize,
+    value: Arc<T>,
+}
+
+/// A cache of things of segments, bounded in bytes. The newest entry stays even when it alone is
+/// larger.
+#[derive(Debug)]
+struct Lru<T> {
+    entries: Mutex<Vec<Entry<T>>>,
+    bytes_max: usize,
+}
+
+impl<T> Lru<T> {
+    fn new(bytes_max: usize) -> Self {
+        Self { entries: Mutex::new(Vec::new()), bytes_max }
+    }
+
+    fn get(&self, id: Ulid) -> Option<Arc<T>> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = entries.iter().position(|entry| entry.id == id)?;
+        let entry = entries.remove(at);
+        let value = Arc::clone(&entry.value);
+        entries.push(entry);
+        Some(value)
+    }
+
+    fn put(&self, id: Ulid, value: T, bytes: usize) -> Arc<T> {
+        let value = Arc::new(value);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|entry| entry.id != id);
+        entries.push(Entry { id, bytes, value: Arc::clone(&value) });
+        let mut total: usize = entries.iter().map(|entry| entry.bytes).sum();
+        while total > self.bytes_max && entries.len() > 1 {
+            total -= entries.remove(0).bytes;
+        }
+        value
+    }
+
+    fn forget(&self, ids: &[Ulid]) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|entry| !ids.contains(&entry.id));
+    }
+}
+
+/// The store's caches.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    tables: Lru<Tables>,
+    profiles: Lru<Vec<ProfileRow>>,
+}
+
+impl Caches {
+    /// A quarter is for profile lists.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { tables: Lru::new(bytes_max / 4 * 3), profiles: Lru::new(bytes_max / 4) }
+    }
+
+    pub(crate) async fn tables(&self, segment: &Arc<Segment>) -> Result<Arc<Tables>, Error> {
+        if let Some(have) = self.tables.get(segment.id) {
+            return Ok(have);
+        }
+        let tables = segment.read_in_background(Segment::read_tables).await?;
+        let bytes = estimate_bytes(&tables);
+        Ok(self.tables.put(segment.id, tables, bytes))
+    }
+
+    pub(crate) async fn profiles(
+        &self,
+        segment: &Arc<Segment>,
+    ) -> Result<Arc<Vec<ProfileRow>>, Error> {
+        if let Some(have) = self.profiles.get(segment.id) {
+            return Ok(have);
+        }
+        let profiles = segment.read_in_background(Segment::read_profiles).await?;
+        let bytes = profiles.iter().map(ProfileRow::bytes).sum();
+        Ok(self.profiles.put(segment.id, profiles, bytes))
+    }
+
+    pub(crate) fn forget(&self, ids: &[Ulid]) {
+        self.tables.forget(ids);
+        self.profiles.forget(ids);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let cache = Lru::new(10);
+        let id = |n: u128| Ulid::from(n);
+        cache.put(id(1), 'a', 4);
+        cache.put(id(2), 'b', 4);
+        assert!(cache.get(id(1)).is_some());
+        cache.put(id(3), 'c', 4);
+        assert!(cache.get(id(2)).is_none() && cache.get(id(1)).is_some());
+        cache.put(id(4), 'd', 100);
+        assert!(cache.get(id(4)).is_some() && cache.get(id(3)).is_none());
+    }
+}

@@ -1,0 +1,262 @@
+//! Collecting profiles and parts into one part: ordinals are given, rows are sorted.
+
+use crate::absorb::{Remap, absorb, estimate_bytes};
+use crate::batch::{Names, from_batch};
+use crate::codec::Entry;
+use crate::limits::{Options, TIME_NANOS_MAX, TIME_NANOS_MIN};
+use crate::rows::{KindTotals, ProfileRow, Row};
+use crate::Error;
+use arrow::array::RecordBatch;
+use profile::handle::Handle;
+use profile::labels::names::SERVICE;
+use profile::{KindIndex, Labels, Profile, Tables, VALUES_MAX};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+use stdx::{TimeRange, Timestamp};
+
+/// Kinds and series of a part.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ordinals {
+    pub(crate) kinds: Vec<Arc<str>>,
+    pub(crate) series: Vec<Arc<Labels>>,
+    series_index: FxHashMap<Arc<Labels>, u32>,
+}
+
+impl Ordinals {
+    /// The ordinal of a kind; there are few.
+    pub(crate) fn kind(&mut self, id: &str) -> u32 {
+        let at = self.kinds.iter().position(|have| &**have == id).unwrap_or_else(|| {
+            self.kinds.push(id.into());
+            self.kinds.len() - 1
+        });
+        at as u32
+    }
+
+    pub(crate) fn series(&mut self, labels: &Arc<Labels>) -> (u32, Arc<Labels>) {
+        if let Some((have, &at)) = self.series_index.get_key_value(labels) {
+            return (at, Arc::clone(have));
+        }
+        let at = self.series.len() as u32;
+        self.series.push(Arc::clone(labels));
+        self.series_index.insert(Arc::clone(labels), at);
+        (at, Arc::clone(labels))
+    }
+
+    pub(crate) fn names<'a>(&'a self, tenant: &'a str) -> Names<'a> {
+        Names { tenant, kinds: &self.kinds, series: &self.series }
+    }
+}
+
+/// Into the years that can be stored.
+fn clamp(time: Timestamp) -> Timestamp {
+    Timestamp::from_nanos(time.nanos().clamp(TIME_NANOS_MIN, TIME_NANOS_MAX))
+}
+
+/// Takes an entry into a part: its tables are absorbed, its samples become rows.
+pub(crate) fn take_entry(
+    entry: &Entry,
+    ordinal: u32,
+    tables: &mut Tables,
+    ordinals: &mut Ordinals,
+    options: &Options,
+    rows: &mut Vec<Row>,
+) -> ProfileRow {
+    let profile = &*entry.profile;
+    let remap = absorb(tables, &profile.tables, options.keep_addresses);
+    let (series, labels) = ordinals.series(&Arc::new(profile.labels.clone()));
+    let start = clamp(profile.window.start);
+    let window = TimeRange::new(start, clamp(profile.window.end).max(start));
+    let kinds: Vec<u32> = profile.kinds.iter().map(|kind| ordinals.kind(&kind.id)).collect();
+    let first = rows.len();
+    for sample in &profile.samples {
+        let time = clamp(sample.time.unwrap_or(start));
+        let rest = (time.nanos().rem_euclid(1_000_000)) as i32;
+        let unknown = || ordinals.kind("");
+        rows.push(Row {
+            ts_ms: time.millis(),
+            values: sample.values,
+            kind: kinds.get(sample.kind.index()).copied().unwrap_or_else(unknown),
+            series,
+            profile: ordinal,
+            stack: remap.stack(sample.stack),
+            thread: remap.thread(sample.thread),
+            link: remap.link(sample.link),
+            attributes: remap.attributes(sample.attributes),
+            rest_ns: if options.full_resolution { rest } else { -1 },
+            timed: sample.time.is_some(),
+        });
+    }
+    ProfileRow {
+        ordinal,
+        id: entry.id,
+        tenant: Arc::clone(&entry.tenant),
+        series,
+        labels,
+        window,
+        received_at: entry.received_at,
+        samples: profile.samples.len() as u64,
+        kinds: totals(profile, &rows[first..], ordinals),
+        metadata: profile.metadata.clone(),
+    }
+}
+
+/// Totals of the kinds that the profile names, even of those without samples.
+fn totals(profile: &Profile, rows: &[Row], ordinals: &mut Ordinals) -> Vec<KindTotals> {
+    let start = Timestamp::from_millis(clamp(profile.window.start).millis());
+    let empty = |kind: &str| KindTotals {
+        kind: kind.to_owned(),
+        samples: 0,
+        totals: [0; VALUES_MAX],
+        ts_min: start,
+        ts_max: start,
+    };
+    let mut found: FxHashMap<u32, KindTotals> = FxHashMap::default();
+    for at in 0..profile.kinds.len() {
+        let kind = &profile.kinds[KindIndex(at as u32).index()].id;
+        found.entry(ordinals.kind(kind)).or_insert_with(|| empty(kind));
+    }
+    for row in rows {
+        let kind = || empty(&ordinals.kinds[row.kind as usize]);
+        let totals = found.entry(row.kind).or_insert_with(kind);
+        let time = Timestamp::from_millis(row.ts_ms);
+        let is_first = totals.samples == 0;
+        totals.ts_min = if is_first { time } else { totals.ts_min.min(time) };
+        totals.ts_max = if is_first { time } else { totals.ts_max.max(time) };
+        totals.samples += 1;
+        for (total, value) in totals.totals.iter_mut().zip(row.values) {
+            *total = total.saturating_add(value);
+        }
+    }
+    let mut found: Vec<_> = found.into_values().collect();
+    found.sort_unstable_by(|a, b| a.kind.cmp(&b.kind));
+    found
+}
+
+/// A part being put together from others: what a flush or a compaction writes.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) tables: Tables,
+    pub(crate) ordinals: Ordinals,
+    pub(crate) profiles: Vec<ProfileRow>,
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Collector {
+    pub(crate) fn new(tenant: Arc<str>) -> Self {
+        let (tables, ordinals) = (Tables::default(), Ordinals::default());
+        Self { tenant, tables, ordinals, profiles: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Takes over a part; how the samples arrive in batches does not matter.
+    pub(crate) fn add_part(
+        &mut self,
+        tables: &Tables,
+        profiles: &[ProfileRow],
+        batches: impl Iterator<Item = Result<RecordBatch, Error>>,
+        keep_addresses: bool,
+    ) -> Result<(), Error> {
+        let remap = absorb(&mut self.tables, tables, keep_addresses);
+        let base = self.profiles.len() as u32;
+        for row in profiles {
+            let (series, labels) = self.ordinals.series(&row.labels);
+            let ordinal = base + row.ordinal;
+            self.profiles.push(ProfileRow { ordinal, series, labels, ..row.clone() });
+        }
+        for batch in batches {
+            let first = self.rows.len();
+            let ordinals = &mut self.ordinals;
+            from_batch(&batch?, &mut |kind| ordinals.kind(kind), &mut self.rows)?;
+            for row in &mut self.rows[first..] {
+                move_row(row, base, &self.profiles, &remap)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sorts kinds, series, profiles and rows.
+    pub(crate) fn sort(&mut self) {
+        let kinds = order_by(&self.ordinals.kinds, |a, b| a.cmp(b));
+        self.ordinals.kinds = kinds.take(&self.ordinals.kinds);
+        let service = |labels: &Labels| labels.get(SERVICE).unwrap_or("").to_owned();
+        let series = order_by(&self.ordinals.series, |a, b| {
+            (service(a), a.as_ref()).cmp(&(service(b), b.as_ref()))
+        });
+        self.ordinals.series = series.take(&self.ordinals.series);
+        let services: Vec<String> = self.ordinals.series.iter().map(|row| service(row)).collect();
+        let mut service_ranks: Vec<u32> = Vec::with_capacity(services.len());
+        for (at, service) in services.iter().enumerate() {
+            let is_new = at > 0 && *service != services[at - 1];
+            service_ranks.push(service_ranks.last().map_or(0, |rank| rank + u32::from(is_new)));
+        }
+        for row in &mut self.profiles {
+            row.series = series.rank(row.series);
+        }
+        let profiles = order_by(&self.profiles, |a, b| {
+            (a.series, a.window.start, a.id).cmp(&(b.series, b.window.start, b.id))
+        });
+        self.profiles = profiles.take(&self.profiles);
+        for (at, row) in self.profiles.iter_mut().enumerate() {
+            row.ordinal = at as u32;
+        }
+        for row in &mut self.rows {
+            row.kind = kinds.rank(row.kind);
+            row.series = series.rank(row.series);
+            row.profile = profiles.rank(row.profile);
+        }
+        let service_of = |row: &Row| service_ranks.get(row.series as usize).copied();
+        self.rows.sort_unstable_by_key(|row| {
+            (service_of(row), row.kind, row.series, row.ts_ms, row.stack, row.profile)
+        });
+    }
+
+    /// First and last time, inclusive.
+    pub(crate) fn time_bounds(&self) -> (i64, i64) {
+        let bounds = self.profiles.iter().map(ProfileRow::time_bounds);
+        bounds.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((0, 0))
+    }
+
+    /// Estimated bytes in memory without rows.
+    pub(crate) fn raw_bytes(&self) -> u64 {
+        let profiles: usize = self.profiles.iter().map(ProfileRow::bytes).sum();
+        (estimate_bytes(&self.tables) + profiles) as u64
+    }
+}
+
+fn move_row(row: &mut Row, base: u32, profiles: &[ProfileRow], remap: &Remap) -> Result<(), Error> {
+    row.profile = row.profile.saturating_add(base);
+    let profile = profiles.get(row.profile as usize);
+    let profile = profile.ok_or_else(|| Error::corrupt("a sample is of no profile"))?;
+    row.series = profile.series;
+    row.stack = remap.stack(profile::StackId(row.stack));
+    row.thread = remap.thread(Some(profile::ThreadId(row.thread)));
+    row.link = remap.link(Some(profile::LinkId(row.link)));
+    row.attributes = remap.attributes(Some(profile::AttributesId(row.attributes)));
+    Ok(())
+}
+
+/// A new order of things: which comes at each place, and the place of each.
+struct Order {
+    places: Vec<u32>,
+    ranks: Vec<u32>,
+}
+
+impl Order {
+    fn take<T: Clone>(&self, things: &[T]) -> Vec<T> {
+        self.places.iter().map(|&at| things[at as usize].clone()).collect()
+    }
+
+    fn rank(&self, ordinal: u32) -> u32 {
+        self.ranks.get(ordinal as usize).copied().unwrap_or(ordinal)
+    }
+}
+
+fn order_by<T>(things: &[T], compare: impl Fn(&T, &T) -> std::cmp::Ordering) -> Order {
+    let mut places: Vec<u32> = (0..things.len() as u32).collect();
+    places.sort_by(|&a, &b| compare(&things[a as usize], &things[b as usize]));
+    let mut ranks = vec![0; things.len()];
+    for (rank, &place) in places.iter().enumerate() {
+        ranks[place as usize] = rank as u32;
+    }
+    Order { places, ranks }
+}

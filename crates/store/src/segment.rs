@@ -1,0 +1,91 @@
+//! A segment: an immutable directory of Parquet files under one id. Format page:
+//! `docs/formats/segment.md`.
+
+pub(crate) mod read;
+pub(crate) mod write;
+
+use crate::index::RangeIndex;
+use crate::layer::FileLayer;
+use crate::rows::ProfileRow;
+use crate::Error;
+use bytes::Bytes;
+use catalog::SegmentRow;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use profile::Tables;
+use std::sync::{Arc, OnceLock};
+use stdx::{TimeRange, Ulid};
+
+/// Directory of all segments.
+pub(crate) const DIR: &str = "segments";
+
+/// A live segment. Its files stay at least as long as this is referenced.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) id: Ulid,
+    pub(crate) row: SegmentRow,
+    pub(crate) index: RangeIndex,
+    pub(crate) metadata: OnceLock<Arc<ParquetMetaData>>,
+    layer: Arc<dyn FileLayer>,
+}
+
+/// The directory of a segment.
+pub(crate) fn dir(id: Ulid) -> String {
+    format!("{DIR}/{id}")
+}
+
+impl Segment {
+    pub(crate) fn new(row: SegmentRow, layer: Arc<dyn FileLayer>) -> Result<Self, Error> {
+        let index = RangeIndex::decode(&row.range_index)?;
+        Ok(Self { id: row.id, row, index, metadata: OnceLock::new(), layer })
+    }
+
+    pub(crate) fn path(&self, table: &str) -> String {
+        format!("{}/{table}.parquet", dir(self.id))
+    }
+
+    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
+        crate::memtable::overlaps((self.row.t_min_ns, self.row.t_max_ns), range)
+    }
+
+    /// A table's file; `None` when the table is empty.
+    pub(crate) fn file(&self, table: &str) -> Result<Option<Bytes>, Error> {
+        if !self.index.has(table) {
+            return Ok(None);
+        }
+        let path = self.path(table);
+        self.layer.read(&path).map(Some).map_err(Error::io(format!("read {path}")))
+    }
+
+    pub(crate) fn read_tables(&self) -> Result<Tables, Error> {
+        read::tables(self)
+    }
+
+    pub(crate) fn read_profiles(&self) -> Result<Vec<ProfileRow>, Error> {
+        read::profiles(self)
+    }
+
+    /// Runs a reader where it may block.
+    pub(crate) async fn read_in_background<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: fn(&Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let segment = Arc::clone(self);
+        let task = tokio::task::spawn_blocking(move || read(&segment));
+        task.await.unwrap_or_else(|_| Err(Error::corrupt("a reader panicked")))
+    }
+
+    pub(crate) async fn parquet_metadata(self: &Arc<Self>) -> Result<Arc<ParquetMetaData>, Error> {
+        if let Some(have) = self.metadata.get() {
+            return Ok(Arc::clone(have));
+        }
+        let read = |segment: &Self| {
+            let file = segment.file("samples")?;
+            let file = file.ok_or_else(|| Error::corrupt("a segment without samples"))?;
+            let reader = ParquetMetaDataReader::new();
+            let reader = reader.with_page_index_policy(PageIndexPolicy::Optional);
+            Ok(reader.parse_and_finish(&file)?)
+        };
+        let metadata = Arc::new(self.read_in_background(read).await?);
+        Ok(Arc::clone(self.metadata.get_or_init(|| metadata)))
+    }
+}

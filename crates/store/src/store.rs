@@ -1,0 +1,268 @@
+//! The store itself: opening, snapshots, figures. Appending, flushing, compaction and retention
+//! are in the modules below.
+
+mod append;
+mod compact;
+mod flush;
+mod open;
+mod retain;
+
+use crate::cache::Caches;
+use crate::layer::FileLayer;
+use crate::limits::{COMPACT_INTERVAL, MAINTENANCE_TICK, Options};
+use crate::memtable::{ChunkView, Memtable};
+use crate::part::{Part, Snapshot, Source};
+use crate::segment::Segment;
+use crate::wal::WalWriter;
+use crate::Error;
+use catalog::Catalog;
+use object_store::ObjectStore;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use stdx::{Clock, Rng, TimeRange, Ulid};
+
+/// A store. Dropping it loses nothing that was acknowledged.
+#[derive(Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    layer: Arc<dyn FileLayer>,
+    catalog: Arc<Catalog>,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    rng: Mutex<Rng>,
+    /// Whoever holds this commits for all that wait.
+    wal: Arc<tokio::sync::Mutex<WalWriter>>,
+    pending: Mutex<append::Pending>,
+    state: Mutex<State>,
+    /// One of flush, compaction and retention at a time.
+    maintenance: Arc<tokio::sync::Mutex<()>>,
+    flush_wanted: tokio::sync::Notify,
+    caches: Arc<Caches>,
+    counters: Counters,
+}
+
+/// What is visible. Changed in one step, so a snapshot sees all of a change or nothing.
+#[derive(Debug, Default)]
+struct State {
+    memtable: Memtable,
+    /// Chunks that are being written to segments.
+    flushing: BTreeMap<Arc<str>, Vec<ChunkView>>,
+    flushing_bytes: usize,
+    segments: Vec<Arc<Segment>>,
+    retired: Vec<Retired>,
+}
+
+/// A segment that nothing new reads.
+#[derive(Debug)]
+struct Retired {
+    id: Ulid,
+    segment: Weak<Segment>,
+    /// Monotonic time of retirement.
+    since: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    profiles: AtomicU64,
+    samples: AtomicU64,
+    wal_commits: AtomicU64,
+    wal_bytes_written: AtomicU64,
+    wal_bytes: AtomicU64,
+    flushes: AtomicU64,
+    flush_failures: AtomicU64,
+    compactions: AtomicU64,
+    dropped_by_retention: AtomicU64,
+    dropped_by_budget: AtomicU64,
+    corrupt_records: AtomicU64,
+    torn_logs: AtomicU64,
+    orphans_removed: AtomicU64,
+    rejected_full: AtomicU64,
+}
+
+/// Figures for `/metrics`; counters are since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Profiles appended.
+    pub profiles: u64,
+    /// Samples appended.
+    pub samples: u64,
+    /// Group commits, each with one sync of the log.
+    pub wal_commits: u64,
+    /// Bytes written to logs.
+    pub wal_bytes_written: u64,
+    /// Bytes in logs that no segment holds yet.
+    pub wal_bytes: u64,
+    /// Estimated bytes of the memtable, chunks being flushed included.
+    pub memtable_bytes: u64,
+    /// Live segments.
+    pub segments: u64,
+    /// Their rows.
+    pub segment_rows: u64,
+    /// Their profiles.
+    pub segment_profiles: u64,
+    /// Bytes of their files.
+    pub segment_bytes: u64,
+    /// Segments whose files wait for deletion.
+    pub retired_segments: u64,
+    /// Flushes that wrote segments.
+    pub flushes: u64,
+    /// Flushes that failed and will be tried again.
+    pub flush_failures: u64,
+    /// Compactions.
+    pub compactions: u64,
+    /// Segments dropped because of their age.
+    pub dropped_by_retention: u64,
+    /// Segments dropped because the disk budget was used up.
+    pub dropped_by_budget: u64,
+    /// Damaged log records skipped when the store was opened.
+    pub corrupt_records: u64,
+    /// Logs that ended in the middle of a record when the store was opened.
+    pub torn_logs: u64,
+    /// Half-written segments removed when the store was opened.
+    pub orphans_removed: u64,
+    /// Appends refused for lack of room.
+    pub rejected_full: u64,
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // State is changed by whole steps only; a panic elsewhere leaves it usable.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new_id(&self) -> Ulid {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        stdx::new_ulid(self.clock.now(), &mut rng)
+    }
+
+    fn step(&self, what: &'static str) -> Result<(), Error> {
+        self.layer.step(what).map_err(Error::io(what))
+    }
+}
+
+fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+/// Runs blocking work of the store to its end even when the caller goes away.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let panicked = |_| Err(Error::Io {
+        what: "background work".to_owned(),
+        source: std::io::Error::other("it panicked or the runtime is shutting down"),
+    });
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(panicked)
+}
+
+impl Store {
+    /// Everything of `tenant` that may overlap `range`, as of now. Samples outside the range are
+    /// in it too: parts are chosen whole.
+    pub fn snapshot(&self, tenant: &str, range: TimeRange) -> Snapshot {
+        let state = self.inner.state();
+        let segments = state.segments.iter();
+        let segments =
+            segments.filter(|segment| segment.row.tenant == tenant && segment.overlaps(range));
+        let caches = &self.inner.caches;
+        let segments =
+            segments.map(|segment| Source::Segment(Arc::clone(segment), Arc::clone(caches)));
+        let flushing = state.flushing.get(tenant).into_iter().flatten();
+        let chunks = flushing.chain(state.memtable.views(tenant));
+        let chunks = chunks.filter(|chunk| chunk.overlaps(range)).cloned().map(Source::Chunk);
+        Snapshot { parts: segments.chain(chunks).map(|source| Part { source }).collect() }
+    }
+
+    /// Tenants that have profiles, sorted.
+    pub fn tenants(&self) -> Vec<String> {
+        let state = self.inner.state();
+        let segments = state.segments.iter().map(|segment| segment.row.tenant.clone());
+        let chunks = state.flushing.keys().chain(state.memtable.tenants());
+        let all: std::collections::BTreeSet<String> =
+            segments.chain(chunks.map(|tenant| tenant.to_string())).collect();
+        all.into_iter().collect()
+    }
+
+    /// The store's files for query engines; paths are those of [`crate::Samples::Parquet`].
+    pub fn object_store(&self) -> Arc<dyn ObjectStore> {
+        self.inner.layer.object_store()
+    }
+
+    /// Figures as of now.
+    pub fn stats(&self) -> Stats {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.inner.counters;
+        let state = self.inner.state();
+        let sum = |value: fn(&Segment) -> u64| state.segments.iter().map(|row| value(row)).sum();
+        Stats {
+            profiles: of(&counters.profiles),
+            samples: of(&counters.samples),
+            wal_commits: of(&counters.wal_commits),
+            wal_bytes_written: of(&counters.wal_bytes_written),
+            wal_bytes: of(&counters.wal_bytes),
+            memtable_bytes: (state.memtable.bytes() + state.flushing_bytes) as u64,
+            segments: state.segments.len() as u64,
+            segment_rows: sum(|segment| segment.row.rows),
+            segment_profiles: sum(|segment| segment.index.profiles),
+            segment_bytes: sum(|segment| segment.row.bytes),
+            retired_segments: state.retired.len() as u64,
+            flushes: of(&counters.flushes),
+            flush_failures: of(&counters.flush_failures),
+            compactions: of(&counters.compactions),
+            dropped_by_retention: of(&counters.dropped_by_retention),
+            dropped_by_budget: of(&counters.dropped_by_budget),
+            corrupt_records: of(&counters.corrupt_records),
+            torn_logs: of(&counters.torn_logs),
+            orphans_removed: of(&counters.orphans_removed),
+            rejected_full: of(&counters.rejected_full),
+        }
+    }
+
+    /// Flushes by age and size, compacts and applies retention until `shutdown` is ready, then
+    /// flushes once more. Failures are logged and tried again.
+    pub async fn run_maintenance(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = pin!(shutdown);
+        let mut compacted_at = self.inner.clock.monotonic();
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                () = self.inner.flush_wanted.notified() => {}
+                () = tokio::time::sleep(MAINTENANCE_TICK) => {}
+            }
+            if self.wants_flush() {
+                self.report("flush", self.flush().await);
+            }
+            let now = self.inner.clock.monotonic();
+            if now.saturating_sub(compacted_at) >= COMPACT_INTERVAL {
+                compacted_at = now;
+                self.report("retention", self.retain_once().await.map(drop));
+                self.report("compaction", self.compact_once().await.map(drop));
+            }
+        }
+        self.report("last flush", self.flush().await);
+    }
+
+    fn wants_flush(&self) -> bool {
+        let now = self.inner.clock.now().nanos();
+        let state = self.inner.state();
+        let interval = self.inner.options.flush_interval.as_nanos();
+        let age = state.memtable.since.map(|since| now.saturating_sub(since.nanos()).max(0));
+        let is_old = age.is_some_and(|age| u128::from(age.cast_unsigned()) >= interval);
+        let is_retry = !state.flushing.is_empty();
+        is_old || is_retry || state.memtable.bytes() >= self.inner.options.memtable_bytes_max
+    }
+
+    fn report(&self, what: &str, result: Result<(), Error>) {
+        if let Err(error) = result {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "{what} failed, it will be tried again");
+        }
+    }
+}

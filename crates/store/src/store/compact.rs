@@ -1,0 +1,87 @@
+//! Compaction: small segments of one tenant and day become one larger segment of the next level.
+
+use super::{Inner, Store, count};
+use crate::collect::Collector;
+use crate::limits::{
+    BUCKET_NANOS, BUCKET_SETTLE_NANOS, COMPACTION_FANIN_MIN, COMPACTION_INPUTS_MAX,
+    COMPACTION_RAW_BYTES_MAX, COMPACTION_ROWS_MAX, LEVEL_MAX,
+};
+use crate::segment::{Segment, read};
+use crate::Error;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Store {
+    /// Merges one group of segments, if there is one worth merging; says whether it did.
+    pub async fn compact_once(&self) -> Result<bool, Error> {
+        let turn = Arc::clone(&self.inner.maintenance).lock_owned().await;
+        let inner = Arc::clone(&self.inner);
+        super::in_background(move || {
+            let segments = inner.state().segments.clone();
+            let group = choose(&segments, inner.clock.now().nanos());
+            let merged = !group.is_empty();
+            if merged {
+                inner.merge(&group)?;
+            }
+            inner.delete_retired()?;
+            drop(turn);
+            Ok(merged)
+        })
+        .await
+    }
+}
+
+/// The group to merge next: the lowest level first, oldest day first.
+fn choose(segments: &[Arc<Segment>], now: i64) -> Vec<Arc<Segment>> {
+    let mut buckets: BTreeMap<(u8, i64, &str), Vec<&Arc<Segment>>> = BTreeMap::new();
+    for segment in segments.iter().filter(|segment| segment.row.level < LEVEL_MAX) {
+        let day = segment.row.t_min_ns.div_euclid(BUCKET_NANOS);
+        buckets.entry((segment.row.level, day, &segment.row.tenant)).or_default().push(segment);
+    }
+    for ((_, day, _), bucket) in buckets {
+        let end = day.saturating_add(1).saturating_mul(BUCKET_NANOS);
+        let is_settled = now.saturating_sub(end) >= BUCKET_SETTLE_NANOS;
+        let needed = if is_settled { 2 } else { COMPACTION_FANIN_MIN };
+        let group = fitting(bucket);
+        if group.len() >= needed {
+            return group;
+        }
+    }
+    Vec::new()
+}
+
+/// As many of a bucket, oldest first, as fit the limits together.
+fn fitting(bucket: Vec<&Arc<Segment>>) -> Vec<Arc<Segment>> {
+    let (mut rows, mut raw_bytes) = (0, 0);
+    let mut group = Vec::new();
+    for segment in bucket {
+        let grown = (rows + segment.row.rows, raw_bytes + segment.index.raw_bytes);
+        let fits = grown.0 <= COMPACTION_ROWS_MAX && grown.1 <= COMPACTION_RAW_BYTES_MAX;
+        if fits && group.len() < COMPACTION_INPUTS_MAX {
+            (rows, raw_bytes) = grown;
+            group.push(Arc::clone(segment));
+        }
+    }
+    group
+}
+
+impl Inner {
+    fn merge(&self, group: &[Arc<Segment>]) -> Result<(), Error> {
+        let Some(first) = group.first() else { return Ok(()) };
+        let mut collector = Collector::new(first.row.tenant.as_str().into());
+        for segment in group {
+            let (tables, profiles) = (segment.read_tables()?, segment.read_profiles()?);
+            let batches = read::samples(segment)?;
+            collector.add_part(&tables, &profiles, batches, self.options.keep_addresses)?;
+        }
+        let level = group.iter().map(|segment| segment.row.level).max().unwrap_or(0) + 1;
+        let merged = self.write_segment(&mut collector, level)?;
+        drop(collector);
+        let inputs: Vec<_> = group.iter().map(|segment| segment.id).collect();
+        self.step("before the compaction's commit")?;
+        self.catalog.swap(&inputs, &[merged.row.clone()])?;
+        self.retire_from_state(&inputs, Some(merged));
+        count(&self.counters.compactions, 1);
+        self.step("after the compaction's commit")
+    }
+}

@@ -1,0 +1,99 @@
+//! Functions, files and lines of ELF files, by blazesym.
+
+use crate::frame::{Frame, cut};
+use crate::limits;
+use blazesym::symbolize::source::{Elf, Source};
+use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer};
+use rustc_hash::FxHashSet;
+use std::path::{Path, PathBuf};
+
+/// A symboliser of ELF files that keeps a bounded number of them parsed.
+pub struct ElfSymbols {
+    symbolizer: Symbolizer,
+    files: FxHashSet<PathBuf>,
+}
+
+impl std::fmt::Debug for ElfSymbols {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ElfSymbols").field("files", &self.files.len()).finish_non_exhaustive()
+    }
+}
+
+impl Default for ElfSymbols {
+    fn default() -> Self {
+        Self { symbolizer: symbolizer(), files: FxHashSet::default() }
+    }
+}
+
+fn symbolizer() -> Symbolizer {
+    Symbolizer::builder()
+        .enable_auto_reload(false)
+        .enable_code_info(true)
+        .enable_inlined_fns(true)
+        .enable_demangling(true)
+        .build()
+}
+
+fn place(info: Option<&CodeInfo<'_>>) -> (String, u32) {
+    let Some(info) = info else { return (String::new(), 0) };
+    let file = info.dir.as_deref().map_or_else(|| PathBuf::from(&info.file), |dir| dir.join(&info.file));
+    (cut(&file.to_string_lossy()), info.line.unwrap_or(0))
+}
+
+/// Innermost inlined function first, the real one last.
+fn frames(symbol: &Sym<'_>) -> Vec<Frame> {
+    let mut frames = Vec::with_capacity(1 + symbol.inlined.len());
+    let (file, line) = place(symbol.code_info.as_deref());
+    frames.push(Frame { function: cut(&symbol.name), file, line });
+    for inlined in symbol.inlined.iter().take(limits::INLINES_MAX) {
+        let (file, line) = place(inlined.code_info.as_ref());
+        frames.push(Frame { function: cut(&inlined.name), file, line });
+    }
+    frames.reverse();
+    frames
+}
+
+impl ElfSymbols {
+    /// One with nothing parsed yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The functions at `addresses` (as the file `path` states them), each with what was inlined
+    /// there, innermost first; empty where nothing is known. Debug information is read when
+    /// `debug_bytes`, its size, is within the limit.
+    pub fn symbolize(
+        &mut self,
+        path: &Path,
+        debug_bytes: u64,
+        addresses: &[u64],
+    ) -> Vec<Vec<Frame>> {
+        if self.files.len() >= limits::FILES_MAX && !self.files.contains(path) {
+            self.forget();
+        }
+        self.files.insert(path.to_owned());
+        let mut elf = Elf::new(path);
+        elf.debug_syms = debug_bytes > 0 && debug_bytes <= limits::DEBUG_BYTES_MAX;
+        let source = Source::Elf(elf);
+        let answer = self.symbolizer.symbolize(&source, Input::VirtOffset(addresses));
+        match answer {
+            Ok(symbols) => symbols
+                .iter()
+                .map(|it| match it {
+                    Symbolized::Sym(symbol) => frames(symbol),
+                    Symbolized::Unknown(_) => Vec::new(),
+                })
+                .collect(),
+            Err(error) => {
+                tracing::debug!(path = %path.display(), %error, "no symbols");
+                vec![Vec::new(); addresses.len()]
+            }
+        }
+    }
+
+    /// Drops what is parsed.
+    pub fn forget(&mut self) {
+        self.symbolizer = symbolizer();
+        self.files.clear();
+    }
+}

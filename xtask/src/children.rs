@@ -1,0 +1,182 @@
+//! Processes that we start, watch and stop: each in a process group of its own, its output in a
+//! log file, so that stopping one stops what it started and nothing else.
+
+use crate::command::now;
+use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a process may take to end after SIGTERM before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+/// Lines of a log that are shown when its process dies.
+const TAIL_LINES: usize = 15;
+
+/// A running process.
+#[derive(Debug)]
+struct Running {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+/// All processes of one task; dropping it stops them, the youngest first.
+#[derive(Debug)]
+pub(crate) struct Children {
+    logs: PathBuf,
+    running: Vec<Running>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Children {
+    /// Logs go to `logs`; SIGINT and SIGTERM are noted from now on instead of ending us.
+    pub(crate) fn new(logs: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(logs).with_context(|| format!("creating {}", logs.display()))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register(signal, stop.clone()).context("cannot watch signals")?;
+        }
+        Ok(Self { logs: logs.to_owned(), running: Vec::new(), stop })
+    }
+
+    /// Starts `command` under `name`; returns its process id.
+    pub(crate) fn start(&mut self, name: &str, command: &mut Command) -> anyhow::Result<u32> {
+        let log = self.logs.join(format!("{name}.log"));
+        let output = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {name} ({})", crate::command::shown(command)))?;
+        let id = child.id();
+        self.running.push(Running { name: name.to_owned(), child, log });
+        Ok(id)
+    }
+
+    /// The process id of one of them.
+    pub(crate) fn id(&self, name: &str) -> Option<u32> {
+        self.running.iter().find(|running| running.name == name).map(|running| running.child.id())
+    }
+
+    /// Whether the user asked us to stop.
+    pub(crate) fn stop_asked(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// An error if one of them has ended: which, how, and its last log lines.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        for running in &mut self.running {
+            if let Some(status) = running.child.try_wait()? {
+                let (name, log) = (&running.name, running.log.display());
+                bail!("{name} ended by itself ({status}); {log} ends:\n{}", tail(&running.log));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until `ready` holds, at most `limit`; fails when a process dies or a stop is asked for.
+    pub(crate) fn wait_until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut ready: impl FnMut() -> bool,
+    ) -> anyhow::Result<()> {
+        let started = now();
+        while !ready() {
+            self.check()?;
+            if self.stop_asked() {
+                bail!("stopped while waiting for {what}");
+            }
+            if started.elapsed() > limit {
+                bail!(
+                    "{what} took longer than {} s; logs are in {}",
+                    limit.as_secs(),
+                    self.logs.display()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        Ok(())
+    }
+
+    /// Stops all of them, the youngest first: SIGTERM to the group, SIGKILL after a grace.
+    pub(crate) fn stop(&mut self) {
+        while let Some(mut running) = self.running.pop() {
+            let group = Pid::from_raw(running.child.id().cast_signed());
+            // Where it has ended already, its group may still hold children of its own.
+            let _ = killpg(group, Signal::SIGTERM);
+            let started = now();
+            while matches!(running.child.try_wait(), Ok(None)) {
+                if started.elapsed() > STOP_GRACE {
+                    eprintln!("{} does not stop; killing it", running.name);
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let _ = killpg(group, Signal::SIGKILL);
+            let _ = running.child.wait();
+        }
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(TAIL_LINES);
+    lines[from..].iter().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_process_that_dies_is_named_with_its_last_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut children = Children::new(dir.path()).unwrap();
+        children.start("steady", &mut shell("sleep 60")).unwrap();
+        children.start("weak", &mut shell("echo cannot go on; exit 4")).unwrap();
+        let error = children.wait_until("ever", Duration::from_secs(20), || false).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("weak ended") && text.contains("| cannot go on"), "{text}");
+    }
+
+    #[test]
+    fn stopping_reaches_grandchildren() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut children = Children::new(dir.path()).unwrap();
+        let script = "sleep 61 & echo $! > grandchild; wait";
+        children.start("parent", shell(script).current_dir(dir.path())).unwrap();
+        let file = dir.path().join("grandchild");
+        let written = || std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n'));
+        children.wait_until("the grandchild", Duration::from_secs(20), written).unwrap();
+        let id = std::fs::read_to_string(&file).unwrap();
+        let status = Path::new("/proc").join(id.trim()).join("status");
+        assert!(status.exists());
+        children.stop();
+        // Whoever inherits it may not have reaped it yet: gone or a zombie are both stopped.
+        let state = std::fs::read_to_string(status).unwrap_or_default();
+        assert!(state.is_empty() || state.contains("State:\tZ"), "{state}");
+    }
+}

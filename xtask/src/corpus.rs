@@ -1,0 +1,84 @@
+//! `cargo xtask corpus DIR`: uploads every binary pprof of a corpus to a real server, through each
+//! way in, and compares what the server then answers with the truth other tools computed.
+//!
+//! A corpus is a folder of items, at any depth: an item is a folder with payload files,
+//! `meta.json` and `truth.json`. Archives (`*.tar.zst`) of such folders are unpacked first. A line
+//! of `INDEX.txt` with `ERR` marks an item whose truth is not to be trusted: it is compared and
+//! shown, but does not decide.
+
+mod check;
+mod items;
+mod truth;
+
+use crate::children::Children;
+use crate::command::{cargo, command, run as run_command};
+use crate::workspace::Workspace;
+use crate::{setup, stack};
+use anyhow::{Context, bail};
+use check::Checker;
+use std::path::Path;
+
+/// Runs the whole comparison; an error if anything that decides differs.
+pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::Result<()> {
+    let unpacked = tempfile::tempdir()?;
+    unpack(dir, unpacked.path())?;
+    let mut items = items::find(dir)?;
+    items.extend(items::find(unpacked.path())?);
+    if items.is_empty() {
+        bail!("{} holds no item with a truth.json", dir.display());
+    }
+    let doubtful = items::doubtful(dir);
+    run_command(&mut cargo(&workspace.root, &["build", "-p", "server"]))?;
+    let data = tempfile::tempdir()?;
+    let mut children = Children::new(&workspace.target.join("corpus-logs"))?;
+    let port = stack::free_port()?;
+    let url = stack::start_server(workspace, &mut children, port, data.path(), false)?;
+    let mut checker = Checker::new(url);
+    let (mut exact, mut differ, mut doubted) = (0, 0, 0);
+    for item in &items {
+        let found = truth::files_with_truth(item)?;
+        if found.is_empty() {
+            println!("skipped  {}: {}", item.name, truth::why_without(item));
+        }
+        for file in &found {
+            let problems = checker.check(file);
+            children.check()?;
+            let doubt = doubtful.contains(&item.name);
+            match (problems.is_empty(), doubt) {
+                (true, _) => exact += 1,
+                (false, true) => doubted += 1,
+                (false, false) => differ += 1,
+            }
+            if verbose || !problems.is_empty() {
+                let verdict = if problems.is_empty() { "exact" } else { "DIFFERS" };
+                let mark = if doubt { " (ERR in INDEX.txt: does not decide)" } else { "" };
+                println!("{verdict:8} {}/{}{mark}", item.name, file.name);
+            }
+            for problem in problems.iter().take(8) {
+                println!("           {problem}");
+            }
+        }
+    }
+    children.stop();
+    println!(
+        "\ncorpus: {exact} exact, {differ} differ ({doubted} more differ whose truth is doubtful)"
+    );
+    println!("corpus: {}", checker.summary());
+    if differ > 0 {
+        bail!("{differ} files differ from their truth");
+    }
+    Ok(())
+}
+
+fn unpack(dir: &Path, into: &Path) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(".tar.zst") {
+            setup::ensure(setup::CORPUS)?;
+            let path = path.canonicalize()?;
+            run_command(&mut command(into, "tar", &["--zstd", "-xf", &path.to_string_lossy()]))?;
+        }
+    }
+    Ok(())
+}

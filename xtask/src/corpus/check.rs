@@ -1,0 +1,195 @@
+//! Uploading one file each way and asking the server about it.
+
+use super::truth::{TruthFile, TypeTruth};
+use crate::http::{Client, encode, multipart};
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// How many entries of the top are compared.
+const TOP: usize = 5;
+/// How many functions are asked for, so that those of one name can be added up.
+const FUNCTIONS: usize = 1_000;
+
+/// The ways in.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    IngestRaw,
+    IngestMultipart,
+    Profiles,
+}
+
+/// Asks a running server.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    url: String,
+    client: Client,
+    uploads: usize,
+    types: usize,
+}
+
+impl Checker {
+    pub(crate) fn new(url: String) -> Self {
+        Self { url, client: Client::new(), uploads: 0, types: 0 }
+    }
+
+    /// What differs from the truth, whichever way the file goes in; empty when nothing does.
+    pub(crate) fn check(&mut self, file: &TruthFile) -> Vec<String> {
+        let bytes = match std::fs::read(&file.path) {
+            Ok(bytes) => bytes,
+            Err(error) => return vec![format!("cannot be read: {error}")],
+        };
+        let mut problems = Vec::new();
+        for way in [Way::IngestRaw, Way::IngestMultipart, Way::Profiles] {
+            match self.check_way(way, &bytes, file) {
+                Ok(found) => problems.extend(found.iter().map(|text| format!("{way:?}: {text}"))),
+                Err(error) => problems.push(format!("{way:?}: {error:#}")),
+            }
+        }
+        problems
+    }
+
+    /// How much was compared.
+    pub(crate) fn summary(&self) -> String {
+        format!("{} uploads, {} totals and tops compared", self.uploads, self.types)
+    }
+
+    fn check_way(
+        &mut self,
+        way: Way,
+        bytes: &[u8],
+        file: &TruthFile,
+    ) -> anyhow::Result<Vec<String>> {
+        self.uploads += 1;
+        // A name of its own, so that nothing else is added to its answers.
+        let service = format!("corpus-{}", self.uploads);
+        let receipt = self.upload(way, &service, bytes)?;
+        let ids = profile_types(&receipt)?;
+        let mut problems = Vec::new();
+        for truth in &file.types {
+            self.types += 1;
+            let Some(id) = ids.get(&truth.sample_type) else {
+                problems.push(format!("the receipt has no sample type {:?}", truth.sample_type));
+                continue;
+            };
+            let answer = self.top(id, &service)?;
+            problems.extend(compare(truth, &answer)?);
+        }
+        Ok(problems)
+    }
+
+    fn upload(&self, way: Way, service: &str, bytes: &[u8]) -> anyhow::Result<Value> {
+        let octets = "application/octet-stream";
+        let ingest = format!("{}/ingest?name={service}&format=pprof", self.url);
+        match way {
+            Way::IngestRaw => self.client.post(&ingest, octets, bytes),
+            Way::IngestMultipart => {
+                let (content_type, body) = multipart(bytes);
+                let ingest = format!("{}/ingest?name={service}", self.url);
+                self.client.post(&ingest, &content_type, &body)
+            }
+            Way::Profiles => {
+                let url = format!("{}/api/v1/profiles?service_name={service}", self.url);
+                self.client.post(&url, octets, bytes)
+            }
+        }
+    }
+
+    fn top(&self, profile_type: &str, service: &str) -> anyhow::Result<Value> {
+        let matcher = encode(&format!("{{service_name=\"{service}\"}}"));
+        self.client.get_json(&format!(
+            "{}/api/v1/top?type={}&match={matcher}&from=0&to=now%2B1d&limit={FUNCTIONS}&sort=self",
+            self.url,
+            encode(profile_type)
+        ))
+    }
+}
+
+/// Profile type ids by sample type, as the receipt of one upload says.
+fn profile_types(receipt: &Value) -> anyhow::Result<BTreeMap<String, String>> {
+    let profiles = receipt["profiles"].as_array().context("the receipt lists no profiles")?;
+    let mut ids = BTreeMap::new();
+    for entry in profiles.iter().filter_map(|profile| profile["types"].as_array()).flatten() {
+        let (name, id) = (entry["sample_type"].as_str(), entry["type"].as_str());
+        let (Some(name), Some(id)) = (name, id) else { bail!("a type without its id: {entry}") };
+        ids.insert(name.to_owned(), id.to_owned());
+    }
+    Ok(ids)
+}
+
+/// Total and top by self, both exact. Functions of one name (in several files) are one in the
+/// truth. Names are compared by value, so that the order among equals does not matter.
+fn compare(truth: &TypeTruth, answer: &Value) -> anyhow::Result<Vec<String>> {
+    let name = &truth.sample_type;
+    let total = answer["meta"]["total"].as_i64().context("the answer has no meta.total")?;
+    let mut by_name: BTreeMap<&str, i64> = BTreeMap::new();
+    for function in answer["functions"].as_array().context("the answer has no functions")? {
+        let own = function["self"].as_i64().context("a function without self")?;
+        *by_name.entry(function["name"].as_str().unwrap_or_default()).or_default() += own;
+    }
+    let mut problems = Vec::new();
+    if total != truth.total {
+        problems.push(format!("{name}: total {total}, truth {}", truth.total));
+    }
+    for (function, own) in truth.top_self.iter().take(TOP) {
+        let got = by_name.get(function.as_str()).copied().unwrap_or_default();
+        if got != *own {
+            problems.push(format!("{name}: self of {function:?} is {got}, truth {own}"));
+        }
+    }
+    let mut largest: Vec<i64> = by_name.into_values().collect();
+    largest.sort_unstable_by(|a, b| b.cmp(a));
+    let expected: Vec<i64> = truth.top_self.iter().take(TOP).map(|entry| entry.1).collect();
+    largest.truncate(expected.len());
+    if largest != expected {
+        problems.push(format!("{name}: top values {largest:?}, truth {expected:?}"));
+    }
+    Ok(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn truth() -> TypeTruth {
+        let top_self = vec![("f".to_owned(), 5), ("g".to_owned(), 2)];
+        TypeTruth { sample_type: "cpu".into(), total: 8, top_self }
+    }
+
+    fn answer(total: i64, functions: &[(&str, i64)]) -> Value {
+        let functions: Vec<Value> = functions
+            .iter()
+            .map(|(name, own)| json!({ "name": name, "file": "", "self": own }))
+            .collect();
+        json!({ "meta": { "total": total }, "functions": functions })
+    }
+
+    #[test]
+    fn equal_is_exact_and_functions_of_one_name_are_added_up() {
+        let same = answer(8, &[("g", 2), ("f", 3), ("f", 2), ("h", 1)]);
+        assert!(compare(&truth(), &same).unwrap().is_empty());
+    }
+
+    #[test]
+    fn each_difference_is_named() {
+        let cases = [
+            (answer(9, &[("f", 5), ("g", 2)]), "total 9, truth 8"),
+            (answer(8, &[("f", 4), ("g", 2)]), "self of \"f\" is 4, truth 5"),
+            (answer(8, &[("f", 5), ("g", 2), ("h", 6)]), "top values [6, 5], truth [5, 2]"),
+        ];
+        for (answer, expected) in cases {
+            let problems = compare(&truth(), &answer).unwrap();
+            assert!(problems.iter().any(|text| text.contains(expected)), "{problems:?}");
+        }
+        assert!(compare(&truth(), &json!({})).is_err());
+    }
+
+    #[test]
+    fn receipts_give_profile_types() {
+        let receipt =
+            json!({ "profiles": [{ "types": [{ "sample_type": "cpu", "type": "a:b" }] }] });
+        assert_eq!(profile_types(&receipt).unwrap()["cpu"], "a:b");
+        assert!(profile_types(&json!({})).is_err());
+    }
+}

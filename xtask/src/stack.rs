@@ -1,0 +1,75 @@
+//! The product, started for a task: server, agent and shop on loopback.
+
+use crate::children::Children;
+use crate::command::{cargo, command, run};
+use crate::http::Client;
+use crate::workspace::Workspace;
+use crate::{setup, ui};
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long the server may take until it answers.
+const READY_LIMIT: Duration = Duration::from_mins(1);
+
+/// Builds the page, then the binaries that hold it.
+pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
+    setup::ensure(setup::BUILD)?;
+    ui::build(workspace)?;
+    let packages = ["build", "-p", "server", "-p", "agent", "-p", "shop"];
+    run(&mut cargo(&workspace.root, &packages))
+}
+
+/// Starts the server with OTLP's own ports off or on, and waits until it is ready; returns its URL.
+pub(crate) fn start_server(
+    workspace: &Workspace,
+    children: &mut Children,
+    port: u16,
+    data: &Path,
+    otlp_ports: bool,
+) -> anyhow::Result<String> {
+    let listen = format!("127.0.0.1:{port}");
+    let url = format!("http://{listen}");
+    let mut serve =
+        command(&workspace.root, &workspace.binary("vesta").to_string_lossy(), &["serve"]);
+    serve.arg("--data-dir").arg(data).args(["--listen", &listen]);
+    if !otlp_ports {
+        serve.args(["--otlp-grpc-listen", "off", "--otlp-http-listen", "off"]);
+    }
+    serve.env("OTEL_SERVICE_NAME", "vesta");
+    children.start("vesta", &mut serve)?;
+    let client = Client::new();
+    let ready = || client.get(&format!("{url}/readyz")).is_ok_and(|(status, _)| status == 200);
+    children.wait_until("the server", READY_LIMIT, ready)?;
+    Ok(url)
+}
+
+/// Starts the agent on this host.
+pub(crate) fn start_agent(
+    workspace: &Workspace,
+    children: &mut Children,
+    url: &str,
+) -> anyhow::Result<u32> {
+    let program = workspace.binary("vesta-agent");
+    let mut agent = command(&workspace.root, &program.to_string_lossy(), &["--endpoint", url]);
+    agent.env("OTEL_SERVICE_NAME", "vesta-agent");
+    children.start("vesta-agent", &mut agent)
+}
+
+/// Starts the shop and its driver as two services.
+pub(crate) fn start_shop(workspace: &Workspace, children: &mut Children) -> anyhow::Result<()> {
+    let program = workspace.binary("vesta-shop").to_string_lossy().into_owned();
+    let address = format!("127.0.0.1:{}", free_port()?);
+    let mut serve = command(&workspace.root, &program, &["serve", "--listen", &address]);
+    children.start("demo-shop", serve.env("OTEL_SERVICE_NAME", "demo-shop"))?;
+    let open = || std::net::TcpStream::connect(&address).is_ok();
+    children.wait_until("the shop", READY_LIMIT, open)?;
+    let mut drive = command(&workspace.root, &program, &["drive", "--target", &address, "--rates"]);
+    children.start("demo-shop-driver", drive.env("OTEL_SERVICE_NAME", "demo-shop-driver"))?;
+    Ok(())
+}
+
+/// A loopback port that is free at this moment.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

@@ -1,0 +1,39 @@
+//! Where the repository and its build products are.
+
+use anyhow::Context;
+use cargo_metadata::MetadataCommand;
+use std::path::{Path, PathBuf};
+
+/// The checkout and its products.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    /// The repository's root.
+    pub(crate) root: PathBuf,
+    /// Cargo's target directory (`CARGO_TARGET_DIR` or `target`).
+    pub(crate) target: PathBuf,
+}
+
+impl Workspace {
+    /// Asks cargo, starting at this crate's folder.
+    pub(crate) fn load() -> anyhow::Result<Self> {
+        let metadata = MetadataCommand::new()
+            .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+            .no_deps()
+            .exec()
+            .context("cargo metadata failed")?;
+        Ok(Self {
+            root: metadata.workspace_root.clone().into(),
+            target: metadata.target_directory.clone().into(),
+        })
+    }
+
+    /// A binary of the dev profile, which demo and tests share.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        self.target.join("debug").join(name)
+    }
+
+    /// The web application's folder.
+    pub(crate) fn ui(&self) -> PathBuf {
+        self.root.join("ui")
+    }
+}
