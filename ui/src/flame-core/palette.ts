@@ -128,54 +128,60 @@ export function packageOf(name: string): string {
   return '';
 }
 
-/** The entry of `ids` under which most self weight lies, kernel and unnamed frames aside. */
-function heaviest(t: FlameTree, idOf: (i: number) => string): string {
-  const sums = new Map<string, number>();
-  for (let i = 1; i < t.n; i++) {
-    if (t.self[i] === 0 || t.flags[i] & (FLAG_TRIMMED | FLAG_KERNEL | FLAG_UNSYMBOLISED)) continue;
-    const id = idOf(i);
-    sums.set(id, (sums.get(id) ?? 0) + t.self[i]);
-  }
-  let best = '';
-  let most = -1;
-  for (const [id, v] of sums) {
-    if (v > most) {
-      most = v;
-      best = id;
+/** A group per node: its package if asked for and known, else its library, else its own name. */
+function grouping(t: FlameTree, mode: ColorMode): { texts: string[]; of: (i: number) => number } {
+  const ids = new Map<string, number>();
+  const texts: string[] = [];
+  const id = (text: string): number => {
+    let n = ids.get(text);
+    if (n === undefined) {
+      n = texts.length;
+      ids.set(text, n);
+      texts.push(text);
     }
-  }
-  return best;
+    return n;
+  };
+  const lib = Int32Array.from(t.libraries, (s) => (s === '' ? -1 : id(s.slice(s.lastIndexOf('/') + 1))));
+  const pkg = Int32Array.from(t.names, (s) => {
+    const text = mode === 'pkg' ? packageOf(s) : '';
+    return text === '' ? -1 : id(text);
+  });
+  const own = Int32Array.from(t.names, (s) => id(s));
+  const of = (i: number): number => {
+    const name = t.name[i];
+    if (pkg[name] >= 0) return pkg[name];
+    const l = lib[t.library[i]];
+    return l >= 0 ? l : own[name];
+  };
+  return { texts, of };
 }
 
 /** The colour of every node as an index into `colourTable`. */
 export function colourIndex(t: FlameTree, mode: ColorMode): Uint8Array {
   const out = new Uint8Array(t.n);
   const size = FAMILIES.length * VARIANTS;
-  const libs = t.libraries.map((s) => s.slice(s.lastIndexOf('/') + 1));
-  const packages = mode === 'pkg' ? t.names.map((s) => packageOf(s)) : null;
-  const group = (i: number): string =>
-    (packages ? packages[t.name[i]] : '') || libs[t.library[i]] || t.names[t.name[i]];
-  const main = mode === 'self' ? '' : heaviest(t, group);
-  const families = new Map<string, number>([[main, 0]]);
-  const variants = t.names.map((s) => hash(s) % VARIANTS);
+  if (mode === 'self') {
+    for (let i = 1; i < t.n; i++) {
+      const share = t.total[i] > 0 ? t.self[i] / t.total[i] : 0;
+      out[i] = t.flags[i] & FLAG_TRIMMED ? 0 : 4 + size + Math.round(share * 11);
+    }
+    if (t.n > 0) out[0] = 3;
+    return out;
+  }
+  const { texts, of } = grouping(t, mode);
+  const special = FLAG_TRIMMED | FLAG_KERNEL | FLAG_UNSYMBOLISED;
+  const weight = new Float64Array(texts.length);
+  for (let i = 1; i < t.n; i++) if (!(t.flags[i] & special)) weight[of(i)] += t.self[i];
+  const main = weight.indexOf(weight.reduce((a, v) => Math.max(a, v), 0));
+  const family = texts.map((s, g) => (g === main ? 0 : 1 + (hash(s) % (FAMILIES.length - 1))));
+  const variant = t.names.map((s) => hash(s) % VARIANTS);
   for (let i = 0; i < t.n; i++) {
     const f = t.flags[i];
     if (f & FLAG_TRIMMED) out[i] = 0;
     else if (i === 0) out[i] = 3;
-    else if (mode === 'self') {
-      const share = t.total[i] > 0 ? t.self[i] / t.total[i] : 0;
-      out[i] = 4 + size + Math.round(share * 11);
-    } else if (f & FLAG_KERNEL) out[i] = 2;
+    else if (f & FLAG_KERNEL) out[i] = 2;
     else if (f & FLAG_UNSYMBOLISED) out[i] = 1;
-    else {
-      const id = group(i);
-      let family = families.get(id);
-      if (family === undefined) {
-        family = 1 + (hash(id) % (FAMILIES.length - 1));
-        families.set(id, family);
-      }
-      out[i] = 4 + family * VARIANTS + variants[t.name[i]];
-    }
+    else out[i] = 4 + family[of(i)] * VARIANTS + variant[t.name[i]];
   }
   return out;
 }

@@ -65,7 +65,6 @@ export function FunctionTable(props: Props) {
       return (x < y ? -sign : x > y ? sign : 0) || b.total - a.total || (a.name < b.name ? -1 : 1);
     });
   }, [rows, find, by, desc]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the active row belongs to one order of one list
   useEffect(() => setActive(-1), [list]);
   const virtual = useVirtualizer({
     count: list.length,

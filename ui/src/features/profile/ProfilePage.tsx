@@ -122,7 +122,6 @@ function Work({
 
   const found = useMemo(() => (search.root ? findPath(tree, search.root) : 0), [tree, search.root]);
   const focus = found < 0 ? 0 : found;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new tree has other indices
   useEffect(() => setSelected(-1), [tree]);
 
   const matcher = useMemo(() => compile(search.hl, search.hlm), [search.hl, search.hlm]);

@@ -20,12 +20,15 @@ export function Onboarding() {
         <section className="card">
           <h2>This host, every process</h2>
           <p>The agent needs no change to the processes. As root it sees all of them, otherwise your own.</p>
-          <Command text={`sudo vesta-agent --server ${origin}`} />
+          <Command text={`sudo vesta-agent --endpoint ${origin}`} />
         </section>
         <section className="card">
           <h2>One command</h2>
-          <p>Profiles a program from its start to its end and sends the result here.</p>
-          <Command text={`vesta record --send ${origin} -- ./your-program`} />
+          <p>
+            Profiles a program from its start to its end; <code>vesta record --help</code> lists where the
+            result can go.
+          </p>
+          <Command text="vesta record -- ./your-program" />
         </section>
         <section className="card">
           <h2>A pprof file</h2>
