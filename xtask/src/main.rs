@@ -23,6 +23,7 @@ mod tidy;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use workspace::Workspace;
 
 /// Builds, runs and checks Vesta.
@@ -59,8 +60,17 @@ enum Task {
     Bench(bench::BenchArgs),
 }
 
-fn main() -> anyhow::Result<()> {
-    let task = Args::parse().task;
+fn main() -> ExitCode {
+    match run(Args::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
     let workspace = Workspace::load()?;
     match task {
         Task::Demo(args) => demo::run(&workspace, &args),

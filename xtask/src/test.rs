@@ -2,9 +2,11 @@
 
 use crate::children::Children;
 use crate::command::{Cost, cargo, command, measured, run as run_command};
+use crate::http::Client;
 use crate::workspace::Workspace;
 use crate::{openapi, setup, stack, tidy, ui};
 use anyhow::{Context, bail};
+use std::time::Duration;
 
 /// A step's name, and what it does.
 type Step = (&'static str, fn(&Workspace) -> anyhow::Result<()>);
@@ -21,9 +23,13 @@ const STEPS: [Step; 8] = [
     ("e2e", e2e),
 ];
 
+/// How long the agent's first profile may take to be seen; a busy machine is given time.
+const FIRST_PROFILE_LIMIT: Duration = Duration::from_mins(1);
+
 #[derive(clap::Args, Debug)]
 pub(crate) struct TestArgs {
-    /// Run this step only (may be repeated): tidy, fmt, ui, clippy, build, cargo-test, openapi, e2e.
+    /// Run this step only; may be repeated. Steps: tidy, fmt, ui, clippy, build, cargo-test,
+    /// openapi, e2e.
     #[arg(long)]
     only: Vec<String>,
 }
@@ -107,6 +113,11 @@ fn e2e(workspace: &Workspace) -> anyhow::Result<()> {
     let url = stack::start_server(workspace, &mut children, port, data.path(), false)?;
     stack::start_shop(workspace, &mut children)?;
     stack::start_agent(workspace, &mut children, &url)?;
+    let client = Client::new();
+    let services = format!("{url}/api/v1/services?from=now-1h&to=now");
+    let shop_is_seen =
+        || client.get(&services).is_ok_and(|(_, body)| body.contains("\"demo-shop\""));
+    children.wait_until("the shop's first profile", FIRST_PROFILE_LIMIT, shop_is_seen)?;
     let shots = workspace.target.join("e2e/screenshots");
     std::fs::create_dir_all(&shots)?;
     let mut npm = command(&workspace.ui(), "npm", &["run", "--silent", "e2e"]);

@@ -139,7 +139,8 @@ impl Catalog {
 
     /// The newest log file whose profiles are all in segments; 0 when there is none.
     pub fn wal_flushed(&self) -> Result<u64, Error> {
-        let flushed: i64 = self.lock().query_row("SELECT flushed FROM wal", [], |row| row.get(0))?;
+        let flushed: i64 =
+            self.lock().query_row("SELECT flushed FROM wal", [], |row| row.get(0))?;
         Ok(flushed.max(0).cast_unsigned())
     }
 
@@ -222,15 +223,18 @@ fn insert(changes: &Transaction<'_>, segments: &[SegmentRow]) -> Result<(), rusq
 
 fn retire(changes: &Transaction<'_>, ids: &[Ulid]) -> Result<(), rusqlite::Error> {
     for id in ids {
-        changes
-            .execute("UPDATE segments SET state = 'retired' WHERE id = ?1", [id.to_string()])?;
+        changes.execute("UPDATE segments SET state = 'retired' WHERE id = ?1", [id.to_string()])?;
     }
     Ok(())
 }
 
 fn ulid_of(text: &str) -> Result<Ulid, rusqlite::Error> {
     Ulid::from_string(text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.to_string().into())
+        rusqlite::Error::FromSqlConversionFailure(
+            0,
+            rusqlite::types::Type::Text,
+            error.to_string().into(),
+        )
     })
 }
 

@@ -1,1 +1,25 @@
-//! Foreign profile formats from and to the data model, sans-IO and total.
+//! Foreign profile formats to and from the data model.
+//!
+//! Decoding is total: it returns what could be read and a list of issues, never an error for the
+//! whole, never a panic, and within [`limits::Limits`]. Nothing here does I/O. The formats are
+//! listed in [`FORMATS`]; [`decode`] finds the right one by content.
+
+pub mod compress;
+pub mod decoded;
+pub mod folded;
+pub mod fuzz;
+pub mod limits;
+pub mod otlp;
+pub mod pprof;
+pub mod registry;
+
+mod intern;
+mod labels;
+mod rows;
+
+pub use decoded::{Decoded, DecodedProfile, Issue, IssueKind, MappedType, Options};
+pub use limits::Limits;
+pub use registry::{FORMATS, Format, decode, sniff};
+
+#[cfg(test)]
+mod tests;

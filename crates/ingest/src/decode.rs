@@ -64,3 +64,18 @@ pub(crate) fn user_agent(headers: &HeaderMap) -> String {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     bounded(agent.unwrap_or_default(), LABEL_VALUE_BYTES_MAX)
 }
+
+/// A profile file; its format is recognised by its content.
+pub(crate) fn file(body: &[u8], max: usize) -> Result<Decoded, Problem> {
+    Ok(decoded(formats::decode(body, &options(max))))
+}
+
+/// An OTLP export request.
+pub(crate) fn otlp(body: &[u8], max: usize) -> Result<Decoded, Problem> {
+    Ok(decoded(formats::otlp::decode(body, &options(max))))
+}
+
+/// Folded text.
+pub(crate) fn text(body: &[u8], shape: &TextShape) -> Decoded {
+    decoded(formats::folded::decode(body, shape))
+}

@@ -22,6 +22,8 @@ pub enum Role {
 pub enum Need {
     /// Nothing: health checks and the page's own files.
     Public,
+    /// A known principal of any role.
+    Identity,
     /// Reading profiles.
     Read,
     /// Uploading profiles.
@@ -52,7 +54,7 @@ impl Role {
     /// Whether the role covers a need.
     pub fn covers(self, need: Need) -> bool {
         match need {
-            Need::Public => true,
+            Need::Public | Need::Identity => true,
             Need::Read => self != Self::Ingest,
             Need::Upload => self != Self::Viewer,
             Need::Observe => matches!(self, Self::Operator | Self::Admin),

@@ -7,9 +7,10 @@ use datafusion_physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::ObjectStore;
+use object_store::path::Path;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
-use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
-use parquet::errors::Result;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ParquetMetaData;
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,24 +30,35 @@ impl ParquetFileReaderFactory for KnownFooter {
         _metadata_size_hint: Option<usize>,
         _metrics: &ExecutionPlanMetricsSet,
     ) -> datafusion_common::Result<Box<dyn AsyncFileReader + Send>> {
-        let (path, size) = (file.object_meta.location, file.object_meta.size);
-        let inner = ParquetObjectReader::new(Arc::clone(&self.store), path).with_file_size(size);
-        Ok(Box::new(Reader { inner, metadata: Arc::clone(&self.metadata) }))
+        Ok(Box::new(Reader {
+            store: Arc::clone(&self.store),
+            path: file.object_meta.location,
+            metadata: Arc::clone(&self.metadata),
+        }))
     }
 }
 
 struct Reader {
-    inner: ParquetObjectReader,
+    store: Arc<dyn ObjectStore>,
+    path: Path,
     metadata: Arc<ParquetMetaData>,
 }
 
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
-        self.inner.get_bytes(range)
+        async move {
+            let bytes = self.get_byte_ranges(vec![range]).await?.pop();
+            bytes.ok_or_else(|| ParquetError::General(format!("{} gave no bytes", self.path)))
+        }
+        .boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
-        self.inner.get_byte_ranges(ranges)
+        async move {
+            let bytes = self.store.get_ranges(&self.path, &ranges).await;
+            bytes.map_err(|error| ParquetError::External(Box::new(error)))
+        }
+        .boxed()
     }
 
     fn get_metadata<'a>(

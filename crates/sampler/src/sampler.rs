@@ -284,6 +284,11 @@ impl Sampler {
         self.threads.remove(&pid);
     }
 
+    /// Whether no process is left to sample, in process mode.
+    pub fn is_idle(&self) -> bool {
+        self.options.scope != Scope::Host && self.threads.is_empty()
+    }
+
     /// Waits until a ring is a good part full, at most `timeout`.
     pub fn wait(&self, timeout: Duration) {
         let mut polled: Vec<libc::pollfd> = self

@@ -1,11 +1,11 @@
 //! Taking over tables into a part's tables, with addresses dropped where a name is known.
 
+use crate::rows::NONE;
 use profile::handle::Handle;
 use profile::{
     Attribute, AttributeValue, AttributesId, Function, FunctionId, Line, LinkId, Location,
     LocationId, Mapping, MappingId, StackId, StringId, Tables, Thread, ThreadId,
 };
-use crate::rows::NONE;
 
 /// Handles of the source by position as ordinals of the target.
 #[derive(Debug)]
@@ -104,7 +104,12 @@ impl<F: Fn(StringId) -> StringId> Locations<'_, F> {
         })
     }
 
-    fn mapping(&self, target: &mut Tables, id: MappingId, drops_address: bool) -> Option<MappingId> {
+    fn mapping(
+        &self,
+        target: &mut Tables,
+        id: MappingId,
+        drops_address: bool,
+    ) -> Option<MappingId> {
         let row = self.source.mappings.get(id)?;
         let (file, build_id) = ((self.text)(row.file), (self.text)(row.build_id));
         let kept = if drops_address { Mapping::default() } else { *row };
@@ -124,4 +129,3 @@ pub(crate) fn estimate_bytes(tables: &Tables) -> usize {
         + tables.links.len() * 80
         + tables.attributes.rows().iter().map(|set| 80 + set.len() * 64).sum::<usize>()
 }
-

@@ -105,7 +105,8 @@ pub(crate) fn from_batch(
     let kinds: &DictionaryArray<Int32Type> = column(batch, "kind")?;
     let kind_names = kinds.values().as_any().downcast_ref::<StringArray>();
     let kind_names = kind_names.ok_or_else(|| Error::corrupt("column kind is not text"))?;
-    let kind_ordinals: Vec<u32> = kind_names.iter().map(|kind| kind_of(kind.unwrap_or(""))).collect();
+    let kind_ordinals: Vec<u32> =
+        kind_names.iter().map(|kind| kind_of(kind.unwrap_or(""))).collect();
     let number = |name| column::<UInt32Array>(batch, name);
     let (series, profile, stack) = (number("series")?, number("profile")?, number("stack")?);
     let optional = [number("thread")?, number("link")?, number("attributes")?];

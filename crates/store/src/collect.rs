@@ -1,11 +1,11 @@
 //! Collecting profiles and parts into one part: ordinals are given, rows are sorted.
 
+use crate::Error;
 use crate::absorb::{Remap, absorb, estimate_bytes};
 use crate::batch::{Names, from_batch};
 use crate::codec::Entry;
 use crate::limits::{Options, TIME_NANOS_MAX, TIME_NANOS_MIN};
 use crate::rows::{KindTotals, ProfileRow, Row};
-use crate::Error;
 use arrow::array::RecordBatch;
 use profile::handle::Handle;
 use profile::labels::names::SERVICE;

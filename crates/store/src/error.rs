@@ -82,9 +82,10 @@ impl Error {
     /// The same failure for another waiter of the same group commit.
     pub(crate) fn for_waiter(&self) -> Self {
         match self {
-            Self::Io { what, source } => {
-                Self::Io { what: what.clone(), source: io::Error::new(source.kind(), source.to_string()) }
-            }
+            Self::Io { what, source } => Self::Io {
+                what: what.clone(),
+                source: io::Error::new(source.kind(), source.to_string()),
+            },
             other => Self::Io { what: other.to_string(), source: io::Error::other("group commit") },
         }
     }

@@ -2,13 +2,13 @@
 //! of its own. Only the last chunk grows; a snapshot shares everything by reference, and growing
 //! under a snapshot copies at most one chunk's tables.
 
+use crate::Error;
 use crate::absorb::estimate_bytes;
 use crate::batch::to_batch;
 use crate::codec::Entry;
 use crate::collect::{Collector, Ordinals, take_entry};
 use crate::limits::{CHUNK_BYTES_MAX, Options};
 use crate::rows::{ProfileRow, Row};
-use crate::Error;
 use arrow::array::RecordBatch;
 use profile::Tables;
 use profile::labels::names::SERVICE;
@@ -71,8 +71,7 @@ impl Chunk {
         let before = profiles.len();
         for entry in entries {
             let ordinal = profiles.len() as u32;
-            let row =
-                take_entry(entry, ordinal, tables, &mut self.ordinals, options, &mut rows);
+            let row = take_entry(entry, ordinal, tables, &mut self.ordinals, options, &mut rows);
             let (first, last) = row.time_bounds();
             let bounds = &mut self.view.time_bounds;
             *bounds = (bounds.0.min(first), bounds.1.max(last));
@@ -122,8 +121,7 @@ impl Memtable {
         for (tenant, entries) in by_tenant {
             self.since.get_or_insert(now);
             let chunks = self.tenants.entry(Arc::clone(tenant)).or_default();
-            let chunk =
-                chunks.growing.get_or_insert_with(|| Chunk::new(stdx::new_ulid(now, rng)));
+            let chunk = chunks.growing.get_or_insert_with(|| Chunk::new(stdx::new_ulid(now, rng)));
             chunk.add(&entries, options)?;
             if chunk.bytes >= CHUNK_BYTES_MAX {
                 chunks.frozen_bytes += chunk.bytes;
@@ -136,10 +134,6 @@ impl Memtable {
     pub(crate) fn bytes(&self) -> usize {
         let tenants = self.tenants.values();
         tenants.map(|t| t.frozen_bytes + t.growing.as_ref().map_or(0, |chunk| chunk.bytes)).sum()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tenants.is_empty()
     }
 
     /// Everything of a tenant.

@@ -4,10 +4,10 @@
 pub(crate) mod read;
 pub(crate) mod write;
 
+use crate::Error;
 use crate::index::RangeIndex;
 use crate::layer::FileLayer;
 use crate::rows::ProfileRow;
-use crate::Error;
 use bytes::Bytes;
 use catalog::SegmentRow;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};

@@ -7,6 +7,7 @@ mod flush;
 mod open;
 mod retain;
 
+use crate::Error;
 use crate::cache::Caches;
 use crate::layer::FileLayer;
 use crate::limits::{COMPACT_INTERVAL, MAINTENANCE_TICK, Options};
@@ -14,7 +15,6 @@ use crate::memtable::{ChunkView, Memtable};
 use crate::part::{Part, Snapshot, Source};
 use crate::segment::Segment;
 use crate::wal::WalWriter;
-use crate::Error;
 use catalog::Catalog;
 use object_store::ObjectStore;
 use std::collections::BTreeMap;
@@ -156,10 +156,12 @@ fn count(counter: &AtomicU64, by: u64) {
 async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    let panicked = |_| Err(Error::Io {
-        what: "background work".to_owned(),
-        source: std::io::Error::other("it panicked or the runtime is shutting down"),
-    });
+    let panicked = |_| {
+        Err(Error::Io {
+            what: "background work".to_owned(),
+            source: std::io::Error::other("it panicked or the runtime is shutting down"),
+        })
+    };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(panicked)
 }
 

@@ -87,9 +87,8 @@ pub fn replay(bytes: &[u8]) -> Replay {
             found.torn = true;
             break;
         };
-        let number = |at: usize| {
-            u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
-        };
+        let number =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let (stored, raw) = (number(0) as usize, number(4) as usize);
         let Some((body, after)) = body.split_at_checked(stored) else {
             found.torn = true;
@@ -123,12 +122,11 @@ pub(crate) struct WalWriter {
     layer: Arc<dyn FileLayer>,
     next: u64,
     file: Option<Box<dyn LayerFile>>,
-    bytes: u64,
 }
 
 impl WalWriter {
     pub(crate) fn new(layer: Arc<dyn FileLayer>, next: u64) -> Self {
-        Self { layer, next, file: None, bytes: 0 }
+        Self { layer, next, file: None }
     }
 
     /// Appends records and makes them durable. After a failure the file is left alone and the next
@@ -156,19 +154,12 @@ impl WalWriter {
         if is_new {
             self.layer.sync_dir(DIR)?;
         }
-        self.bytes += records.len() as u64;
         Ok(())
     }
 
     /// Ends the file and returns the number of the last one that was begun.
     pub(crate) fn rotate(&mut self) -> u64 {
         self.file = None;
-        self.bytes = 0;
         self.next - 1
-    }
-
-    /// Bytes of records in the current file.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
     }
 }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub struct ElfSymbols {
     symbolizer: Symbolizer,
     files: FxHashSet<PathBuf>,
+    was_asked: bool,
+    idle_calls: u32,
 }
 
 impl std::fmt::Debug for ElfSymbols {
@@ -21,7 +23,7 @@ impl std::fmt::Debug for ElfSymbols {
 
 impl Default for ElfSymbols {
     fn default() -> Self {
-        Self { symbolizer: symbolizer(), files: FxHashSet::default() }
+        Self { symbolizer: symbolizer(), files: FxHashSet::default(), was_asked: false, idle_calls: 0 }
     }
 }
 
@@ -68,6 +70,7 @@ impl ElfSymbols {
         debug_bytes: u64,
         addresses: &[u64],
     ) -> Vec<Vec<Frame>> {
+        self.was_asked = true;
         if self.files.len() >= limits::FILES_MAX && !self.files.contains(path) {
             self.forget();
         }
@@ -88,6 +91,15 @@ impl ElfSymbols {
                 tracing::debug!(path = %path.display(), %error, "no symbols");
                 vec![Vec::new(); addresses.len()]
             }
+        }
+    }
+
+    /// Drops what is parsed if nothing was asked since the last call: memory for a minute's silence.
+    pub fn forget_when_idle(&mut self) {
+        self.idle_calls = if self.was_asked { 0 } else { self.idle_calls + 1 };
+        self.was_asked = false;
+        if self.idle_calls == limits::IDLE_CALLS_MAX {
+            self.forget();
         }
     }
 

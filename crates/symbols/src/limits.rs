@@ -15,3 +15,5 @@ pub const PERF_MAP_ENTRIES_MAX: usize = 1_000_000;
 pub const KERNEL_SYMBOLS_MAX: usize = 1_000_000;
 /// Inlined functions reported for one address.
 pub const INLINES_MAX: usize = 32;
+/// Calls of `forget_when_idle` without a question between, after which parsed files are dropped.
+pub const IDLE_CALLS_MAX: u32 = 3;

@@ -185,8 +185,7 @@ fn attributes(profile: &mut Profile, at: u8) -> AttributesId {
     let text = AttributeValue::Text(strings.intern(&format!("/api/{at}")));
     let size = strings.intern("size");
     let number = AttributeValue::Number(i64::from(at), strings.intern("bytes"));
-    let mut set =
-        vec![Attribute { key, value: text }, Attribute { key: size, value: number }];
+    let mut set = vec![Attribute { key, value: text }, Attribute { key: size, value: number }];
     set.sort_unstable();
     profile.tables.attributes.intern(set)
 }

@@ -94,7 +94,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn column<T>(&mut self, rows: usize, mut read: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    fn column<T>(
+        &mut self,
+        rows: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let mut column = Vec::with_capacity(rows.min(self.rest.len()));
         for _ in 0..rows {
             column.push(read(self)?);
@@ -254,7 +258,8 @@ fn samples(from: &mut Reader<'_>, profile: &Profile) -> Result<Vec<Sample>> {
         time = time.wrapping_add(from.signed()?);
         Ok(time)
     })?;
-    let threads: Vec<Option<ThreadId>> = from.column(rows, |from| from.maybe(tables.threads.len()))?;
+    let threads: Vec<Option<ThreadId>> =
+        from.column(rows, |from| from.maybe(tables.threads.len()))?;
     let links: Vec<Option<LinkId>> = from.column(rows, |from| from.maybe(tables.links.len()))?;
     let attributes: Vec<Option<AttributesId>> =
         from.column(rows, |from| from.maybe(tables.attributes.len()))?;

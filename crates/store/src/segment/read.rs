@@ -249,8 +249,7 @@ fn series(segment: &Segment) -> Result<Vec<Labels>, Error> {
 pub(crate) fn profiles(segment: &Segment) -> Result<Vec<ProfileRow>, Error> {
     let series: Vec<Arc<Labels>> = series(segment)?.into_iter().map(Arc::new).collect();
     let none = Arc::new(Labels::new());
-    let labels_of =
-        |at: u32| Arc::clone(series.get(at as usize).unwrap_or(&none));
+    let labels_of = |at: u32| Arc::clone(series.get(at as usize).unwrap_or(&none));
     let tenant: Arc<str> = segment.row.tenant.as_str().into();
     let mut rows: Vec<ProfileRow> = Vec::new();
     each(segment, "profiles", |batch| {

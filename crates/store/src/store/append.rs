@@ -1,10 +1,10 @@
 //! Appending: whoever gets hold of the log commits for all that wait, with one sync.
 
 use super::{Inner, Store, count};
+use crate::Error;
 use crate::codec::Entry;
 use crate::limits::{APPEND_PROFILES_MAX, TENANT_BYTES_MAX};
 use crate::wal::{self, WalWriter};
-use crate::Error;
 use profile::Profile;
 use std::sync::{Arc, PoisonError};
 use stdx::Ulid;
@@ -52,10 +52,12 @@ impl Store {
             Ok(())
         })
         .await?;
-        let gone = |_| Err(Error::Io {
-            what: "commit of the log".to_owned(),
-            source: std::io::Error::other("it ended without an answer"),
-        });
+        let gone = |_| {
+            Err(Error::Io {
+                what: "commit of the log".to_owned(),
+                source: std::io::Error::other("it ended without an answer"),
+            })
+        };
         waiting.await.unwrap_or_else(gone).map(|()| ids)
     }
 }
@@ -114,9 +116,8 @@ impl Inner {
 
     /// Writes everything that waits, syncs once, makes it visible and answers.
     fn commit(&self, mut wal: OwnedMutexGuard<WalWriter>) {
-        let pending = std::mem::take(
-            &mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let pending =
+            std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         if pending.groups.is_empty() {
             return;
         }

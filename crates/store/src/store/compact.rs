@@ -1,13 +1,13 @@
 //! Compaction: small segments of one tenant and day become one larger segment of the next level.
 
 use super::{Inner, Store, count};
+use crate::Error;
 use crate::collect::Collector;
 use crate::limits::{
     BUCKET_NANOS, BUCKET_SETTLE_NANOS, COMPACTION_FANIN_MIN, COMPACTION_INPUTS_MAX,
     COMPACTION_RAW_BYTES_MAX, COMPACTION_ROWS_MAX, LEVEL_MAX,
 };
 use crate::segment::{Segment, read};
-use crate::Error;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -2,11 +2,11 @@
 //! are the logs removed.
 
 use super::{Inner, Store, count};
+use crate::Error;
 use crate::collect::Collector;
 use crate::memtable;
 use crate::segment::{self, Segment, write};
 use crate::wal;
-use crate::Error;
 use catalog::SegmentRow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

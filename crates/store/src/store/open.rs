@@ -2,12 +2,12 @@
 //! nothing refers to is swept.
 
 use super::{Counters, Inner, State, Store, append, count};
+use crate::Error;
 use crate::cache::Caches;
 use crate::layer::{FileLayer, LocalFiles};
 use crate::limits::Options;
 use crate::segment::{self, Segment};
 use crate::wal::{self, WalWriter};
-use crate::Error;
 use catalog::Catalog;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,8 @@
 //! any more are deleted.
 
 use super::{Inner, Retired, Store, count};
-use crate::segment::{self, Segment};
 use crate::Error;
+use crate::segment::{self, Segment};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use stdx::Ulid;

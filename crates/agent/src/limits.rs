@@ -1,0 +1,46 @@
+//! Limits of the agent, units in their names. Hitting one is counted and sent.
+
+use std::time::Duration;
+
+/// Time between two looks at the rings; bounds how late a short-lived process is looked up.
+pub(crate) const DRAIN_EVERY: Duration = Duration::from_millis(100);
+/// Time from the start to the first batch.
+pub(crate) const FIRST_BATCH_AFTER: Duration = Duration::from_millis(1_200);
+/// Time that the exporter gets at the end to deliver what is left.
+pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for an answer to one HTTP export.
+pub(crate) const EXPORT_TIMEOUT: Duration = Duration::from_secs(15);
+/// First pause after a failed export.
+pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Longest pause after a failed export.
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Requests kept while the server cannot be reached.
+pub(crate) const QUEUE_REQUESTS_MAX: usize = 64;
+/// Their bytes.
+pub(crate) const QUEUE_BYTES_MAX: usize = 12 << 20;
+/// Batches between the sampling and the sending thread.
+pub(crate) const BATCHES_WAITING_MAX: usize = 2;
+/// Samples of one batch; later ones count as lost.
+pub(crate) const BATCH_SAMPLES_MAX: usize = 4_000_000;
+/// Processes known at a time.
+pub(crate) const PROCESSES_MAX: usize = 32_768;
+/// Mappings of code known of one process.
+pub(crate) const MAPPINGS_MAX: usize = 8_192;
+/// Walks of one stack, each with the modules that the one before found missing.
+pub(crate) const WALKS_MAX: usize = 24;
+/// Files of code kept open.
+pub(crate) const MODULES_MAX: usize = 512;
+/// Functions remembered for addresses of files.
+pub(crate) const SYMBOLS_MAX: usize = 60_000;
+/// Addresses symbolised in one call.
+pub(crate) const SYMBOLIZE_AT_ONCE_MAX: usize = 4_096;
+/// Bytes read of a small file under /proc.
+pub(crate) const PROC_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of a perf map.
+pub(crate) const PERF_MAP_BYTES_MAX: u64 = symbols::limits::PERF_MAP_BYTES_MAX as u64;
+/// Bytes of a name that is sent.
+pub(crate) const NAME_BYTES_MAX: usize = 256;
+/// Lowest rate that the CPU budget may lead to.
+pub(crate) const FREQUENCY_FLOOR_HZ: u32 = 7;
+/// Time between two looks for new processes without the right to see all.
+pub(crate) const RESCAN_EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,126 @@
+//! Executable mappings of one process.
+
+use crate::limits;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Whether a mapping's file was looked up.
+#[derive(Clone, Debug)]
+pub(crate) enum Backing {
+    /// Not yet.
+    Unknown,
+    /// It has one that can be read.
+    Module(Arc<crate::modules::Loaded>),
+    /// None: generated code, or a file that cannot be had.
+    None,
+}
+
+/// One executable mapping.
+#[derive(Clone, Debug)]
+pub(crate) struct Mapping {
+    pub(crate) end: u64,
+    pub(crate) offset: u64,
+    pub(crate) inode: u64,
+    pub(crate) path: Arc<str>,
+    pub(crate) backing: Backing,
+}
+
+/// Mappings by start address.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Maps(BTreeMap<u64, Mapping>);
+
+impl Maps {
+    /// Reads `/proc/PID/maps`.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut maps = Self::default();
+        for line in text.lines() {
+            if let Some((start, mapping)) = parse_line(line) {
+                maps.insert(start, mapping);
+            }
+        }
+        maps
+    }
+
+    /// Adds a mapping; returns the starts of those it replaced.
+    pub(crate) fn insert(&mut self, start: u64, mapping: Mapping) -> Vec<u64> {
+        if self.0.len() >= limits::MAPPINGS_MAX || mapping.end <= start {
+            return Vec::new();
+        }
+        let end = mapping.end;
+        let replaced: Vec<u64> = self
+            .0
+            .range(..end)
+            .rev()
+            .take_while(|(_, it)| it.end > start)
+            .map(|(start, _)| *start)
+            .collect();
+        for start in &replaced {
+            self.0.remove(start);
+        }
+        self.0.insert(start, mapping);
+        replaced
+    }
+
+    /// The mapping that holds `address`, and its start.
+    pub(crate) fn find(&mut self, address: u64) -> Option<(u64, &mut Mapping)> {
+        let (start, mapping) = self.0.range_mut(..=address).next_back()?;
+        (address < mapping.end).then_some((*start, mapping))
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mapping> {
+        self.0.values()
+    }
+}
+
+fn parse_line(line: &str) -> Option<(u64, Mapping)> {
+    // START-END PERMISSIONS OFFSET DEVICE INODE      PATH
+    let mut fields = line.splitn(6, ' ');
+    let (start, end) = fields.next()?.split_once('-')?;
+    let permissions = fields.next()?;
+    if permissions.as_bytes().get(2) != Some(&b'x') {
+        return None;
+    }
+    let offset = fields.next()?;
+    fields.next()?;
+    let inode = fields.next()?;
+    let path = fields.next().unwrap_or_default().trim();
+    let number = |text| u64::from_str_radix(text, 16).ok();
+    Some((number(start)?, Mapping {
+        end: number(end)?,
+        offset: number(offset)?,
+        inode: inode.parse().ok()?,
+        path: path.strip_suffix(" (deleted)").unwrap_or(path).into(),
+        backing: Backing::Unknown,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+        5600-5700 r--p 00000000 fd:00 12                       /bin/a\n\
+        5700-5900 r-xp 00001000 fd:00 12                       /bin/a b (deleted)\n\
+        7000-8000 rwxp 00000000 00:00 0 \n\
+        nonsense\n";
+
+    #[test]
+    fn only_code_is_kept() {
+        let mut maps = Maps::parse(TEXT);
+        let (start, mapping) = maps.find(0x5800).expect("mapped");
+        assert_eq!((start, mapping.offset, mapping.inode), (0x5700, 0x1000, 12));
+        assert_eq!(&*mapping.path, "/bin/a b");
+        assert!(maps.find(0x5650).is_none() && maps.find(0x5900).is_none());
+        assert_eq!(&*maps.find(0x7fff).expect("mapped").1.path, "");
+    }
+
+    #[test]
+    fn a_new_mapping_replaces_what_it_covers() {
+        let mut maps = Maps::parse(TEXT);
+        let (_, mut mapping) = maps.find(0x7000).map(|(s, m)| (s, m.clone())).expect("mapped");
+        mapping.end = 0x7800;
+        assert_eq!(maps.insert(0x5800, mapping), [0x7000, 0x5700]);
+        assert!(maps.find(0x5700).is_none());
+    }
+}

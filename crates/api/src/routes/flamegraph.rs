@@ -1,0 +1,188 @@
+//! Flame graphs as Arrow or JSON.
+
+mod arrow_form;
+
+use crate::limits::{FLAME_NODES_DEFAULT, FLAME_NODES_MAX};
+use crate::question::{Scope, Values, problem_of};
+use crate::shapes::{Meta, Problem as ProblemShape};
+use crate::state::ApiState;
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, header};
+use ingest::{Principal, Problem};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use utoipa::{IntoParams, ToSchema};
+use views::{FlameGraph, Frame};
+
+/// Media type of the Arrow form.
+pub const ARROW: &str = "application/vnd.apache.arrow.stream";
+
+/// Flag of a node that stands for siblings that were left out.
+pub const FLAG_TRIMMED: u8 = 1;
+/// Flag of a frame without a name.
+pub const FLAG_UNSYMBOLIZED: u8 = 2;
+/// Flag of a kernel frame.
+pub const FLAG_KERNEL: u8 = 4;
+
+/// Size of the answer.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Size {
+    /// Most nodes: 8192 when absent, at most 500000.
+    pub max_nodes: Option<usize>,
+}
+
+/// A flame graph as columns: one entry a node, in pre-order, the root first. `name`, `library` and
+/// `file` are positions in `names`, `libraries` and `files`.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct Flame {
+    /// What it was made of.
+    pub meta: Meta,
+    /// Distinct function names.
+    pub names: Vec<String>,
+    /// Distinct binaries.
+    pub libraries: Vec<String>,
+    /// Distinct source files.
+    pub files: Vec<String>,
+    /// Depth; the root has 0.
+    pub depth: Vec<u16>,
+    /// Function.
+    pub name: Vec<u32>,
+    /// Binary.
+    pub library: Vec<u32>,
+    /// Source file.
+    pub file: Vec<u32>,
+    /// Line; 0 where unknown.
+    pub line: Vec<u32>,
+    /// Value with callees.
+    pub total: Vec<i64>,
+    /// Own value.
+    #[serde(rename = "self")]
+    pub own: Vec<i64>,
+    /// Bit 0: stands for what was trimmed; bit 1: no name; bit 2: kernel.
+    pub flags: Vec<u8>,
+}
+
+/// The merged flame graph of a selection.
+#[utoipa::path(get, path = "/api/v1/flamegraph", tag = "profiles", params(Scope, Values, Size),
+    responses(
+        (status = 200, description = "As JSON", body = Flame),
+        (status = 200, description = "As an Arrow stream, when accepted",
+            content_type = "application/vnd.apache.arrow.stream"),
+        (status = 404, description = "No such type", body = ProblemShape,
+            content_type = "application/problem+json")))]
+pub async fn flamegraph(
+    State(state): State<ApiState>,
+    principal: Principal,
+    Query(scope): Query<Scope>,
+    Query(values): Query<Values>,
+    Query(size): Query<Size>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let max_nodes = size.max_nodes.unwrap_or(FLAME_NODES_DEFAULT);
+    if max_nodes == 0 || max_nodes > FLAME_NODES_MAX {
+        let detail = format!("max_nodes={max_nodes}");
+        return Err(Problem::bad_request(detail, format!("give 1 to {FLAME_NODES_MAX}")));
+    }
+    let selection = values.narrow(scope.selection(&principal, state.clock.now())?, &scope)?;
+    let graph = state.views.flamegraph(&selection, max_nodes).await;
+    let graph = graph.map_err(|error| problem_of(&error))?;
+    let wants_arrow = accepts_arrow(&headers);
+    let range = selection.range;
+    let encode = move || -> Result<Response, Problem> {
+        let meta = Meta::of(&graph.meta, range, graph.len(), graph.trimmed);
+        let flame = columns(&graph, meta);
+        if !wants_arrow {
+            return Ok(Json(flame).into_response());
+        }
+        let bytes = arrow_form::encode(&flame).map_err(|error| {
+            tracing::error!(%error, "a flame graph was not encoded");
+            Problem::internal("the flame graph could not be encoded")
+        })?;
+        Ok(([(header::CONTENT_TYPE, ARROW)], bytes).into_response())
+    };
+    let encoded = tokio::task::spawn_blocking(encode).await;
+    encoded.map_err(|_| Problem::internal("the flame graph could not be encoded"))?
+}
+
+fn accepts_arrow(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|one| one.trim().starts_with(ARROW))
+}
+
+/// Distinct texts and their positions.
+#[derive(Default)]
+struct Texts<'a> {
+    rows: Vec<String>,
+    index: HashMap<&'a str, u32>,
+}
+
+impl<'a> Texts<'a> {
+    fn at(&mut self, text: &'a str) -> u32 {
+        let rows = &mut self.rows;
+        *self.index.entry(text).or_insert_with(|| {
+            rows.push(text.to_owned());
+            (rows.len() - 1) as u32
+        })
+    }
+}
+
+/// The graph as columns; only frames that it shows are in the dictionaries.
+fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
+    let (mut names, mut libraries, mut files) =
+        (Texts::default(), Texts::default(), Texts::default());
+    let mut flame = Flame {
+        meta,
+        depth: graph.depth.clone(),
+        total: graph.total.clone(),
+        own: graph.own.clone(),
+        line: vec![0; graph.len()],
+        ..Flame::default()
+    };
+    for at in 0..graph.len() {
+        let is_trimmed = graph.is_trimmed[at];
+        let frame = graph.frames.get(graph.frame[at] as usize);
+        let name = if is_trimmed { "(trimmed)" } else { "total" };
+        let name = frame.map_or(name, |frame| &frame.name);
+        flame.name.push(names.at(name));
+        flame.library.push(libraries.at(frame.map_or("", |frame| &frame.library)));
+        flame.file.push(files.at(frame.map_or("", |frame| &frame.file)));
+        flame.flags.push(flags(frame, is_trimmed));
+    }
+    (flame.names, flame.libraries, flame.files) = (names.rows, libraries.rows, files.rows);
+    flame
+}
+
+fn flags(frame: Option<&Frame>, is_trimmed: bool) -> u8 {
+    let trimmed = if is_trimmed { FLAG_TRIMMED } else { 0 };
+    let Some(frame) = frame else { return trimmed };
+    let unsymbolized = if frame.unsymbolized { FLAG_UNSYMBOLIZED } else { 0 };
+    trimmed | unsymbolized | if frame.kernel { FLAG_KERNEL } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_say_what_the_graph_says() {
+        let frame = |name: &str, kernel| Frame { name: name.into(), kernel, ..Frame::default() };
+        let graph = FlameGraph {
+            frames: vec![frame("main", false), frame("read", true), frame("unused", false)],
+            depth: vec![0, 1, 2, 2],
+            frame: vec![u32::MAX, 0, 1, u32::MAX],
+            total: vec![9, 9, 5, 3],
+            own: vec![0, 1, 5, 3],
+            is_trimmed: vec![false, false, false, true],
+            trimmed: 3,
+            ..FlameGraph::default()
+        };
+        let flame = columns(&graph, Meta::default());
+        assert_eq!(flame.names, ["total", "main", "read", "(trimmed)"]);
+        assert_eq!(flame.name, [0, 1, 2, 3]);
+        assert_eq!(flame.flags, [0, 0, FLAG_KERNEL, FLAG_TRIMMED]);
+        assert_eq!(flame.own, [0, 1, 5, 3]);
+    }
+}

@@ -1,0 +1,96 @@
+//! Charts over time.
+
+use crate::limits::{GROUP_BY_MAX, POINTS_MAX, SERIES_MAX, STEP_MS_MIN, STEPS_DEFAULT};
+use crate::question::{Scope, Values, problem_of};
+use crate::shapes::labels;
+use crate::state::ApiState;
+use axum::Json;
+use axum::extract::{Query, State};
+use ingest::{Principal, Problem};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+use views::SeriesQuery;
+
+/// How to cut time, and what to split by.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Cut {
+    /// Length of a step in milliseconds; about 120 steps when absent.
+    pub step_ms: Option<i64>,
+    /// Labels to split by, comma-separated.
+    pub group_by: Option<String>,
+}
+
+/// Lines of a chart.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Chart {
+    /// Unit of the values.
+    pub unit: String,
+    /// `sum` or `gauge`.
+    pub aggregation: &'static str,
+    /// Length of a step in milliseconds.
+    pub step_ms: i64,
+    /// The lines, largest first.
+    pub series: Vec<Line>,
+    /// Lines left out because there are too many.
+    pub left_out: u64,
+}
+
+/// A line of a chart.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Line {
+    /// The group's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Start of a step in epoch milliseconds, and its value.
+    #[schema(value_type = Vec<Vec<i64>>)]
+    pub points: Vec<(i64, Option<i64>)>,
+}
+
+/// Values over time.
+#[utoipa::path(get, path = "/api/v1/series", tag = "profiles", params(Scope, Values, Cut),
+    responses((status = 200, description = "Lines", body = Chart)))]
+pub async fn series(
+    State(state): State<ApiState>,
+    principal: Principal,
+    Query(scope): Query<Scope>,
+    Query(values): Query<Values>,
+    Query(cut): Query<Cut>,
+) -> Result<Json<Chart>, Problem> {
+    let selection = values.narrow(scope.selection(&principal, state.clock.now())?, &scope)?;
+    let group_by: Vec<String> = cut.group_by.as_deref().unwrap_or_default().split(',')
+        .map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if group_by.len() > GROUP_BY_MAX {
+        let detail = format!("group_by names {} labels", group_by.len());
+        return Err(Problem::bad_request(detail, format!("name at most {GROUP_BY_MAX}")));
+    }
+    let own_step = (selection.range.nanos() / 1_000_000 / STEPS_DEFAULT).max(1000);
+    let step_ms = cut.step_ms.unwrap_or(own_step).max(STEP_MS_MIN);
+    let query = SeriesQuery { step_ms, group_by };
+    query.check(&selection.range).map_err(|error| problem_of(&error))?;
+    let found = state.views.series(&selection, &query).await;
+    let found = found.map_err(|error| problem_of(&error))?;
+    let mut lines = found.series;
+    let weight = |points: &[(i64, i64)]| points.iter().map(|p| i128::from(p.1)).sum::<i128>();
+    lines.sort_by_cached_key(|line| std::cmp::Reverse(weight(&line.points)));
+    let all = lines.len();
+    lines.truncate(SERIES_MAX);
+    let mut points = 0;
+    lines.retain(|line| {
+        points += line.points.len();
+        points <= POINTS_MAX
+    });
+    let measure = &found.profile_type.measure;
+    Ok(Json(Chart {
+        unit: measure.unit.to_string(),
+        aggregation: measure.aggregation.name(),
+        step_ms: found.step_ms,
+        left_out: (all - lines.len()) as u64,
+        series: lines.iter().map(line).collect(),
+    }))
+}
+
+fn line(found: &views::Series) -> Line {
+    let points = found.points.iter().map(|&(at, value)| (at, Some(value)));
+    Line { labels: labels(&found.labels), points: points.collect() }
+}

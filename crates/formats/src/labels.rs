@@ -1,0 +1,181 @@
+//! Sample labels: which ones are threads, spans and times, by the names clients give them.
+
+use crate::decoded::{IssueKind, Issues};
+use crate::intern::Budget;
+use profile::{Attribute, AttributeValue, Link, Sample, Tables, Thread};
+use stdx::Timestamp;
+
+/// A label value as it was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum LabelValue {
+    Text(String),
+    Number(i64, String),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Meaning {
+    ThreadId,
+    ThreadName,
+    /// Decimal when it is text (Datadog).
+    SpanId,
+    /// Sixteen hex digits when it is text (Pyroscope).
+    SpanIdHex,
+    RootSpanId,
+    TraceId,
+    /// Nanoseconds since the epoch.
+    TimeNanos,
+    /// Milliseconds since the epoch.
+    TimeMillis,
+}
+
+fn meaning(key: &str) -> Option<Meaning> {
+    Some(match key {
+        "thread id" | "thread_id" | "thread.id" => Meaning::ThreadId,
+        "thread name" | "thread_name" | "thread.name" => Meaning::ThreadName,
+        "span id" => Meaning::SpanId,
+        "span_id" | "profile_id" => Meaning::SpanIdHex,
+        "local root span id" => Meaning::RootSpanId,
+        "trace id" | "trace_id" => Meaning::TraceId,
+        "end_timestamp_ns" | "timestamp_ns" => Meaning::TimeNanos,
+        "source.event.time" => Meaning::TimeMillis,
+        _ => return None,
+    })
+}
+
+/// Labels of one sample, sorted into what the model knows and attributes.
+#[derive(Debug, Default)]
+pub(crate) struct SampleLabels {
+    thread: Thread,
+    link: Link,
+    time: Option<Timestamp>,
+    attributes: Vec<Attribute>,
+}
+
+impl SampleLabels {
+    /// Takes one label in. Empty ones say nothing and are dropped.
+    pub(crate) fn add(&mut self, key: &str, value: LabelValue, tables: &mut Tables) {
+        if key.is_empty() || value == LabelValue::Text(String::new()) {
+            return;
+        }
+        if meaning(key).is_some_and(|meaning| self.take(meaning, &value, tables)) {
+            return;
+        }
+        let key = tables.strings.intern(key);
+        let value = match value {
+            LabelValue::Text(text) => AttributeValue::Text(tables.strings.intern(&text)),
+            LabelValue::Number(number, unit) => {
+                AttributeValue::Number(number, tables.strings.intern(&unit))
+            }
+        };
+        self.attributes.push(Attribute { key, value });
+    }
+
+    /// Fields that are taken already, and values that cannot be read, stay attributes.
+    fn take(&mut self, meaning: Meaning, value: &LabelValue, tables: &mut Tables) -> bool {
+        match meaning {
+            Meaning::ThreadId => set(&mut self.thread.id, 0, integer(value)),
+            Meaning::ThreadName => {
+                let name = match value {
+                    LabelValue::Text(text) => tables.strings.intern(text),
+                    LabelValue::Number(number, _) => tables.strings.intern(&number.to_string()),
+                };
+                set(&mut self.thread.name, profile::StringId::default(), Some(name))
+            }
+            Meaning::SpanId => set(&mut self.link.span_id, 0, id64(value, 10)),
+            Meaning::SpanIdHex => set(&mut self.link.span_id, 0, id64(value, 16)),
+            Meaning::RootSpanId => set(&mut self.link.root_span_id, 0, id64(value, 10)),
+            Meaning::TraceId => set(&mut self.link.trace_id, 0, id128(value)),
+            Meaning::TimeNanos => self.set_time(integer(value)),
+            Meaning::TimeMillis => {
+                self.set_time(integer(value).and_then(|millis| millis.checked_mul(1_000_000)))
+            }
+        }
+    }
+
+    fn set_time(&mut self, nanos: Option<i64>) -> bool {
+        let time = nanos.filter(|nanos| *nanos > 0).map(|nanos| Some(Timestamp::from_nanos(nanos)));
+        set(&mut self.time, None, time)
+    }
+
+    pub(crate) fn set_link(&mut self, trace_id: u128, span_id: u64) {
+        self.link.trace_id = trace_id;
+        self.link.span_id = span_id;
+    }
+
+    /// Fills the sample's thread, link, time and attributes.
+    pub(crate) fn apply(
+        mut self,
+        sample: &mut Sample,
+        tables: &mut Tables,
+        budget: &mut Budget,
+        issues: &mut Issues,
+    ) {
+        if self.thread != Thread::default() {
+            sample.thread = Some(tables.threads.intern(self.thread));
+        }
+        if self.link != Link::default() {
+            sample.link = Some(tables.links.intern(self.link));
+        }
+        sample.time = self.time;
+        let max = budget.limits.labels_per_sample_max;
+        if self.attributes.len() > max {
+            issues.add(IssueKind::Limit, || format!("a sample keeps only {max} labels"));
+            self.attributes.truncate(max);
+        }
+        if self.attributes.is_empty() {
+            return;
+        }
+        self.attributes.sort_unstable();
+        self.attributes.dedup();
+        let before = tables.attributes.len();
+        let count = self.attributes.len();
+        if !budget.labels(count, issues) {
+            return;
+        }
+        sample.attributes = Some(tables.attributes.intern(self.attributes));
+        if tables.attributes.len() == before {
+            budget.return_labels(count);
+        }
+    }
+}
+
+fn set<T: PartialEq>(slot: &mut T, empty: T, value: Option<T>) -> bool {
+    match value {
+        Some(value) if *slot == empty && value != empty => {
+            *slot = value;
+            true
+        }
+        _ => false,
+    }
+}
+
+fn integer(value: &LabelValue) -> Option<i64> {
+    match value {
+        LabelValue::Text(text) => text.parse().ok(),
+        LabelValue::Number(number, _) => Some(*number),
+    }
+}
+
+/// Numbers are signed on the wire and unsigned in meaning; text is decimal or hex as clients write
+/// it, and the other one where that cannot be.
+fn id64(value: &LabelValue, radix: u32) -> Option<u64> {
+    match value {
+        LabelValue::Number(number, _) => Some(number.cast_unsigned()),
+        LabelValue::Text(text) => {
+            let hex = || (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
+            let decimal = || text.parse().ok();
+            if radix == 16 { hex().or_else(decimal) } else { decimal().or_else(hex) }
+        }
+    }
+}
+
+fn id128(value: &LabelValue) -> Option<u128> {
+    match value {
+        LabelValue::Number(number, _) => Some(u128::from(number.cast_unsigned())),
+        LabelValue::Text(text) if text.len() == 32 => u128::from_str_radix(text, 16).ok(),
+        LabelValue::Text(text) => {
+            let hex = || (text.len() == 16).then(|| u128::from_str_radix(text, 16).ok()).flatten();
+            text.parse().ok().or_else(hex)
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Limits of decoding: what one payload may cost. Each is counted as an issue when it is hit.
+
+/// Limits of one payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Size after decompression.
+    pub decompressed_bytes_max: usize,
+    /// Rows, after a sample was split by kind and by timestamp.
+    pub samples_max: usize,
+    /// Frames of one stack; the ones nearest the leaf are kept.
+    pub stack_depth_max: usize,
+    /// Nodes of the stack prefix tree.
+    pub stack_nodes_max: usize,
+    /// Locations, and also functions and mappings, of one payload.
+    pub locations_max: usize,
+    /// Lines of all locations together.
+    pub lines_max: usize,
+    /// Entries of a string table.
+    pub strings_max: usize,
+    /// Length of one string; the rest is cut off.
+    pub string_bytes_max: usize,
+    /// Labels of one sample.
+    pub labels_per_sample_max: usize,
+    /// Labels of all distinct sets together.
+    pub labels_max: usize,
+    /// Sample types.
+    pub sample_types_max: usize,
+    /// Profiles of one payload.
+    pub profiles_max: usize,
+}
+
+/// Output beyond this size must keep to [`RATIO_MAX`].
+pub const RATIO_FREE_BYTES: usize = 16 << 20;
+/// How many times larger than its compressed form a payload may be.
+pub const RATIO_MAX: usize = 250;
+/// Largest zstd window, as a power of two (32 MiB).
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 25;
+/// How often a payload may be compressed over (gzip inside gzip occurs in real clients).
+pub const COMPRESSION_LAYERS_MAX: usize = 2;
+/// How much of a payload is looked at to recognise its format.
+pub const SNIFF_BYTES: usize = 4096;
+/// Resource attributes and comments of one profile.
+pub const INFO_ENTRIES_MAX: usize = 200;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            decompressed_bytes_max: 128 << 20,
+            samples_max: 1_000_000,
+            stack_depth_max: 1024,
+            stack_nodes_max: 2_000_000,
+            locations_max: 500_000,
+            lines_max: 1_000_000,
+            strings_max: 1_000_000,
+            string_bytes_max: 64 << 10,
+            labels_per_sample_max: 100,
+            labels_max: 1_000_000,
+            sample_types_max: 64,
+            profiles_max: 10_000,
+        }
+    }
+}

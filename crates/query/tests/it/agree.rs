@@ -1,0 +1,220 @@
+//! Property: every view of the engine equals the oracle's.
+
+use crate::fixture::{Fixture, Layout, run};
+use profile::{AttributeValue, Profile, ProfileTypeId, SampleKind};
+use proptest::prelude::*;
+use query::whole_millis;
+use stdx::{TimeRange, Timestamp};
+use testkit::profiles::{BASE_MS, SPAN_MS, any_profile};
+use views::{
+    AnswerMeta, FlameGraph, Frame, ProfileInfo, Selection, SeriesQuery, TopFunction, TopQuery,
+    TopSort, TopTable, ViewError, Views, parse_matchers,
+};
+
+const SELECTORS: [&str; 8] = [
+    "",
+    r#"{service_name="cart"}"#,
+    r#"{service_name=~"c.*", env!="prod"}"#,
+    r#"{team="blue"}"#,
+    r#"{team!~"gr.*", host="a"}"#,
+    r#"{instance=~"h1:.*"}"#,
+    r#"{missing="x"}"#,
+    r#"{source="ddtrace"}"#,
+];
+
+fn types() -> Vec<ProfileTypeId> {
+    let kinds = ["stack", "heap"].map(|id| SampleKind::from_id(id).expect("registered"));
+    let own = SampleKind::custom("widgets", &[("made", "count")], ("", ""));
+    let measures = kinds.into_iter().chain([own]).flat_map(|kind| kind.measures);
+    let mut types: Vec<_> = measures.map(|measure| measure.type_id()).collect();
+    types.push(ProfileTypeId("no:such:type::".to_owned()));
+    types
+}
+
+fn any_range() -> impl Strategy<Value = TimeRange> {
+    let all = Just(TimeRange::new(
+        Timestamp::from_millis(BASE_MS - 1),
+        Timestamp::from_millis(BASE_MS + 2 * SPAN_MS),
+    ));
+    let nanos = (SPAN_MS + 120_000) * 1_000_000;
+    let part = (0..nanos, 0..nanos).prop_map(|(start, length)| {
+        let start = Timestamp::from_millis(BASE_MS).plus_nanos(start);
+        TimeRange::new(start, start.plus_nanos(length))
+    });
+    prop_oneof![1 => all, 3 => part]
+}
+
+fn any_selection() -> impl Strategy<Value = Selection> {
+    let types = types();
+    (any_range(), 0..SELECTORS.len(), 0..types.len(), 0..5_usize, 0..2_usize).prop_map(
+        move |(range, selector, profile_type, source, tenant)| Selection {
+            profile_type: Some(types[profile_type].clone()),
+            matchers: parse_matchers(SELECTORS[selector]).expect("well-formed"),
+            source: ["agent", "ddtrace"].get(source).map(|source| (*source).to_owned()),
+            ..Selection::everything(TENANTS[tenant], range)
+        },
+    )
+}
+
+const TENANTS: [&str; 2] = ["default", "other"];
+
+fn any_tenants_profile() -> impl Strategy<Value = (String, Profile)> {
+    (prop_oneof![4 => Just(0_usize), 1 => Just(1)], any_profile())
+        .prop_map(|(tenant, profile)| (TENANTS[tenant].to_owned(), profile))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_view_agrees_with_the_oracle(
+        profiles in prop::collection::vec(any_tenants_profile(), 1..14),
+        selections in prop::collection::vec((any_selection(), 1_i64..900_000), 6),
+        layout in prop::sample::select(
+            vec![Layout::Memory, Layout::Mixed, Layout::Flushed, Layout::Compacted],
+        ),
+    ) {
+        run(async {
+            let fixture = Fixture::with(&profiles, layout).await;
+            for (selection, step_ms) in &selections {
+                check_metadata(&fixture, selection).await;
+                check_trees(&fixture, selection).await;
+                check_series(&fixture, selection, *step_ms).await;
+            }
+            check_profiles(&fixture).await;
+        });
+    }
+}
+
+/// What the oracle is asked: it knows times finer than a millisecond.
+fn floored(selection: &Selection) -> Selection {
+    Selection { range: whole_millis(&selection.range), ..selection.clone() }
+}
+
+fn text<T>(answer: Result<T, ViewError>) -> Result<T, String> {
+    answer.map_err(|error| error.to_string())
+}
+
+async fn check_metadata(fixture: &Fixture, selection: &Selection) {
+    let (engine, naive) = (&fixture.engine, &fixture.naive);
+    let plain = floored(selection);
+    assert_eq!(
+        text(engine.profile_types(selection).await),
+        text(naive.profile_types(&plain).await)
+    );
+    assert_eq!(text(engine.label_names(selection).await), text(naive.label_names(&plain).await));
+    for name in ["service_name", "team", "missing"] {
+        let ours = text(engine.label_values(selection, name).await);
+        assert_eq!(ours, text(naive.label_values(&plain, name).await));
+    }
+    assert_eq!(
+        text(engine.services(selection, 7).await),
+        text(naive.services(&plain, 7).await)
+    );
+    let mut cursor: Option<String> = None;
+    loop {
+        let ours = engine.profiles(selection, 3, cursor.as_deref()).await.expect("listed");
+        let theirs = naive.profiles(&plain, 3, cursor.as_deref()).await.expect("listed");
+        assert_eq!(infos(&ours.profiles), infos(&theirs.profiles));
+        assert_eq!(ours.next_cursor, theirs.next_cursor);
+        cursor = ours.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+}
+
+/// First and last sample are known to the millisecond.
+fn infos(infos: &[ProfileInfo]) -> Vec<ProfileInfo> {
+    let floor = |at: Timestamp| Timestamp::from_millis(at.millis());
+    let mut infos = infos.to_vec();
+    for kind in infos.iter_mut().flat_map(|info| &mut info.kinds) {
+        (kind.first, kind.last) = (floor(kind.first), floor(kind.last));
+    }
+    infos
+}
+
+async fn check_trees(fixture: &Fixture, selection: &Selection) {
+    let plain = floored(selection);
+    let ours = text(fixture.engine.flamegraph(selection, 100_000).await).map(|graph| nodes(&graph));
+    let theirs = text(fixture.naive.flamegraph(&plain, 100_000).await).map(|graph| nodes(&graph));
+    assert_eq!(ours, theirs);
+    for sort in [TopSort::Own, TopSort::Total] {
+        let query = TopQuery { limit: 5, sort };
+        let table = |table: TopTable| -> (AnswerMeta, Vec<TopFunction>) {
+            (table.meta, table.functions)
+        };
+        let ours = text(fixture.engine.top(selection, query).await).map(table);
+        assert_eq!(ours, text(fixture.naive.top(&plain, query).await).map(table));
+    }
+}
+
+type Node = (u16, Option<Frame>, i64, i64, bool);
+
+fn nodes(graph: &FlameGraph) -> (AnswerMeta, Vec<Node>) {
+    let node = |at: usize| {
+        let frame = graph.frames.get(graph.frame[at] as usize).cloned();
+        (graph.depth[at], frame, graph.total[at], graph.own[at], graph.is_trimmed[at])
+    };
+    (graph.meta.clone(), (0..graph.len()).map(node).collect())
+}
+
+async fn check_series(fixture: &Fixture, selection: &Selection, step_ms: i64) {
+    let plain = floored(selection);
+    for group_by in [&[][..], &["service_name", "team"]] {
+        let group_by = group_by.iter().map(|name| (*name).to_owned()).collect();
+        let query = SeriesQuery { step_ms, group_by };
+        let ours = text(fixture.engine.series(selection, &query).await);
+        assert_eq!(ours, text(fixture.naive.series(&plain, &query).await));
+    }
+}
+
+async fn check_profiles(fixture: &Fixture) {
+    for (tenant, id) in &fixture.ids {
+        let ours = fixture.engine.profile(tenant, *id).await.expect("read").expect("there");
+        let theirs = fixture.naive.profile(tenant, *id).await.expect("read").expect("there");
+        assert_eq!(infos(&[ours.0]), infos(&[theirs.0]));
+        assert_eq!(written_out(&ours.1), written_out(&theirs.1));
+        assert!(fixture.engine.profile("nobody", *id).await.expect("read").is_none());
+    }
+}
+
+/// Everything about a profile without handles, samples in no order.
+fn written_out(profile: &Profile) -> (String, Vec<String>) {
+    let tables = &profile.tables;
+    let sample = |sample: &profile::Sample| {
+        let location = |id| {
+            let row = tables.locations.get(id).expect("a location");
+            let mapping = row.mapping.and_then(|id| tables.mappings.get(id));
+            let mapping = mapping.map(|row| (row.start, tables.text(row.file).to_owned()));
+            let line = |line: &profile::Line| {
+                let row = tables.functions.get(line.function).expect("a function");
+                format!("{}@{}:{}", tables.text(row.name), tables.text(row.file), line.line)
+            };
+            let lines: Vec<String> = row.lines.iter().map(line).collect();
+            format!("{mapping:?} {:x} {lines:?} {:?}", row.address, row.frame_type)
+        };
+        let stack: Vec<String> = tables.stacks.leaf_first(sample.stack).map(location).collect();
+        let thread = sample.thread.and_then(|id| tables.threads.get(id));
+        let thread = thread.map(|row| (row.id, tables.text(row.name)));
+        let link = sample.link.and_then(|id| tables.links.get(id));
+        let set = sample.attributes.and_then(|id| tables.attributes.get(id));
+        let mut set: Vec<String> = set
+            .into_iter()
+            .flatten()
+            .map(|row| match row.value {
+                AttributeValue::Text(id) => format!("{}={}", tables.text(row.key), tables.text(id)),
+                AttributeValue::Number(number, unit) => {
+                    format!("{}={number}{}", tables.text(row.key), tables.text(unit))
+                }
+            })
+            .collect();
+        set.sort_unstable();
+        let kind = &profile.kinds[sample.kind.0 as usize].id;
+        let (time, values) = (sample.time, sample.values);
+        format!("{kind} {time:?} {stack:?} {thread:?} {link:?} {set:?} {values:?}")
+    };
+    let mut samples: Vec<String> = profile.samples.iter().map(sample).collect();
+    samples.sort_unstable();
+    (format!("{:?} {:?} {:?}", profile.labels, profile.window, profile.metadata), samples)
+}

@@ -1,0 +1,5 @@
+//! The engine answers as the oracle does, wherever the data lies.
+
+mod agree;
+mod damage;
+mod fixture;

@@ -1,0 +1,109 @@
+//! Stores written by earlier versions open. `tests/golden/store-v1` is a store with one segment
+//! and one log, `expected.txt` what it holds. `UPDATE_GOLDEN=1` writes them anew, which is only
+//! right for a new version in a new folder.
+
+use crate::reading::contents;
+use profile::{Link, Profile, Thread};
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use stdx::{ManualClock, Rng, TimeRange, Timestamp, Ulid};
+use store::codec::Entry;
+use store::{LocalFiles, Options, Store, wal};
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn profile(text: &str) -> Profile {
+    let mut profile = profile::folded::from_folded(text);
+    profile.labels =
+        [("service_name", "shop"), ("env", "prod"), ("team", "blue")].into_iter().collect();
+    let start = Timestamp::from_millis(1_700_000_000_000);
+    profile.window = TimeRange::new(start, start.plus_nanos(10_000_000_000));
+    profile.metadata.client = "golden 1".to_owned();
+    profile.metadata.info.push(("os".to_owned(), "linux".to_owned()));
+    let name = profile.tables.strings.intern("main");
+    let thread = profile.tables.threads.intern(Thread { id: 7, name });
+    let link =
+        profile.tables.links.intern(Link { trace_id: 1 << 100, span_id: 2, root_span_id: 3 });
+    for sample in &mut profile.samples {
+        sample.thread = Some(thread);
+        sample.link = Some(link);
+        sample.time = Some(start.plus_nanos(1_234_567_890));
+    }
+    profile
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("creates");
+    for entry in fs::read_dir(from).expect("golden files") {
+        let entry = entry.expect("golden files");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("golden files").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("copies");
+        }
+    }
+}
+
+async fn open(root: &Path) -> Arc<Store> {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_100_000)));
+    Store::open(root, Options::default(), clock, Rng::seeded(4)).await.expect("opens")
+}
+
+#[test]
+fn a_store_of_version_1_opens() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+    let folder = golden().join("store-v1");
+    let expected_file = golden().join("store-v1.expected.txt");
+    let update = option_env!("UPDATE_GOLDEN").is_some();
+    if update {
+        fs::create_dir_all(&folder).expect("creates");
+        runtime.block_on(async {
+            let store = open(&folder).await;
+            store.append("t", vec![profile("a;b 5\na;c 7\n")]).await.expect("appends");
+            store.flush().await.expect("flushes");
+            store.append("t", vec![profile("a;d 9\n")]).await.expect("appends");
+        });
+    }
+    let dir = tempfile::tempdir().expect("temporary directory");
+    copy(&folder, dir.path());
+    let found = runtime.block_on(async {
+        let store = open(dir.path()).await;
+        contents(&store, &LocalFiles::open(dir.path()).expect("opens"), "t").await
+    });
+    let mut text = String::new();
+    for (id, lines) in found {
+        writeln!(text, "{id}").expect("a string");
+        lines.iter().for_each(|line| writeln!(text, "  {line}").expect("a string"));
+    }
+    if update {
+        fs::write(&expected_file, &text).expect("writes");
+    }
+    assert_eq!(text, fs::read_to_string(&expected_file).expect("golden file"));
+}
+
+#[test]
+fn the_log_of_version_1_is_written_byte_by_byte() {
+    let entry = Entry {
+        id: Ulid::from(5_u128 << 80),
+        tenant: "t".into(),
+        received_at: Timestamp::from_millis(1_700_000_000_001),
+        profile: Arc::new(profile("a;b 5\n")),
+    };
+    let mut bytes = wal::header(3);
+    bytes.extend(wal::record(&entry).expect("small"));
+    let file = golden().join("v1.wal");
+    if option_env!("UPDATE_GOLDEN").is_some() {
+        fs::write(&file, &bytes).expect("writes");
+    }
+    let golden = fs::read(&file).expect("golden file");
+    assert_eq!(golden, bytes);
+    let replay = wal::replay(&golden);
+    assert_eq!((replay.entries.len(), replay.damaged, replay.torn), (1, 0, false));
+    let torn = wal::replay(&golden[..golden.len() - 1]);
+    assert_eq!((torn.entries.len(), torn.damaged, torn.torn), (0, 0, true));
+}

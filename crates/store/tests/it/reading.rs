@@ -1,0 +1,177 @@
+//! Reading everything of a store as text, and what a profile should read like.
+
+use arrow::array::{
+    Array, BooleanArray, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt32Array,
+};
+use arrow::datatypes::Int32Type;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use profile::folded::stack_names;
+use profile::{AttributeValue, AttributesId, LinkId, Profile, StackId, Tables, ThreadId};
+use std::collections::BTreeMap;
+use stdx::{TimeRange, Ulid};
+use store::{FileLayer, Part, Samples, Store};
+
+/// Profiles by id: a line on the profile itself, then its samples as sorted lines. A profile that
+/// is there twice has its lines twice.
+pub(crate) type Contents = BTreeMap<Ulid, Vec<String>>;
+
+struct Event<'a> {
+    kind: &'a str,
+    stack: StackId,
+    ts_ms: i64,
+    timed: bool,
+    thread: Option<ThreadId>,
+    link: Option<LinkId>,
+    attributes: Option<AttributesId>,
+    values: [i64; 4],
+}
+
+fn line(tables: &Tables, event: &Event<'_>) -> String {
+    let thread = event.thread.map(|id| {
+        let row = tables.threads.get(id).expect("the part's thread");
+        format!("{}/{}", row.id, tables.text(row.name))
+    });
+    let link = event.link.map(|id| *tables.links.get(id).expect("the part's link"));
+    let attributes = event.attributes.map(|id| {
+        let set = tables.attributes.get(id).expect("the part's attributes");
+        let mut set: Vec<String> = set
+            .iter()
+            .map(|row| match row.value {
+                AttributeValue::Text(text) => {
+                    format!("{}={}", tables.text(row.key), tables.text(text))
+                }
+                AttributeValue::Number(number, unit) => {
+                    format!("{}={number} {}", tables.text(row.key), tables.text(unit))
+                }
+            })
+            .collect();
+        set.sort_unstable();
+        set
+    });
+    format!(
+        "{} {:?} {} {} {thread:?} {link:?} {attributes:?} {:?}",
+        event.kind,
+        stack_names(tables, event.stack),
+        event.ts_ms,
+        event.timed,
+        event.values
+    )
+}
+
+fn head(
+    service: Option<&str>,
+    samples: u64,
+    totals: &mut [(String, u64, [i64; 4])],
+    client: &str,
+) -> String {
+    totals.sort_unstable();
+    format!("profile {service:?} {samples} {totals:?} {client}")
+}
+
+/// How a profile should read.
+pub(crate) fn expected(profile: &Profile) -> Vec<String> {
+    let mut totals: Vec<(String, u64, [i64; 4])> = Vec::new();
+    for (at, kind) in profile.kinds.iter().enumerate() {
+        let at = profile::KindIndex(at as u32);
+        let samples = profile.samples.iter().filter(|sample| sample.kind == at).count();
+        totals.push((kind.id.to_string(), samples as u64, profile.totals(at)));
+    }
+    let service = profile.labels.get("service_name");
+    let mut lines =
+        vec![head(service, profile.samples.len() as u64, &mut totals, &profile.metadata.client)];
+    lines.extend(profile.samples.iter().map(|sample| {
+        let event = Event {
+            kind: &profile.kinds[sample.kind.0 as usize].id,
+            stack: sample.stack,
+            ts_ms: profile.time_of(sample).millis(),
+            timed: sample.time.is_some(),
+            thread: sample.thread,
+            link: sample.link,
+            attributes: sample.attributes,
+            values: sample.values,
+        };
+        line(&profile.tables, &event)
+    }));
+    lines.sort_unstable();
+    lines
+}
+
+/// Everything of a tenant.
+pub(crate) async fn contents(store: &Store, layer: &dyn FileLayer, tenant: &str) -> Contents {
+    let mut contents = Contents::new();
+    for part in store.snapshot(tenant, TimeRange::ALL).parts {
+        add_part(&part, layer, &mut contents).await;
+    }
+    contents.values_mut().for_each(|lines| lines.sort_unstable());
+    contents
+}
+
+/// The samples of a part in batches.
+pub(crate) fn batches(part: &Part, layer: &dyn FileLayer) -> Vec<RecordBatch> {
+    match part.samples() {
+        Samples::Memory(batches) => batches,
+        Samples::Parquet { path, rows, size, .. } => {
+            let file = layer.read(path.as_ref()).expect("a segment's samples");
+            assert_eq!(file.len() as u64, size);
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet");
+            assert_eq!(reader.metadata().file_metadata().num_rows() as u64, rows);
+            assert_eq!(*reader.schema(), store::schema::samples());
+            let batches = reader.build().expect("a reader").map(|batch| batch.expect("a batch"));
+            batches.collect()
+        }
+    }
+}
+
+pub(crate) fn column<'a, A: 'static>(batch: &'a RecordBatch, name: &str) -> &'a A {
+    let column = batch.column_by_name(name).expect("a column of the schema");
+    column.as_any().downcast_ref().expect("its type")
+}
+
+pub(crate) fn text<'a>(batch: &'a RecordBatch, name: &str, at: usize) -> Option<&'a str> {
+    let column: &DictionaryArray<Int32Type> = column(batch, name);
+    let values: &StringArray = column.values().as_any().downcast_ref().expect("text");
+    column.key(at).map(|key| values.value(key))
+}
+
+async fn add_part(part: &Part, layer: &dyn FileLayer, contents: &mut Contents) {
+    let tables = part.tables().await.expect("tables");
+    let profiles = part.profiles().await.expect("profiles");
+    for (at, row) in profiles.iter().enumerate() {
+        assert_eq!(row.ordinal as usize, at);
+        let mut totals: Vec<_> =
+            row.kinds.iter().map(|kind| (kind.kind.clone(), kind.samples, kind.totals)).collect();
+        let head =
+            head(row.labels.get("service_name"), row.samples, &mut totals, &row.metadata.client);
+        contents.entry(row.id).or_default().push(head);
+    }
+    for batch in batches(part, layer) {
+        let value = |name, at| {
+            let column: &Int64Array = column(&batch, name);
+            if column.is_null(at) { 0 } else { column.value(at) }
+        };
+        let ordinal = |name, at| {
+            let column: &UInt32Array = column(&batch, name);
+            column.is_valid(at).then(|| column.value(at))
+        };
+        for at in 0..batch.num_rows() {
+            let profile = &profiles[ordinal("profile", at).expect("never null") as usize];
+            assert_eq!(ordinal("series", at), Some(profile.series));
+            assert_eq!(
+                text(&batch, "service", at),
+                Some(profile.labels.get("service_name").unwrap_or(""))
+            );
+            assert_eq!(text(&batch, "env", at), profile.labels.get("env"));
+            let event = Event {
+                kind: text(&batch, "kind", at).expect("never null"),
+                stack: StackId(ordinal("stack", at).expect("never null")),
+                ts_ms: value("ts_ms", at),
+                timed: column::<BooleanArray>(&batch, "timed").value(at),
+                thread: ordinal("thread", at).map(ThreadId),
+                link: ordinal("link", at).map(LinkId),
+                attributes: ordinal("attributes", at).map(AttributesId),
+                values: ["v0", "v1", "v2", "v3"].map(|name| value(name, at)),
+            };
+            contents.entry(profile.id).or_default().push(line(&tables, &event));
+        }
+    }
+}
