@@ -3,7 +3,7 @@
 use crate::children::Children;
 use crate::command::{cargo, now, run as run_command};
 use crate::http::{Client, encode};
-use crate::stack;
+use crate::stack::{self, Purpose};
 use crate::workspace::Workspace;
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<()>
     let data = tempfile::tempdir()?;
     let mut children = Children::new(&workspace.target.join("bench-logs"))?;
     let port = stack::free_port()?;
-    let url = stack::start_server(workspace, &mut children, port, data.path(), false)?;
+    let url = stack::start_server(workspace, &mut children, port, data.path(), Purpose::Test)?;
     let server = children.id("vesta").context("the server is not running")?;
     match &args.what {
         What::Agent { seconds } => agent(workspace, &mut children, &url, *seconds),

@@ -12,8 +12,9 @@ mod truth;
 
 use crate::children::Children;
 use crate::command::{cargo, command, run as run_command};
+use crate::setup;
+use crate::stack::{self, Purpose};
 use crate::workspace::Workspace;
-use crate::{setup, stack};
 use anyhow::{Context, bail};
 use check::Checker;
 use std::path::Path;
@@ -32,7 +33,7 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
     let data = tempfile::tempdir()?;
     let mut children = Children::new(&workspace.target.join("corpus-logs"))?;
     let port = stack::free_port()?;
-    let url = stack::start_server(workspace, &mut children, port, data.path(), false)?;
+    let url = stack::start_server(workspace, &mut children, port, data.path(), Purpose::Test)?;
     let mut checker = Checker::new(url);
     let (mut exact, mut differ, mut doubted) = (0, 0, 0);
     for item in &items {

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: this host's profile, and something worth seeing in it, within a minute.
 
 use crate::children::Children;
-use crate::stack;
+use crate::stack::{self, Purpose};
 use crate::workspace::Workspace;
 use anyhow::bail;
 use nix::unistd::geteuid;
@@ -35,7 +35,7 @@ pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<()> 
     let logs = workspace.target.join("demo-logs");
     let started = crate::command::now();
     let mut children = Children::new(&logs)?;
-    let url = stack::start_server(workspace, &mut children, args.port, &data, true)?;
+    let url = stack::start_server(workspace, &mut children, args.port, &data, Purpose::Demo)?;
     stack::start_shop(workspace, &mut children)?;
     if !args.no_agent {
         stack::start_agent(workspace, &mut children, &url)?;

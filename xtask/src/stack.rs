@@ -20,21 +20,31 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
     run(&mut cargo(&workspace.root, &packages))
 }
 
-/// Starts the server with OTLP's own ports off or on, and waits until it is ready; returns its URL.
+/// What a server is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// As a user would: with OTLP's own ports.
+    Demo,
+    /// Beside others: only its own port, and profiles of any age are kept.
+    Test,
+}
+
+/// Starts the server and waits until it is ready; returns its URL.
 pub(crate) fn start_server(
     workspace: &Workspace,
     children: &mut Children,
     port: u16,
     data: &Path,
-    otlp_ports: bool,
+    purpose: Purpose,
 ) -> anyhow::Result<String> {
     let listen = format!("127.0.0.1:{port}");
     let url = format!("http://{listen}");
     let mut serve =
         command(&workspace.root, &workspace.binary("vesta").to_string_lossy(), &["serve"]);
     serve.arg("--data-dir").arg(data).args(["--listen", &listen]);
-    if !otlp_ports {
+    if purpose == Purpose::Test {
         serve.args(["--otlp-grpc-listen", "off", "--otlp-http-listen", "off"]);
+        serve.args(["--retention-days", "36500"]);
     }
     serve.env("OTEL_SERVICE_NAME", "vesta");
     children.start("vesta", &mut serve)?;

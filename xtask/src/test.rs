@@ -3,8 +3,9 @@
 use crate::children::Children;
 use crate::command::{Cost, cargo, command, measured, run as run_command};
 use crate::http::Client;
+use crate::stack::{self, Purpose};
 use crate::workspace::Workspace;
-use crate::{openapi, setup, stack, tidy, ui};
+use crate::{openapi, setup, tidy, ui};
 use anyhow::{Context, bail};
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ fn e2e(workspace: &Workspace) -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let mut children = Children::new(&workspace.target.join("e2e/logs"))?;
     let port = stack::free_port()?;
-    let url = stack::start_server(workspace, &mut children, port, data.path(), false)?;
+    let url = stack::start_server(workspace, &mut children, port, data.path(), Purpose::Test)?;
     stack::start_shop(workspace, &mut children)?;
     stack::start_agent(workspace, &mut children, &url)?;
     let client = Client::new();

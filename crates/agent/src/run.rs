@@ -168,8 +168,8 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     let cpu_count = sampler.cpu_count() as u32;
     let stop = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = mpsc::channel(limits::BATCHES_WAITING_MAX);
-    let encoder = Encoder::new(Host::read(cpu_count));
-    let exporter = exporter(config.clone(), encoder, receiver, stop.clone())?;
+    let host = Host::read(cpu_count);
+    let exporter = exporter(config.clone(), host, receiver, stop.clone())?;
     sampler.start()?;
     let mut sampling = Loop {
         config,
@@ -195,7 +195,7 @@ type Exporter = std::thread::JoinHandle<anyhow::Result<()>>;
 
 fn exporter(
     config: Config,
-    encoder: Encoder,
+    host: Host,
     batches: mpsc::Receiver<Batch>,
     stop: Arc<AtomicBool>,
 ) -> anyhow::Result<Exporter> {
@@ -213,6 +213,7 @@ fn exporter(
                 tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
                 on_signal.store(true, Ordering::Relaxed);
             });
+            let encoder = Encoder::new(host);
             let result = match &config.target {
                 Target::File(path) => output::run(path, encoder, batches).await,
                 _ => export::run(&config, encoder, batches).await,

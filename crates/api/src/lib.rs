@@ -12,7 +12,6 @@ pub mod shapes;
 pub mod state;
 pub mod layers;
 pub mod metrics;
-pub mod export;
 pub mod limits;
 
 pub use metrics::{Figure, Metrics};

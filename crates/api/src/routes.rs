@@ -1,5 +1,7 @@
 //! The handlers, a file a subject.
 
+#![allow(unused_qualifications, reason = "utoipa's macro writes paths that it could shorten")]
+
 pub mod flamegraph;
 pub mod overview;
 pub mod profiles;

@@ -53,7 +53,10 @@ impl Budget {
         let mut depth = leaf_first.len().min(self.limits.stack_depth_max);
         if depth < leaf_first.len() {
             issues.add(IssueKind::Limit, || {
-                format!("a stack of {} frames is cut to the {depth} nearest its leaf", leaf_first.len())
+                format!(
+                    "a stack of {} frames is cut to the {depth} nearest its leaf",
+                    leaf_first.len()
+                )
             });
         }
         if self.nodes + depth > self.limits.stack_nodes_max {

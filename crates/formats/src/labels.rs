@@ -57,7 +57,9 @@ impl SampleLabels {
         if key.is_empty() || value == LabelValue::Text(String::new()) {
             return;
         }
-        if meaning(key).is_some_and(|meaning| self.take(meaning, &value, tables)) {
+        if let Some(meaning) = meaning(key)
+            && (matches!(value, LabelValue::Number(0, _)) || self.take(meaning, &value, tables))
+        {
             return;
         }
         let key = tables.strings.intern(key);

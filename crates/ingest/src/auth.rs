@@ -232,6 +232,18 @@ pub async fn guard(State(auth): State<Arc<Auth>>, mut request: Request, next: Ne
     }
 }
 
+/// The layer in front of gRPC, whose handler asks for the principal itself: refuses foreign pages.
+pub async fn own_pages_only(
+    State(auth): State<Arc<Auth>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match auth.check_origin(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
 #[cfg(test)]
 #[path = "auth/tests.rs"]
 mod tests;

@@ -20,6 +20,8 @@ pub struct Context {
     pub window: Option<TimeRange>,
     /// Name and version of the client.
     pub client: String,
+    /// What the receiver itself could not use.
+    pub issues: Vec<String>,
 }
 
 /// Label that is set, and the attributes it is taken from, the first present one winning.

@@ -10,18 +10,12 @@ use crate::receipt::{Receipt, Stored};
 use crate::sink::{Sink, SinkError};
 use axum::body::Body;
 use bytes::Bytes;
+use formats::{Decoded, DecodedProfile, IssueKind, Options};
 use http::{HeaderMap, header};
 use profile::Profile;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use stdx::{Clock, Timestamp};
-
-/// What a decoder made of a body.
-#[derive(Debug, Default)]
-pub(crate) struct Decoded {
-    pub(crate) profiles: Vec<Profile>,
-    pub(crate) issues: Vec<String>,
-}
 
 /// The way in, shared by all receivers.
 pub struct Ingest {
@@ -49,6 +43,7 @@ struct Prepared {
     profiles: Vec<Profile>,
     stored: Vec<Stored>,
     issues: Vec<String>,
+    is_over_limit: bool,
 }
 
 impl Ingest {
@@ -136,12 +131,12 @@ impl Ingest {
         principal: &Principal,
         received: Received,
         context: Context,
-        decode: impl FnOnce(&[u8]) -> Result<Decoded, Problem> + Send + 'static,
+        decode: impl FnOnce(&[u8], &Options) -> Decoded + Send + 'static,
     ) -> Result<Receipt, Problem> {
         let Received { bytes, place } = received;
         let (now, limits) = (self.clock.now(), self.limits.clone());
         let work = move || {
-            let decoded = decode(&bytes)?;
+            let decoded = decode(&bytes, &crate::decode::options(&limits));
             drop(bytes);
             prepare(decoded, &context, now, &limits)
         };
@@ -161,7 +156,8 @@ impl Ingest {
     }
 
     async fn append(&self, principal: &Principal, prepared: Prepared) -> Result<Receipt, Problem> {
-        let Prepared { profiles, mut stored, mut issues } = prepared;
+        let Prepared { profiles, mut stored, mut issues, is_over_limit } = prepared;
+        add(&self.counters.limits_hit, is_over_limit.into());
         add(&self.counters.decode_issues, issues.len() as u64);
         let samples: usize = profiles.iter().map(|profile| profile.samples.len()).sum();
         if !profiles.is_empty() {
@@ -197,33 +193,31 @@ fn prepare(
     now: Timestamp,
     limits: &Limits,
 ) -> Result<Prepared, Problem> {
-    let Decoded { mut profiles, mut issues } = decoded;
-    if profiles.is_empty() && !issues.is_empty() {
+    let Decoded { mut profiles, issues: found } = decoded;
+    let is_over_limit = found.iter().any(|issue| issue.kind == IssueKind::Limit);
+    let mut issues = context.issues.clone();
+    issues.extend(found.iter().map(ToString::to_string));
+    if profiles.is_empty() && !found.is_empty() {
         shorten(&mut issues);
         let hint = "check the format; pprof, folded text and OTLP profiles are read here";
         return Err(Problem::unreadable(issues.join("; "), hint));
     }
-    if profiles.len() > limits.profiles_max {
-        let detail = format!("{} profiles in one upload", profiles.len());
-        let hint = format!("send at most {} at once", limits.profiles_max);
-        return Err(Problem::too_large(detail, hint));
-    }
-    let samples: usize = profiles.iter().map(|profile| profile.samples.len()).sum();
-    if samples > limits.samples_max {
-        let hint = format!("send at most {} at once, in shorter windows", limits.samples_max);
-        return Err(Problem::too_large(format!("{samples} samples in one upload"), hint));
-    }
-    for profile in &mut profiles {
-        let strings = profile.tables.strings.rows().iter();
-        let bytes: usize = strings.map(|text| text.len()).sum();
-        if bytes > limits.string_bytes_max {
-            let hint = format!("at most {} bytes are accepted", limits.string_bytes_max);
-            return Err(Problem::too_large(format!("{bytes} bytes of names in one profile"), hint));
-        }
+    for DecodedProfile { profile, .. } in &mut profiles {
+        check_strings(profile, limits)?;
         issues.extend(normalise(profile, context, now));
     }
     let stored = profiles.iter().map(Stored::of).collect();
-    Ok(Prepared { profiles, stored, issues })
+    let profiles = profiles.into_iter().map(|decoded| decoded.profile).collect();
+    Ok(Prepared { profiles, stored, issues, is_over_limit })
+}
+
+fn check_strings(profile: &Profile, limits: &Limits) -> Result<(), Problem> {
+    let bytes: usize = profile.tables.strings.rows().iter().map(|text| text.len()).sum();
+    if bytes > limits.string_bytes_max {
+        let hint = format!("at most {} bytes are accepted", limits.string_bytes_max);
+        return Err(Problem::too_large(format!("{bytes} bytes of names in one profile"), hint));
+    }
+    Ok(())
 }
 
 /// Keeps answers short whatever was sent.

@@ -1,6 +1,6 @@
 //! What an upload is answered with.
 
-use profile::{KindIndex, Profile};
+use formats::DecodedProfile;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use stdx::Ulid;
@@ -41,28 +41,18 @@ pub struct StoredType {
 
 impl Stored {
     /// Describes a profile that is about to be stored; its id comes later.
-    pub(crate) fn of(profile: &Profile) -> Self {
-        let mut types = Vec::new();
-        for (at, kind) in profile.kinds.iter().enumerate() {
-            let totals = profile.totals(KindIndex(at as u32));
-            let any = totals.iter().any(|total| *total != 0);
-            for (measure, total) in kind.measures.iter().zip(totals) {
-                if total == 0 && any {
-                    continue;
-                }
-                types.push(StoredType {
-                    sample_type: measure.sample_type.to_string(),
-                    unit: measure.unit.to_string(),
-                    profile_type: measure.type_id().0,
-                });
-            }
-        }
-        let labels = profile.labels.iter();
+    pub(crate) fn of(decoded: &DecodedProfile) -> Self {
+        let types = decoded.type_map.iter().map(|mapped| StoredType {
+            sample_type: mapped.sample_type.clone(),
+            unit: mapped.unit.clone(),
+            profile_type: mapped.profile_type.0.clone(),
+        });
+        let labels = decoded.profile.labels.iter();
         Self {
             id: String::new(),
             labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            samples: profile.samples.len() as u64,
-            types,
+            samples: decoded.profile.samples.len() as u64,
+            types: types.collect(),
         }
     }
 

@@ -17,7 +17,17 @@ use store::{Part, ProfileRow};
 use views::ViewError;
 
 const COLUMNS: &[&str] = &[
-    "kind", "ts_ms", "timed", "ts_rest_ns", "stack", "v0", "v1", "v2", "v3", "thread", "link",
+    "kind",
+    "ts_ms",
+    "timed",
+    "ts_rest_ns",
+    "stack",
+    "v0",
+    "v1",
+    "v2",
+    "v3",
+    "thread",
+    "link",
     "attributes",
 ];
 

@@ -109,9 +109,11 @@ impl Scanner {
         plan: &Arc<dyn ExecutionPlan>,
         mut take: impl FnMut(&RecordBatch) -> Result<(), ViewError>,
     ) -> Result<(), ViewError> {
-        let _permit = self.permits.acquire().await.map_err(|_| {
-            ViewError::Store("the query engine is shutting down".to_owned())
-        })?;
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| ViewError::Store("the query engine is shutting down".to_owned()))?;
         let mut batches = plan.execute(0, Arc::clone(&self.context)).map_err(error::plan)?;
         while let Some(batch) = batches.next().await {
             take(&batch.map_err(error::plan)?)?;

@@ -6,9 +6,9 @@ use crate::predicate::Predicate;
 use crate::scan::{Job, Scanner};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
-use store::{Part, ProfileRow, Snapshot};
 use std::sync::Arc;
 use stdx::TimeRange;
+use store::{Part, ProfileRow, Snapshot};
 use views::{
     AnswerMeta, KindTotals, ProfileInfo, ProfileTypeInfo, Selection, SourceUse, ViewError, infos,
 };

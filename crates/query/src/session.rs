@@ -15,10 +15,7 @@ pub(crate) const STORE_URL: &str = "vesta://segments";
 
 /// A context for the plans of one query: `bytes_max` of memory for all of them, nothing is spilled
 /// to disk, and the store's objects are found under [`STORE_URL`].
-pub(crate) fn context(
-    store: &Arc<dyn ObjectStore>,
-    bytes_max: usize,
-) -> Result<Arc<TaskContext>> {
+pub(crate) fn context(store: &Arc<dyn ObjectStore>, bytes_max: usize) -> Result<Arc<TaskContext>> {
     let mut config = SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(1);
     config.options_mut().execution.parquet.pushdown_filters = true;
     let no_spill = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);

@@ -18,11 +18,8 @@ pub(crate) async fn tree(
     let group = if is_gauge { Group::StackSeries } else { Group::Stack };
     let sum = Sum::Value(found.profile_type.measure_index);
     let answers = scanner.sums(found.jobs(&found.contributors), group, sum).await?;
-    let tree = if is_gauge {
-        gauges(&found, answers).await?
-    } else {
-        sums(&found, answers).await?
-    };
+    let tree =
+        if is_gauge { gauges(&found, answers).await? } else { sums(&found, answers).await? };
     let mut meta = found.meta;
     meta.total = tree.totals()[0];
     Ok((tree, meta))

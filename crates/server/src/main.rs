@@ -1,2 +1,29 @@
 //! The vesta binary: server, page and command line.
-fn main() {}
+
+mod cli;
+mod config;
+mod serve;
+mod page;
+mod client;
+mod query_command;
+mod import;
+mod record;
+mod flame;
+mod svg;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Frees memory back to the system and stays small under many threads.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "vesta: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

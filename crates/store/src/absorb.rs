@@ -77,6 +77,11 @@ fn attribute(row: &Attribute, text: &impl Fn(StringId) -> StringId) -> Attribute
     Attribute { key: text(row.key), value }
 }
 
+fn has_name(tables: &Tables, id: FunctionId) -> bool {
+    let function = tables.functions.get(id);
+    function.is_some_and(|row| row.name != StringId(0) || row.system_name != StringId(0))
+}
+
 struct Locations<'a, F> {
     source: &'a Tables,
     functions: &'a [FunctionId],
@@ -91,17 +96,11 @@ impl<F: Fn(StringId) -> StringId> Locations<'_, F> {
             Some(Line { function, ..*line })
         };
         let lines: Vec<Line> = row.lines.iter().filter_map(line).collect();
-        let is_named = lines.iter().any(|line| self.has_name(target, line.function));
+        let is_named = lines.iter().any(|line| has_name(target, line.function));
         let drops_address = is_named && !self.keep_addresses;
         let mapping = row.mapping.and_then(|id| self.mapping(target, id, drops_address));
         let address = if drops_address { 0 } else { row.address };
         target.locations.intern(Location { mapping, address, lines, ..*row })
-    }
-
-    fn has_name(&self, target: &Tables, id: FunctionId) -> bool {
-        target.functions.get(id).is_some_and(|function| {
-            function.name != StringId(0) || function.system_name != StringId(0)
-        })
     }
 
     fn mapping(

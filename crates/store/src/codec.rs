@@ -114,7 +114,9 @@ mod tests {
         #[test]
         fn numbers_of_any_size_come_back(values in prop::collection::vec(any::<i64>(), 0..20)) {
             let mut out = write::Writer::default();
-            values.iter().for_each(|&value| out.signed(value));
+            for &value in &values {
+                out.signed(value);
+            }
             let mut reader = read::Reader::new(&out.bytes);
             for value in values {
                 prop_assert_eq!(reader.signed(), Ok(value));

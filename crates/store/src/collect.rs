@@ -176,7 +176,7 @@ impl Collector {
 
     /// Sorts kinds, series, profiles and rows.
     pub(crate) fn sort(&mut self) {
-        let kinds = order_by(&self.ordinals.kinds, |a, b| a.cmp(b));
+        let kinds = order_by(&self.ordinals.kinds, Ord::cmp);
         self.ordinals.kinds = kinds.take(&self.ordinals.kinds);
         let service = |labels: &Labels| labels.get(SERVICE).unwrap_or("").to_owned();
         let series = order_by(&self.ordinals.series, |a, b| {

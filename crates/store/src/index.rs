@@ -27,7 +27,9 @@ impl RangeIndex {
         out.number(VERSION);
         for list in [&self.services, &self.kinds] {
             out.number(list.len() as u64);
-            list.iter().for_each(|text| out.text(text));
+            for text in list {
+                out.text(text);
+            }
         }
         out.number(self.files.len() as u64);
         for (name, bytes) in &self.files {

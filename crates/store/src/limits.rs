@@ -45,6 +45,9 @@ pub const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
 /// How often maintenance applies retention and compaction.
 pub const COMPACT_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How long maintenance waits before it tries a failed flush again.
+pub const FLUSH_RETRY: Duration = Duration::from_secs(5);
+
 /// Settings of a store.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -70,9 +73,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            flush_interval: Duration::from_secs(60),
+            flush_interval: Duration::from_mins(1),
             memtable_bytes_max: 64 << 20,
-            retention: Duration::from_secs(7 * 24 * 3600),
+            retention: Duration::from_hours(7 * 24),
             disk_budget_bytes: None,
             retired_grace: Duration::from_secs(10),
             cache_bytes_max: 64 << 20,

@@ -10,7 +10,7 @@ mod retain;
 use crate::Error;
 use crate::cache::Caches;
 use crate::layer::FileLayer;
-use crate::limits::{COMPACT_INTERVAL, MAINTENANCE_TICK, Options};
+use crate::limits::{COMPACT_INTERVAL, FLUSH_RETRY, MAINTENANCE_TICK, Options};
 use crate::memtable::{ChunkView, Memtable};
 use crate::part::{Part, Snapshot, Source};
 use crate::segment::Segment;
@@ -188,7 +188,7 @@ impl Store {
         let segments = state.segments.iter().map(|segment| segment.row.tenant.clone());
         let chunks = state.flushing.keys().chain(state.memtable.tenants());
         let all: std::collections::BTreeSet<String> =
-            segments.chain(chunks.map(|tenant| tenant.to_string())).collect();
+            segments.chain(chunks.map(ToString::to_string)).collect();
         all.into_iter().collect()
     }
 
@@ -232,23 +232,28 @@ impl Store {
     pub async fn run_maintenance(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = pin!(shutdown);
         let mut compacted_at = self.inner.clock.monotonic();
+        let mut flush_after = Duration::ZERO;
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 () = self.inner.flush_wanted.notified() => {}
                 () = tokio::time::sleep(MAINTENANCE_TICK) => {}
             }
-            if self.wants_flush() {
-                self.report("flush", self.flush().await);
-            }
             let now = self.inner.clock.monotonic();
+            if now >= flush_after && self.wants_flush() {
+                let result = self.flush().await;
+                if result.is_err() {
+                    flush_after = now.saturating_add(FLUSH_RETRY);
+                }
+                Self::report("flush", result);
+            }
             if now.saturating_sub(compacted_at) >= COMPACT_INTERVAL {
                 compacted_at = now;
-                self.report("retention", self.retain_once().await.map(drop));
-                self.report("compaction", self.compact_once().await.map(drop));
+                Self::report("retention", self.retain_once().await.map(drop));
+                Self::report("compaction", self.compact_once().await.map(drop));
             }
         }
-        self.report("last flush", self.flush().await);
+        Self::report("last flush", self.flush().await);
     }
 
     fn wants_flush(&self) -> bool {
@@ -261,7 +266,7 @@ impl Store {
         is_old || is_retry || state.memtable.bytes() >= self.inner.options.memtable_bytes_max
     }
 
-    fn report(&self, what: &str, result: Result<(), Error>) {
+    fn report(what: &str, result: Result<(), Error>) {
         if let Err(error) = result {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(%error, cause, "{what} failed, it will be tried again");

@@ -28,6 +28,13 @@ pub(crate) struct TypeTruth {
     pub(crate) top_self: Vec<(String, i64)>,
 }
 
+impl TypeTruth {
+    /// Whether no sample has a value of this type; a server need not mention it then.
+    pub(crate) fn is_zero(&self) -> bool {
+        self.total == 0 && self.top_self.iter().all(|entry| entry.1 == 0)
+    }
+}
+
 /// Every pprof of the item that has a truth, in the order of the document.
 pub(crate) fn files_with_truth(item: &Item) -> anyhow::Result<Vec<TruthFile>> {
     let path = item.dir.join("truth.json");

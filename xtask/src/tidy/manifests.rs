@@ -9,7 +9,7 @@ use toml::{Table, Value};
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["server", "agent", "shop", "xtask"]),
     ("arrow*", &["store", "query", "api"]),
-    ("axum", &["ingest", "api", "server", "shop"]),
+    ("axum", &["rpc", "ingest", "api", "server", "shop"]),
     ("blazesym", &["symbols"]),
     ("cargo_metadata", &["xtask"]),
     ("clap", &["server", "agent", "shop", "xtask"]),

@@ -5,8 +5,9 @@ use std::path::Path;
 
 /// The longest source file, in lines.
 const FILE_LINES_MAX: usize = 500;
-/// The longest line of Rust, in characters.
-const LINE_CHARS_MAX: usize = 100;
+/// The longest line of Rust, in characters. rustfmt keeps what it can break at 100; this is for
+/// comments, macros and short strings, which it does not touch.
+const LINE_CHARS_MAX: usize = 110;
 /// The largest file, in bytes.
 const FILE_BYTES_MAX: u64 = 1_500_000;
 /// In the line above, allows one line of Rust to be longer.
@@ -166,7 +167,7 @@ mod tests {
         assert_eq!(problems(file_length, "a.rs", &"x\n".repeat(501)), 1);
         assert_eq!(problems(file_length, "ui/src/a.tsx", &"x\n".repeat(501)), 1);
         assert_eq!(problems(file_length, "a.rs", &"x\n".repeat(500)), 0);
-        let long = "y".repeat(101);
+        let long = "y".repeat(111);
         assert_eq!(problems(line_length, "a.rs", &long), 1);
         assert_eq!(problems(line_length, "a.rs", &long[1..]), 0);
         assert_eq!(problems(line_length, "a.rs", &format!("f(\"{long}\")")), 0);

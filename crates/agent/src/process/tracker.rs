@@ -267,7 +267,8 @@ impl Tracker {
         if outcome == Outcome::Complete {
             return true;
         }
-        self.user.last().is_some_and(|last| self.is_go_root(sample.pid, *last))
+        let last = self.user.last().copied();
+        last.is_some_and(|last| self.is_go_root(sample.pid, last))
     }
 
     /// Go keeps frame pointers everywhere; the kernel has followed them beyond any copied stack.
@@ -280,7 +281,9 @@ impl Tracker {
         self.user = addresses;
         self.push_user(pid);
         self.note_go(pid);
-        self.user.iter().rev().take(3).any(|it| self.is_go_root(pid, *it))
+        // Below a root the chain may still show a frame or two of what the stack held before.
+        let count = self.user.len();
+        (count.saturating_sub(3)..count).rev().any(|at| self.is_go_root(pid, self.user[at]))
     }
 
     fn note_go(&mut self, pid: u32) {

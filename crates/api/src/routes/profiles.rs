@@ -129,7 +129,7 @@ pub async fn pprof(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (info, profile) = find(&state, &principal, &id).await?;
-    let encode = move || crate::export::pprof(&profile);
+    let encode = move || formats::pprof::encode_gzip(&profile);
     let bytes = tokio::task::spawn_blocking(encode).await;
     let bytes = bytes.map_err(|_| Problem::internal("the profile could not be written as pprof"))?;
     let name = format!("attachment; filename=\"{}.pb.gz\"", info.id);

@@ -2,7 +2,6 @@
 
 use super::otlp_http::{context, partial_success};
 use crate::auth::Auth;
-use crate::decode;
 use crate::pipeline::Ingest;
 use crate::principal::Need;
 use crate::problem::Problem;
@@ -31,8 +30,7 @@ impl ProfilesHandler for OtlpGrpc {
         Box::pin(async move {
             let principal = auth.admit(&headers, Need::Upload).map_err(|p| rejection(&p))?;
             let received = ingest.admit(body).await.map_err(|p| rejection(&p))?;
-            let max = ingest.limits().decompressed_bytes_max;
-            let decode = move |body: &[u8]| decode::otlp(body, max);
+            let decode = formats::otlp::decode;
             let stored = ingest.store(&principal, received, context(&headers), decode).await;
             stored.map(|receipt| partial_success(&receipt)).map_err(|p| rejection(&p))
         })

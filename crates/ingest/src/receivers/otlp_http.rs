@@ -27,12 +27,10 @@ pub async fn receive(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     check_type(&parts.headers).map_err(|problem| ingest.count(problem))?;
-    let is_gzip = decode::is_gzip_encoded(&parts.headers)?;
+    decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
     let received = ingest.receive(&parts.headers, body).await?;
-    let max = ingest.limits().decompressed_bytes_max;
     let context = context(&parts.headers);
-    let decode = move |body: &[u8]| decode::otlp(&decode::content(body, is_gzip, max)?, max);
-    let receipt = ingest.store(&principal, received, context, decode).await?;
+    let receipt = ingest.store(&principal, received, context, formats::otlp::decode).await?;
     let body = encode_response(&receipt);
     Ok(([(header::CONTENT_TYPE, PROTOBUF)], body).into_response())
 }

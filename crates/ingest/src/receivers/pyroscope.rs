@@ -8,21 +8,23 @@ mod name;
 
 use super::upload::Parameters;
 use crate::attime::{self, Epoch};
-use crate::decode::{self, TextShape};
+use crate::decode;
 use crate::normalise::{Context, runtime};
-use crate::pipeline::{Decoded, Ingest};
+use crate::pipeline::Ingest;
 use crate::principal::Principal;
 use crate::problem::Problem;
 use crate::receipt::Receipt;
 use axum::Json;
 use axum::extract::{Query, Request, State};
 use bytes::Bytes;
+use formats::{Options, folded};
 use http::{HeaderMap, header};
 use profile::labels::names;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp};
 
-const SAMPLE_RATE_DEFAULT: u32 = 100;
+/// Samples a second where the client names none.
+const SAMPLE_RATE: i64 = 100;
 
 /// What a body holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ enum Shape {
     /// A profile file of its own.
     File,
     /// Text: `stack value` or a stack a line.
-    Text { lines: bool },
+    Text(folded::Shape),
 }
 
 /// Takes one upload.
@@ -44,25 +46,18 @@ pub async fn receive(
 ) -> Result<Json<Receipt>, Problem> {
     let (parts, body) = request.into_parts();
     let now = ingest.clock.now();
-    let (context, text, shape) =
+    let (mut context, shape) =
         read_form(&parameters, &parts.headers, now).map_err(|problem| ingest.count(problem))?;
-    let is_gzip = decode::is_gzip_encoded(&parts.headers)?;
+    decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
     let mut received = ingest.receive(&parts.headers, body).await?;
-    let mut issues = Vec::new();
-    let max = ingest.limits().decompressed_bytes_max;
     if let Shape::Multipart(boundary) = &shape {
         let body = std::mem::take(&mut received.bytes);
-        let part = profile_part(body, boundary, &mut issues).await;
+        let part = profile_part(body, boundary, &mut context.issues).await;
         received.bytes = part.map_err(|problem| ingest.count(problem))?;
     }
-    let decode = move |body: &[u8]| -> Result<Decoded, Problem> {
-        let body = decode::content(body, is_gzip, max)?;
-        let mut decoded = match shape {
-            Shape::Text { lines } => decode::text(&body, &TextShape { lines, ..text }),
-            Shape::File | Shape::Multipart(_) => decode::file(&body, max)?,
-        };
-        decoded.issues.extend(issues);
-        Ok(decoded)
+    let decode = move |body: &[u8], options: &Options| match shape {
+        Shape::Text(text) => folded::decode(body, &text, options),
+        Shape::File | Shape::Multipart(_) => formats::decode(body, options),
     };
     Ok(Json(ingest.store(&principal, received, context, decode).await?))
 }
@@ -71,7 +66,7 @@ fn read_form(
     parameters: &[(String, String)],
     headers: &HeaderMap,
     now: Timestamp,
-) -> Result<(Context, TextShape, Shape), Problem> {
+) -> Result<(Context, Shape), Problem> {
     let get = |name: &str| {
         parameters.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
     };
@@ -80,7 +75,7 @@ fn read_form(
         return Err(Problem::bad_request("the parameter `name` is missing", hint));
     };
     let named = name::parse(named)?;
-    let shape = shape(get("format").unwrap_or_default(), headers)?;
+    let mut shape = shape(get("format").unwrap_or_default(), headers)?;
     let time = |name| attime::parse(get(name)?, now, Epoch::Guess);
     let until = time("until").unwrap_or(now);
     let window = match time("from") {
@@ -90,25 +85,45 @@ fn read_form(
     };
     let spy = get("spyName").filter(|spy| !spy.is_empty() && *spy != "unknown");
     let mut labels = named.labels;
-    let (service, of_text) = match shape {
-        Shape::Text { .. } => name::split_type(&named.app),
-        _ => (named.app.as_str(), None),
-    };
+    let mut service = named.app.as_str();
+    if let Shape::Text(text) = &mut shape {
+        let (app, suffix) = name::split_type(&named.app);
+        service = app;
+        describe_text(text, suffix, &get);
+    }
     if !labels.iter().any(|(name, _)| name == names::SERVICE) {
         labels.push((names::SERVICE.to_owned(), service.to_owned()));
     }
     if let Some(language) = spy.and_then(runtime_of_spy) {
         labels.push((names::RUNTIME.to_owned(), language));
     }
-    let rate = get("sampleRate").and_then(|rate| rate.parse().ok()).filter(|rate| *rate > 0);
-    let text = TextShape {
-        lines: false,
-        sample_type: of_text.map(str::to_owned),
-        units: get("units").unwrap_or("samples").to_owned(),
-        sample_rate: rate.unwrap_or(SAMPLE_RATE_DEFAULT),
-    };
     let client = spy.map_or_else(|| decode::user_agent(headers), str::to_owned);
-    Ok((Context { source: "pyroscope", labels, window, client }, text, shape))
+    Ok((Context { source: "pyroscope", labels, window, client, ..Context::default() }, shape))
+}
+
+/// What the values of folded text are: the application's name and `units` say it; samples of CPU
+/// or wall time become time through `sampleRate`.
+fn describe_text<'a>(
+    text: &mut folded::Shape,
+    suffix: Option<&str>,
+    get: &impl Fn(&str) -> Option<&'a str>,
+) {
+    const SECOND_NANOS: i64 = 1_000_000_000;
+    let rate = get("sampleRate").and_then(|rate| rate.parse().ok());
+    let rate: i64 = rate.filter(|rate| (1..=SECOND_NANOS).contains(rate)).unwrap_or(SAMPLE_RATE);
+    let units = get("units").filter(|units| !units.is_empty()).unwrap_or("samples");
+    let (sample_type, unit, factor) = match (suffix.unwrap_or("cpu"), units) {
+        ("cpu" | "itimer", "samples") => ("cpu", "nanoseconds", SECOND_NANOS / rate),
+        ("wall", "samples") => ("wall", "nanoseconds", SECOND_NANOS / rate),
+        (own, "bytes") => (own, "bytes", 1),
+        (own, "nanoseconds" | "lock_nanoseconds") => (own, "nanoseconds", 1),
+        (own, _) if own.ends_with("_space") => (own, "bytes", 1),
+        (own, _) if own.ends_with("_duration") => (own, "nanoseconds", 1),
+        (own, _) => (own, "count", 1),
+    };
+    text.sample_type = sample_type.to_owned();
+    text.unit = unit.to_owned();
+    text.factor = factor;
 }
 
 /// The runtime behind a client's `spyName`; many names say nothing of one (`ebpfspy`).
@@ -124,9 +139,12 @@ fn shape(format: &str, headers: &HeaderMap) -> Result<Shape, Problem> {
         let is_multipart = content_type.to_ascii_lowercase().contains("multipart/form-data");
         is_multipart.then(|| multer::parse_boundary(content_type).ok()).flatten()
     };
+    let text = |is_one_event_a_line| {
+        Shape::Text(folded::Shape { is_one_event_a_line, ..folded::Shape::default() })
+    };
     match format {
         "pprof" => Ok(multipart().map_or(Shape::File, Shape::Multipart)),
-        "lines" => Ok(Shape::Text { lines: true }),
+        "lines" => Ok(text(true)),
         "jfr" | "trie" | "tree" | "speedscope" => Err(Problem::unsupported(
             format!("format={format} is not read here"),
             "send pprof or folded text (format=groups)",
@@ -138,7 +156,7 @@ fn shape(format: &str, headers: &HeaderMap) -> Result<Shape, Problem> {
                 "send multipart/form-data with a boundary",
             )),
             None if format.is_empty() && content_type.contains("octet-stream") => Ok(Shape::File),
-            None => Ok(Shape::Text { lines: false }),
+            None => Ok(text(false)),
         },
     }
 }
@@ -188,8 +206,12 @@ mod tests {
         assert_eq!(of("", "multipart/form-data; boundary=x").unwrap(), boundary);
         assert_eq!(of("pprof", "multipart/form-data; boundary=x").unwrap(), boundary);
         assert_eq!(of("pprof", "").unwrap(), Shape::File);
-        assert_eq!(of("lines", "text/plain").unwrap(), Shape::Text { lines: true });
-        assert_eq!(of("", "text/plain").unwrap(), Shape::Text { lines: false });
+        let is_lines = |shape: Shape| match shape {
+            Shape::Text(text) => text.is_one_event_a_line,
+            other => panic!("{other:?} is no text"),
+        };
+        assert!(is_lines(of("lines", "text/plain").unwrap()));
+        assert!(!is_lines(of("", "text/plain").unwrap()));
         let status = of("jfr", "").unwrap_err().status;
         assert_eq!(status, http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
         assert!(of("", "multipart/mixed").is_err());
@@ -206,7 +228,7 @@ mod tests {
         ];
         let query: Vec<_> = query.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
         let now = Timestamp::from_millis(1_800_000_000_000);
-        let (context, text, _) = read_form(&query, &headers("text/plain"), now).unwrap();
+        let (context, shape) = read_form(&query, &headers("text/plain"), now).unwrap();
         let label = |name: &str| {
             context.labels.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
         };
@@ -215,7 +237,8 @@ mod tests {
         assert_eq!(label("runtime"), Some("go"));
         assert_eq!(context.client, "gospy");
         assert_eq!(context.window.unwrap().nanos(), 10_000_000_000);
-        assert_eq!((text.sample_type.as_deref(), text.sample_rate), (Some("cpu"), 100));
+        let Shape::Text(text) = shape else { panic!("{shape:?} is no text") };
+        assert_eq!((text.sample_type.as_str(), text.factor), ("cpu", 10_000_000));
         let (context, ..) =
             read_form(&query, &headers("multipart/form-data; boundary=x"), now).unwrap();
         assert!(context.labels.contains(&("service_name".to_owned(), "shop.cpu".to_owned())));

@@ -28,11 +28,9 @@ pub async fn receive(
     let now = ingest.clock.now();
     let client = decode::user_agent(&parts.headers);
     let context = context(&parameters, now, client).map_err(|problem| ingest.count(problem))?;
-    let is_gzip = decode::is_gzip_encoded(&parts.headers)?;
+    decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
     let received = ingest.receive(&parts.headers, body).await?;
-    let max = ingest.limits().decompressed_bytes_max;
-    let decode = move |body: &[u8]| decode::file(&decode::content(body, is_gzip, max)?, max);
-    Ok(Json(ingest.store(&principal, received, context, decode).await?))
+    Ok(Json(ingest.store(&principal, received, context, formats::decode).await?))
 }
 
 fn context(

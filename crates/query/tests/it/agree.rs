@@ -107,10 +107,7 @@ async fn check_metadata(fixture: &Fixture, selection: &Selection) {
         let ours = text(engine.label_values(selection, name).await);
         assert_eq!(ours, text(naive.label_values(&plain, name).await));
     }
-    assert_eq!(
-        text(engine.services(selection, 7).await),
-        text(naive.services(&plain, 7).await)
-    );
+    assert_eq!(text(engine.services(selection, 7).await), text(naive.services(&plain, 7).await));
     let mut cursor: Option<String> = None;
     loop {
         let ours = engine.profiles(selection, 3, cursor.as_deref()).await.expect("listed");
@@ -141,9 +138,8 @@ async fn check_trees(fixture: &Fixture, selection: &Selection) {
     assert_eq!(ours, theirs);
     for sort in [TopSort::Own, TopSort::Total] {
         let query = TopQuery { limit: 5, sort };
-        let table = |table: TopTable| -> (AnswerMeta, Vec<TopFunction>) {
-            (table.meta, table.functions)
-        };
+        let table =
+            |table: TopTable| -> (AnswerMeta, Vec<TopFunction>) { (table.meta, table.functions) };
         let ours = text(fixture.engine.top(selection, query).await).map(table);
         assert_eq!(ours, text(fixture.naive.top(&plain, query).await).map(table));
     }

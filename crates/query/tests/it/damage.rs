@@ -21,10 +21,8 @@ fn profiles() -> Vec<(String, Profile)> {
 
 fn selection(fixture: &[(String, Profile)]) -> Selection {
     let kind = &fixture[0].1.kinds[0];
-    let range = TimeRange::new(
-        Timestamp::from_millis(BASE_MS),
-        Timestamp::from_millis(BASE_MS + 60_000),
-    );
+    let range =
+        TimeRange::new(Timestamp::from_millis(BASE_MS), Timestamp::from_millis(BASE_MS + 60_000));
     let profile_type: Option<ProfileTypeId> = Some(kind.measures[0].type_id());
     Selection { profile_type, ..Selection::everything("default", range) }
 }

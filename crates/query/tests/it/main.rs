@@ -3,3 +3,4 @@
 mod agree;
 mod damage;
 mod fixture;
+mod bench_tmp;

@@ -30,7 +30,9 @@ pub enum Error {
     #[error("the token cannot be sent: it holds characters other than visible ASCII")]
     Token,
     /// The request is larger than what is ever sent.
-    #[error("the request has {size_bytes} bytes, more than the {limit_bytes} that are sent at once")]
+    #[error(
+        "the request has {size_bytes} bytes, more than the {limit_bytes} that are sent at once"
+    )]
     TooLarge {
         /// Size of the encoded request.
         size_bytes: usize,

@@ -14,9 +14,7 @@ use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use tower::Service;
 use wire::Message;
-use wire::otlp::collector_profiles::{
-    ExportProfilesPartialSuccess, ExportProfilesServiceResponse,
-};
+use wire::otlp::collector_profiles::{ExportProfilesPartialSuccess, ExportProfilesServiceResponse};
 
 use super::EXPORT_PATH;
 use crate::bytes_codec::BytesCodec;

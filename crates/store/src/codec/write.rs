@@ -157,7 +157,9 @@ fn samples(out: &mut Writer, profile: &Profile) {
     let samples = &profile.samples;
     out.number(samples.len() as u64);
     let mut column = |write: &mut dyn FnMut(&mut Writer, &Sample)| {
-        samples.iter().for_each(|sample| write(out, sample));
+        for sample in samples {
+            write(out, sample);
+        }
     };
     column(&mut |out, sample| out.handle(sample.kind));
     column(&mut |out, sample| out.handle(sample.stack));

@@ -47,7 +47,7 @@ pub(crate) fn encode(
     let (t_min_ns, t_max_ns) = collector.time_bounds();
     let index = RangeIndex {
         services: services(collector),
-        kinds: collector.ordinals.kinds.iter().map(|kind| kind.to_string()).collect(),
+        kinds: collector.ordinals.kinds.iter().map(ToString::to_string).collect(),
         files: files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.len() as u64)).collect(),
         profiles: collector.profiles.len() as u64,
         raw_bytes,
@@ -170,7 +170,7 @@ fn i64s(values: impl Iterator<Item = i64>) -> ArrayRef {
 }
 
 fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
-    std::sync::Arc::new(StringArray::from_iter_values(values))
+    std::sync::Arc::new(values.map(Some).collect::<StringArray>())
 }
 
 fn names(tables: &Tables) -> Result<impl Iterator<Item = File>, Error> {

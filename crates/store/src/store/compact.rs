@@ -79,7 +79,7 @@ impl Inner {
         drop(collector);
         let inputs: Vec<_> = group.iter().map(|segment| segment.id).collect();
         self.step("before the compaction's commit")?;
-        self.catalog.swap(&inputs, &[merged.row.clone()])?;
+        self.catalog.swap(&inputs, std::slice::from_ref(&merged.row))?;
         self.retire_from_state(&inputs, Some(merged));
         count(&self.counters.compactions, 1);
         self.step("after the compaction's commit")

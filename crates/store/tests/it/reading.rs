@@ -3,7 +3,7 @@
 use arrow::array::{
     Array, BooleanArray, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt32Array,
 };
-use arrow::datatypes::Int32Type;
+use arrow::datatypes::{DataType, Int32Type, Schema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use profile::folded::stack_names;
 use profile::{AttributeValue, AttributesId, LinkId, Profile, StackId, Tables, ThreadId};
@@ -106,6 +106,12 @@ pub(crate) async fn contents(store: &Store, layer: &dyn FileLayer, tenant: &str)
     contents
 }
 
+/// A schema without the dictionary numbers that a file's schema carries.
+fn shape(schema: &Schema) -> Vec<(&str, &DataType, bool)> {
+    let fields = schema.fields().iter();
+    fields.map(|field| (field.name().as_str(), field.data_type(), field.is_nullable())).collect()
+}
+
 /// The samples of a part in batches.
 pub(crate) fn batches(part: &Part, layer: &dyn FileLayer) -> Vec<RecordBatch> {
     match part.samples() {
@@ -115,7 +121,7 @@ pub(crate) fn batches(part: &Part, layer: &dyn FileLayer) -> Vec<RecordBatch> {
             assert_eq!(file.len() as u64, size);
             let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet");
             assert_eq!(reader.metadata().file_metadata().num_rows() as u64, rows);
-            assert_eq!(*reader.schema(), store::schema::samples());
+            assert_eq!(shape(reader.schema()), shape(&store::schema::samples()));
             let batches = reader.build().expect("a reader").map(|batch| batch.expect("a batch"));
             batches.collect()
         }

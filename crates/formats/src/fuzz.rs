@@ -1,0 +1,30 @@
+//! Entry points for fuzzers and for the replay of their corpus: decode, and use what came out.
+
+use crate::decoded::{Decoded, Options};
+
+/// Decodes as pprof and writes the result again.
+pub fn pprof(bytes: &[u8]) {
+    use_up(&crate::pprof::decode(bytes, &Options::default()));
+}
+
+/// Decodes as an OTLP export request.
+pub fn otlp(bytes: &[u8]) {
+    use_up(&crate::otlp::decode(bytes, &Options::default()));
+}
+
+/// Decodes as folded text, and by content.
+pub fn folded(bytes: &[u8]) {
+    use_up(&crate::folded::decode_default(bytes, &Options::default()));
+    use_up(&crate::decode(bytes, &Options::default()));
+}
+
+fn use_up(decoded: &Decoded) {
+    for decoded in &decoded.profiles {
+        let profile = &decoded.profile;
+        for (at, kind) in profile.kinds.iter().enumerate() {
+            let totals = profile.totals(profile::KindIndex(at as u32));
+            assert!(kind.measures.len() <= totals.len());
+        }
+        std::hint::black_box(crate::pprof::encode(profile));
+    }
+}

@@ -1,0 +1,277 @@
+//! The dictionary of a request, and the parts of it that one profile uses.
+
+use super::value::{any_value, into_text};
+use crate::decoded::{IssueKind, Issues, Options};
+use crate::intern::{Budget, text};
+use crate::labels::LabelValue;
+use profile::{
+    FrameType, Function, FunctionId, Line, Location, LocationId, Mapping, MappingId, StackId,
+    StringId, Tables,
+};
+use rustc_hash::FxHashMap;
+use wire::scan::{Damage, fields};
+
+/// Positions of the tables in [`Dictionary`], by field number.
+pub(super) const MAPPINGS: usize = 1;
+pub(super) const LOCATIONS: usize = 2;
+pub(super) const FUNCTIONS: usize = 3;
+pub(super) const LINKS: usize = 4;
+pub(super) const STRINGS: usize = 5;
+pub(super) const ATTRIBUTES: usize = 6;
+pub(super) const STACKS: usize = 7;
+
+/// Attributes looked at on one mapping or location.
+const TABLE_ATTRIBUTES_MAX: usize = 32;
+const FRAME_TYPE: &str = "profile.frame.type";
+const BUILD_IDS: [&str; 3] = [
+    "process.executable.build_id.gnu",
+    "process.executable.build_id.go",
+    "process.executable.build_id.htlhash",
+];
+
+/// The undecoded entries of every table; entry 0 of each means "not set".
+#[derive(Debug, Default)]
+pub(super) struct Dictionary<'a> {
+    tables: [Vec<&'a [u8]>; 8],
+}
+
+impl<'a> Dictionary<'a> {
+    pub(super) fn scan(&mut self, message: &'a [u8], options: &Options, issues: &mut Issues) {
+        let mut all = fields(message);
+        for field in all.by_ref() {
+            let Some(table) = self.tables.get_mut(field.number as usize) else { continue };
+            let Some(bytes) = field.value.bytes() else { continue };
+            let max = options.limits.strings_max;
+            if table.len() >= max {
+                issues.add(IssueKind::Limit, || format!("only {max} entries of a table are read"));
+            } else {
+                table.push(bytes);
+            }
+        }
+        damage("the dictionary", all.damage(), issues);
+    }
+
+    pub(super) fn get(&self, table: usize, index: u64, issues: &mut Issues) -> Option<&'a [u8]> {
+        let found = usize::try_from(index).ok().and_then(|at| self.tables[table].get(at));
+        if found.is_none() && index != 0 {
+            issues.add(IssueKind::Reference, || {
+                format!("dictionary table {table} has no entry {index}")
+            });
+        }
+        found.copied()
+    }
+
+    pub(super) fn string(&self, index: u64, options: &Options, issues: &mut Issues) -> String {
+        let bytes = self.get(STRINGS, index, issues).unwrap_or_default();
+        text(bytes, &options.limits, issues)
+    }
+
+    fn bytes(&self, index: u64) -> Vec<u8> {
+        let found = usize::try_from(index).ok().and_then(|at| self.tables[STRINGS].get(at));
+        found.map(|bytes| bytes.to_vec()).unwrap_or_default()
+    }
+
+    /// Key and value of an entry of the attribute table.
+    pub(super) fn attribute(
+        &self,
+        index: u64,
+        options: &Options,
+        issues: &mut Issues,
+    ) -> Option<(String, LabelValue)> {
+        if index == 0 {
+            return None;
+        }
+        let message = self.get(ATTRIBUTES, index, issues)?;
+        let (mut key, mut unit) = (String::new(), String::new());
+        let mut value = LabelValue::Text(String::new());
+        for field in fields(message) {
+            match (field.number, field.value.number(), field.value.bytes()) {
+                (1, Some(index), _) => key = self.string(index, options, issues),
+                (2, _, Some(bytes)) => value = self.value(bytes, options, issues),
+                (3, Some(index), _) => unit = self.string(index, options, issues),
+                _ => {}
+            }
+        }
+        if let LabelValue::Number(_, have) = &mut value {
+            *have = unit;
+        }
+        Some((key, value))
+    }
+
+    pub(super) fn value(
+        &self,
+        message: &[u8],
+        options: &Options,
+        issues: &mut Issues,
+    ) -> LabelValue {
+        any_value(message, &|index| self.bytes(index), options, issues)
+    }
+}
+
+pub(super) fn damage(of: &str, damage: Option<Damage>, issues: &mut Issues) {
+    if let Some(damage) = damage {
+        issues.add(IssueKind::Damage, || format!("{of} is damaged: {damage}"));
+    }
+}
+
+/// What one profile has taken over from the dictionary.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    stacks: FxHashMap<u64, StackId>,
+    locations: FxHashMap<u64, LocationId>,
+    functions: FxHashMap<u64, FunctionId>,
+    mappings: FxHashMap<u64, MappingId>,
+}
+
+/// What reading needs at every step.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) dictionary: Dictionary<'a>,
+    pub(super) options: &'a Options,
+    pub(super) budget: Budget,
+    pub(super) issues: Issues,
+}
+
+impl Context<'_> {
+    fn intern(&mut self, tables: &mut Tables, index: Option<u64>) -> StringId {
+        let text = self.dictionary.string(index.unwrap_or(0), self.options, &mut self.issues);
+        tables.strings.intern(&text)
+    }
+
+    pub(super) fn attribute(&mut self, index: u64) -> Option<(String, LabelValue)> {
+        self.dictionary.attribute(index, self.options, &mut self.issues)
+    }
+
+    /// The stack at an index of the stack table.
+    pub(super) fn stack(&mut self, index: u64, used: &mut Used, tables: &mut Tables) -> StackId {
+        if let Some(&known) = used.stacks.get(&index) {
+            return known;
+        }
+        let message = self.dictionary.get(STACKS, index, &mut self.issues).unwrap_or_default();
+        let max = self.budget.frames_to_read();
+        let mut leaf_first = Vec::new();
+        let mut all = fields(message);
+        for field in all.by_ref().filter(|field| field.number == 1) {
+            let mut indices = field.value.varints();
+            for index in indices.by_ref().take(max.saturating_sub(leaf_first.len())) {
+                leaf_first.extend(self.location(index, used, tables));
+            }
+            damage("a stack", indices.damage(), &mut self.issues);
+        }
+        damage("a stack", all.damage(), &mut self.issues);
+        let stack = self.budget.stack(tables, &leaf_first, &mut self.issues);
+        used.stacks.insert(index, stack);
+        stack
+    }
+
+    fn location(&mut self, index: u64, used: &mut Used, tables: &mut Tables) -> Option<LocationId> {
+        if let Some(&known) = used.locations.get(&index) {
+            return Some(known);
+        }
+        let message = self.dictionary.get(LOCATIONS, index, &mut self.issues)?;
+        if !self.budget.location(&mut self.issues) {
+            return None;
+        }
+        let mut location = Location::default();
+        let mut all = fields(message);
+        for field in all.by_ref() {
+            match (field.number, field.value.number(), field.value.bytes()) {
+                (1, Some(mapping), _) => location.mapping = self.mapping(mapping, used, tables),
+                (2, Some(address), _) => location.address = address,
+                (3, _, Some(line)) if self.budget.line(&mut self.issues) => {
+                    location.lines.extend(self.line(line, used, tables));
+                }
+                (4, _, _) => {
+                    for attribute in field.value.varints().take(TABLE_ATTRIBUTES_MAX) {
+                        if let Some((key, LabelValue::Text(name))) = self.attribute(attribute)
+                            && key == FRAME_TYPE
+                        {
+                            location.frame_type = FrameType::from_name(&name);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        damage("a location", all.damage(), &mut self.issues);
+        let handle = tables.locations.intern(location);
+        used.locations.insert(index, handle);
+        Some(handle)
+    }
+
+    fn line(&mut self, message: &[u8], used: &mut Used, tables: &mut Tables) -> Option<Line> {
+        let [_, function, line, column] = numbers::<4>(message);
+        let index = function.unwrap_or(0);
+        let function = match used.functions.get(&index) {
+            Some(&known) => known,
+            None => {
+                let message = self.dictionary.get(FUNCTIONS, index, &mut self.issues)?;
+                let [_, name, system_name, file, start_line] = numbers::<5>(message);
+                let (name, system_name) =
+                    (self.intern(tables, name), self.intern(tables, system_name));
+                let file = self.intern(tables, file);
+                let system_name =
+                    if system_name == name { StringId::default() } else { system_name };
+                let start_line = line_number(start_line);
+                let function =
+                    tables.functions.intern(Function { name, system_name, file, start_line });
+                used.functions.insert(index, function);
+                function
+            }
+        };
+        Some(Line { function, line: line_number(line), column: line_number(column) })
+    }
+
+    fn mapping(&mut self, index: u64, used: &mut Used, tables: &mut Tables) -> Option<MappingId> {
+        if index == 0 {
+            return None;
+        }
+        if let Some(&known) = used.mappings.get(&index) {
+            return Some(known);
+        }
+        let message = self.dictionary.get(MAPPINGS, index, &mut self.issues)?;
+        let [_, start, limit, offset, file] = numbers::<5>(message);
+        let mapping = Mapping {
+            start: start.unwrap_or(0),
+            limit: limit.unwrap_or(0),
+            offset: offset.unwrap_or(0),
+            file: self.intern(tables, file),
+            build_id: self.build_id(message, tables),
+        };
+        let handle = tables.mappings.intern(mapping);
+        used.mappings.insert(index, handle);
+        Some(handle)
+    }
+
+    /// The build id of a mapping, by preference of [`BUILD_IDS`].
+    fn build_id(&mut self, mapping: &[u8], tables: &mut Tables) -> StringId {
+        let mut best: Option<(usize, String)> = None;
+        for field in fields(mapping).filter(|field| field.number == 5) {
+            for attribute in field.value.varints().take(TABLE_ATTRIBUTES_MAX) {
+                let Some((key, value)) = self.attribute(attribute) else { continue };
+                let Some(rank) = BUILD_IDS.iter().position(|id| *id == key) else { continue };
+                if best.as_ref().is_none_or(|(have, _)| rank < *have) {
+                    best = Some((rank, into_text(value)));
+                }
+            }
+        }
+        tables.strings.intern(&best.map(|(_, id)| id).unwrap_or_default())
+    }
+}
+
+/// Numbers of a message by field number, the last of each.
+pub(super) fn numbers<const N: usize>(message: &[u8]) -> [Option<u64>; N] {
+    let mut found = [None; N];
+    for field in fields(message) {
+        if let (Some(slot), Some(number)) =
+            (found.get_mut(field.number as usize), field.value.number())
+        {
+            *slot = Some(number);
+        }
+    }
+    found
+}
+
+fn line_number(number: Option<u64>) -> u32 {
+    number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+}

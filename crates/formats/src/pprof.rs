@@ -1,0 +1,11 @@
+//! pprof: `perftools.profiles.Profile` as protobuf, raw or compressed with gzip or zstd.
+//!
+//! Contract: `proto/google/pprof/profile.proto`. Reading takes two passes over the fields: tables
+//! first, then samples, since writers order them as they like.
+
+mod decode;
+mod encode;
+mod tables;
+
+pub use decode::decode;
+pub use encode::{encode, encode_gzip};

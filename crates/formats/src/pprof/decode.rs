@@ -1,0 +1,190 @@
+//! Reads pprof.
+
+use super::tables::{Raw, Resolved, damage, numbers};
+use crate::compress::decompress;
+use crate::decoded::{Decoded, IssueKind, Issues, Options};
+use crate::intern::Budget;
+use crate::labels::{LabelValue, SampleLabels};
+use crate::rows::{Rows, unit_name};
+use profile::{LocationId, Profile, Sample};
+use stdx::{TimeRange, Timestamp};
+use wire::scan::fields;
+
+/// Reads one pprof profile, compressed or not. Samples without any value and, where the payload
+/// names no sample type, samples as such, count 1 each.
+pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
+    let mut issues = Issues::default();
+    let body = decompress(bytes, &options.limits, &mut issues);
+    let raw = Raw::scan(&body, options, &mut issues);
+    let mut profile = Profile::default();
+    let mut budget = Budget::new(options.limits);
+    let resolved = Resolved::new(&raw, &mut profile.tables, options, &mut budget, &mut issues);
+    read_metadata(&raw, &mut profile, options, &mut issues);
+    let mut types: Vec<(String, String)> = raw
+        .sample_types
+        .iter()
+        .map(|message| value_type(message, &raw, options, &mut issues))
+        .collect();
+    let counts_events = types.is_empty();
+    if counts_events {
+        types.push(("samples".to_owned(), "count".to_owned()));
+    }
+    let metadata = &profile.metadata;
+    let (period_type, period_unit) = (metadata.period_type.clone(), metadata.period_unit.clone());
+    let rows = Rows::new(types, (&period_type, &period_unit), options, &mut profile);
+    let mut reader =
+        Reader { raw: &raw, resolved, rows, options, budget, issues, counts_events, stack: vec![] };
+    for field in fields(&body).filter(|field| field.number == 2) {
+        if let Some(message) = field.value.bytes() {
+            reader.sample(message, &mut profile);
+        }
+    }
+    let Reader { rows, issues, .. } = reader;
+    if profile.window.start == Timestamp::default() {
+        profile.window = sampled_window(&profile);
+    }
+    let is_empty = profile.samples.is_empty() && raw.sample_types.is_empty();
+    let profiles = if is_empty { Vec::new() } else { vec![rows.finish(profile)] };
+    Decoded::new(profiles, issues)
+}
+
+struct Reader<'a> {
+    raw: &'a Raw<'a>,
+    resolved: Resolved,
+    rows: Rows,
+    options: &'a Options,
+    budget: Budget,
+    issues: Issues,
+    counts_events: bool,
+    stack: Vec<LocationId>,
+}
+
+impl Reader<'_> {
+    fn sample(&mut self, message: &[u8], profile: &mut Profile) {
+        let mut values = Vec::new();
+        let mut value_count = 0_usize;
+        let mut labels = SampleLabels::default();
+        let mut label_count = 0_usize;
+        self.stack.clear();
+        let mut all = fields(message);
+        for field in all.by_ref() {
+            match field.number {
+                1 => {
+                    let mut ids = field.value.varints();
+                    ids.by_ref().for_each(|id| self.frame(id));
+                    damage("a stack", ids.damage(), &mut self.issues);
+                }
+                2 => {
+                    let mut numbers = field.value.varints();
+                    for number in numbers.by_ref() {
+                        value_count += 1;
+                        if values.len() < self.rows.len() {
+                            values.push(number.cast_signed());
+                        }
+                    }
+                    damage("a sample's values", numbers.damage(), &mut self.issues);
+                }
+                3 if label_count <= self.options.limits.labels_per_sample_max => {
+                    label_count += 1;
+                    if let Some(message) = field.value.bytes() {
+                        self.label(message, &mut labels, profile);
+                    }
+                }
+                _ => {}
+            }
+        }
+        damage("a sample", all.damage(), &mut self.issues);
+        if self.counts_events && value_count == 0 {
+            values.push(1);
+        } else if value_count != self.rows.len() {
+            let wanted = self.rows.len();
+            self.issues.add(IssueKind::ValueCount, || {
+                format!("a sample has {value_count} values, not {wanted}")
+            });
+        }
+        if values.iter().all(|value| *value == 0) {
+            return;
+        }
+        let stack = self.budget.stack(&mut profile.tables, &self.stack, &mut self.issues);
+        let mut sample = Sample { stack, ..Sample::default() };
+        labels.apply(&mut sample, &mut profile.tables, &mut self.budget, &mut self.issues);
+        self.rows.push(profile, &sample, &values, &mut self.budget, &mut self.issues);
+    }
+
+    fn frame(&mut self, id: u64) {
+        match self.resolved.locations.get(&id) {
+            // One frame more than is kept shows that the stack was longer.
+            Some(_) if self.stack.len() >= self.budget.frames_to_read() => {}
+            Some(&location) => self.stack.push(location),
+            None => self.issues.add(IssueKind::Reference, || {
+                format!("a sample names location {id}, which is missing")
+            }),
+        }
+    }
+
+    fn label(&mut self, message: &[u8], labels: &mut SampleLabels, profile: &mut Profile) {
+        let [_, key, text, number, unit] = numbers::<5>(message, "a label", &mut self.issues);
+        let (raw, options, issues) = (self.raw, self.options, &mut self.issues);
+        let tables = &mut profile.tables;
+        let key = self.resolved.string(key.unwrap_or(0), raw, tables, options, issues);
+        let key = tables.text(key).to_owned();
+        let text = text.unwrap_or(0);
+        let value = if text != 0 {
+            let id = self.resolved.string(text, raw, tables, options, issues);
+            LabelValue::Text(tables.text(id).to_owned())
+        } else if let Some(number) = number {
+            let id = self.resolved.string(unit.unwrap_or(0), raw, tables, options, issues);
+            LabelValue::Number(number.cast_signed(), tables.text(id).to_owned())
+        } else {
+            return;
+        };
+        labels.add(&key, value, tables);
+    }
+}
+
+fn value_type(
+    message: &[u8],
+    raw: &Raw<'_>,
+    options: &Options,
+    issues: &mut Issues,
+) -> (String, String) {
+    let [_, name, unit] = numbers::<3>(message, "a sample type", issues);
+    let mut string = |index: Option<u64>| raw.string(index.unwrap_or(0), options, issues);
+    (string(name), string(unit))
+}
+
+fn read_metadata(raw: &Raw<'_>, profile: &mut Profile, options: &Options, issues: &mut Issues) {
+    let [_, _, _, _, _, _, _, drop, keep, time, duration, _, period, _, default_type, url] =
+        raw.scalars;
+    let start = Timestamp::from_nanos(time.cast_signed());
+    let end = start.plus_nanos(duration.cast_signed().max(0));
+    profile.window = TimeRange::new(start, end);
+    let metadata = &mut profile.metadata;
+    metadata.period = if raw.has_period { period.cast_signed() } else { 0 };
+    if let Some(message) = raw.period_type {
+        let (name, unit) = value_type(message, raw, options, issues);
+        unit_name(&unit).clone_into(&mut metadata.period_unit);
+        metadata.period_type = name;
+    }
+    let comments = raw.comments.iter().map(|&index| ("comment", index));
+    let others = [
+        ("drop_frames", drop),
+        ("keep_frames", keep),
+        ("default_sample_type", default_type),
+        ("doc_url", url),
+    ];
+    for (key, index) in others.into_iter().chain(comments).filter(|(_, index)| *index != 0) {
+        let text = raw.string(index, options, issues);
+        if !text.is_empty() {
+            metadata.info.push((key.to_owned(), text));
+        }
+    }
+}
+
+/// From the first to the last event, where the payload has no time of its own.
+fn sampled_window(profile: &Profile) -> TimeRange {
+    let times = || profile.samples.iter().filter_map(|sample| sample.time);
+    let start = times().min().unwrap_or_default();
+    let end = times().max().map_or(start, |last| last.plus_nanos(1));
+    TimeRange::new(start, end)
+}

@@ -1,0 +1,117 @@
+//! The formats and how they are recognised.
+
+use crate::compress::head;
+use crate::decoded::{Decoded, IssueKind, Issues, Options};
+use wire::scan::{Value, fields};
+
+/// A format that can be read.
+#[derive(Debug)]
+pub struct Format {
+    /// Short name, as in the `format` parameter of uploads.
+    pub name: &'static str,
+    /// Usual file name endings, without the dot.
+    pub extensions: &'static [&'static str],
+    /// What it is and who writes it.
+    pub description: &'static str,
+    /// Reads it; undoes compression itself.
+    pub decode: fn(&[u8], &Options) -> Decoded,
+    recognise: fn(&[u8]) -> bool,
+}
+
+/// Every format that can be read, in the order in which it is tried.
+pub const FORMATS: &[Format] = &[
+    Format {
+        name: "pprof",
+        extensions: &["pprof", "pb.gz", "prof", "pb"],
+        description: "pprof protobuf: Go, Datadog and Pyroscope libraries, Rust, C++",
+        decode: crate::pprof::decode,
+        recognise: is_pprof,
+    },
+    Format {
+        name: "otlp",
+        extensions: &["otlp"],
+        description: "OTLP profiles v1.10 and v1.11: OpenTelemetry's eBPF profiler, vesta-agent",
+        decode: crate::otlp::decode,
+        recognise: is_otlp,
+    },
+    Format {
+        name: "folded",
+        extensions: &["folded", "collapsed", "txt"],
+        description: "Folded stacks, `root;caller;leaf 12` a line: perf, py-spy, async-profiler",
+        decode: crate::folded::decode_default,
+        recognise: is_folded,
+    },
+];
+
+/// The format of a payload, by content; compression is seen through.
+pub fn sniff(bytes: &[u8]) -> Option<&'static Format> {
+    let head = head(bytes);
+    FORMATS.iter().find(|format| (format.recognise)(&head))
+}
+
+/// Reads a payload of any format. One that is not recognised gives no profile and an issue.
+pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
+    if let Some(format) = sniff(bytes) {
+        return (format.decode)(bytes, options);
+    }
+    let mut issues = Issues::default();
+    let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+    issues.add(IssueKind::UnknownFormat, || {
+        format!("the format was not recognised; these are read: {}", names.join(", "))
+    });
+    Decoded::new(Vec::new(), issues)
+}
+
+/// The first fields are pprof's, with its wire types; a small profile may be cut by the head.
+fn is_pprof(head: &[u8]) -> bool {
+    let mut seen = 0;
+    for field in fields(head).take(8) {
+        let fits = match field.number {
+            1..=6 | 11 => matches!(field.value, Value::Len(_)),
+            13 => matches!(field.value, Value::Len(_) | Value::Varint(_)),
+            7..=10 | 12 | 14 | 15 => matches!(field.value, Value::Varint(_)),
+            _ => false,
+        };
+        if !fits || (field.number == 1 && !is_value_type(field.value)) {
+            return false;
+        }
+        seen += 1;
+    }
+    seen > 0
+}
+
+fn is_value_type(value: Value<'_>) -> bool {
+    let mut inner = fields(value.bytes().unwrap_or_default());
+    let is_fitting = inner
+        .by_ref()
+        .all(|field| matches!(field.number, 1 | 2) && matches!(field.value, Value::Varint(_)));
+    is_fitting && inner.damage().is_none()
+}
+
+/// Field 1 or 2, length-delimited, and nothing of pprof: resource profiles hold messages.
+fn is_otlp(head: &[u8]) -> bool {
+    let Some((&tag, _)) = head.split_first() else { return false };
+    let mut whole = fields(head);
+    let fits = whole
+        .by_ref()
+        .all(|field| matches!(field.number, 1 | 2) && matches!(field.value, Value::Len(_)));
+    matches!(tag, 0x0a | 0x12) && fits && !is_folded(head)
+}
+
+fn is_folded(head: &[u8]) -> bool {
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let mut lines = lines.take(3).peekable();
+    let is_stack = |line: &str| {
+        let value = line.trim_end().rsplit_once(' ').map(|(_, value)| value);
+        value.is_some_and(|value| value.parse::<f64>().is_ok())
+    };
+    lines.peek().is_some_and(|line| is_stack(line))
+        && !text.bytes().any(|byte| byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t' | 0x1b))
+}

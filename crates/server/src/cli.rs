@@ -1,0 +1,136 @@
+//! The command line.
+
+use crate::config::{Config, Flags};
+use crate::import::ImportArgs;
+use crate::query_command::QueryArgs;
+use crate::record::RecordArgs;
+use crate::{import, query_command, record, serve};
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// A self-hosted continuous profiler.
+///
+/// Start with `vesta serve` and `vesta-agent` on this host, then open http://127.0.0.1:4040.
+#[derive(Debug, Parser)]
+#[command(name = "vesta", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server: page, API and receivers.
+    #[command(after_help = SERVE_HELP)]
+    Serve(Flags),
+    /// Show or check the settings.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Ask a running server.
+    #[command(after_help = QUERY_HELP)]
+    Query(QueryArgs),
+    /// Upload profile files to a running server.
+    Import(ImportArgs),
+    /// Profile a command or a process.
+    #[command(after_help = RECORD_HELP)]
+    Record(RecordArgs),
+    /// Print the API's description (OpenAPI).
+    Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the settings in force, in the file's form.
+    Print(Flags),
+    /// Check the settings and say what is wrong.
+    Check(Flags),
+}
+
+const SERVE_HELP: &str = "Examples:
+  vesta serve
+  vesta serve --data-dir /var/lib/vesta --retention-days 30 --disk-budget 20GiB
+  vesta serve --otlp-grpc-listen off --otlp-http-listen off
+
+Settings come from flags, then VESTA_* variables, then the file of --config.
+RUST_LOG=debug logs more.";
+
+const QUERY_HELP: &str = "Examples:
+  vesta query flame --service shop --from now-15m
+  vesta query top --match '{service_name=\"shop\", env=\"prod\"}' --sort total
+  vesta query flame --service shop --folded > shop.folded
+  vesta query types";
+
+const RECORD_HELP: &str = "Examples:
+  vesta record -- ./my-program --its-flag          writes profile.svg
+  vesta record --output cpu.pb.gz -- make -j4
+  vesta record --pid 1234 --duration 30 --output cpu.folded
+  vesta record --send http://127.0.0.1:4040 -- ./my-program";
+
+/// Runs what was typed.
+pub(crate) fn run() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Serve(flags) => {
+            log_to_stderr();
+            runtime()?.block_on(serve::run(&flags))?;
+        }
+        Command::Config { command } => configure(&command)?,
+        Command::Query(args) => {
+            let text = runtime()?.block_on(query_command::run(&args))?;
+            print(&text)?;
+        }
+        Command::Import(args) => return runtime()?.block_on(import::run(&args)),
+        Command::Record(args) => return runtime()?.block_on(record::run(&args)),
+        Command::Openapi => print(&api::openapi_json())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn configure(command: &ConfigCommand) -> Result<()> {
+    match command {
+        ConfigCommand::Print(flags) => print(&Config::load(flags)?.print()?),
+        ConfigCommand::Check(flags) => {
+            Config::load(flags)?;
+            print("the settings are fine\n")
+        }
+    }
+}
+
+/// Writes to standard output; a reader that went away (`| head`) is no error.
+pub(crate) fn print(text: &str) -> Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("write to standard output"),
+    }
+}
+
+/// Tells people what happens, beside the output.
+pub(crate) fn say(text: &str) {
+    // Nobody reads standard error: nothing to do about it.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().build().context("start the runtime")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

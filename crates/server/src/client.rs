@@ -1,0 +1,144 @@
+//! A small HTTP client for a running server.
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use clap::Args;
+use http::{Method, Request, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Largest answer that is read.
+const ANSWER_BYTES_MAX: usize = 1 << 30;
+/// Longest wait for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Which server, as whom.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Address of the server.
+    #[arg(long, env = "VESTA_SERVER", default_value = "http://127.0.0.1:4040", value_name = "URL")]
+    pub(crate) server: String,
+    /// Token, where the server asks for one.
+    #[arg(long, env = "VESTA_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+impl ServerArgs {
+    /// Asks; parameters without a value are left out. Errors say what the server said.
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        parameters: &[(&str, Option<&str>)],
+    ) -> Result<Value> {
+        let given = parameters.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        let answer = self.send(Method::GET, path, given, &[], Bytes::new()).await?;
+        serde_json::from_slice(&answer).context("the server's answer is not JSON: is it vesta?")
+    }
+
+    /// Posts a body.
+    pub(crate) async fn post<'a>(
+        &self,
+        path: &str,
+        parameters: impl Iterator<Item = (&'a str, &'a str)>,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<Bytes> {
+        let headers = [(header::CONTENT_TYPE, content_type)];
+        self.send(Method::POST, path, parameters, &headers, body.into()).await
+    }
+
+    async fn send<'a>(
+        &self,
+        method: Method,
+        path: &str,
+        parameters: impl Iterator<Item = (&'a str, &'a str)>,
+        headers: &[(header::HeaderName, &str)],
+        body: Bytes,
+    ) -> Result<Bytes> {
+        let uri = self.uri(path, parameters)?;
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(body)).context("the token or path is malformed")?;
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let exchange = async {
+            let answer = client.request(request).await.with_context(|| {
+                format!("reach {}: is `vesta serve` running there? (--server)", self.server)
+            })?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| anyhow::anyhow!("read the answer: {error}"))?;
+            Ok::<_, anyhow::Error>((status, body.to_bytes()))
+        };
+        let answered = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
+        let (status, body) = answered.context("the server did not answer in time")??;
+        if !status.is_success() {
+            bail!("{}", refusal(status, &body));
+        }
+        Ok(body)
+    }
+
+    fn uri<'a>(
+        &self,
+        path: &str,
+        parameters: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Uri> {
+        let base = self.server.trim_end_matches('/');
+        ensure!(
+            base.starts_with("http://"),
+            "the server's address {base:?} must begin with http://"
+        );
+        let mut text = format!("{base}{path}");
+        for (at, (name, value)) in parameters.enumerate() {
+            text.push(if at == 0 { '?' } else { '&' });
+            text.push_str(&escape(name));
+            text.push('=');
+            text.push_str(&escape(value));
+        }
+        text.parse().with_context(|| format!("the server's address {base:?} is malformed"))
+    }
+}
+
+fn refusal(status: http::StatusCode, body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (title, detail, hint) = (text("title"), text("detail"), text("hint"));
+    if title.is_empty() {
+        return format!("the server answered {status}");
+    }
+    format!("{title} ({status}): {detail}\n{hint}")
+}
+
+/// Percent-encodes all but unreserved characters.
+pub(crate) fn escape(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_built_and_checked() {
+        let server = |text: &str| ServerArgs { server: text.to_owned(), token: None };
+        let uri = server("http://h:1/").uri("/api", [("match", "{a=\"b c\"}")].into_iter());
+        assert_eq!(uri.unwrap().to_string(), "http://h:1/api?match=%7Ba%3D%22b%20c%22%7D");
+        assert!(server("h:1").uri("/api", std::iter::empty()).is_err());
+    }
+}

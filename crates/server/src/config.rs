@@ -1,0 +1,301 @@
+//! What was typed (flags, environment, file) becomes what runs: a checked [`Config`].
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use ingest::Role;
+use ingest::auth::{DEFAULT_TENANT, Token};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+const LISTEN: &str = "127.0.0.1:4040";
+const OTLP_GRPC_LISTEN: &str = "127.0.0.1:4317";
+const OTLP_HTTP_LISTEN: &str = "127.0.0.1:4318";
+const RETENTION_DAYS: f64 = 7.0;
+/// Word that turns a port off.
+const OFF: &str = "off";
+
+/// Settings as flags and variables; each is also a key of the file.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Flags {
+    /// Settings file (see `vesta config print`).
+    #[arg(long, env = "VESTA_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where profiles are kept; ~/.local/share/vesta when absent.
+    #[arg(long, env = "VESTA_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Address of the page, the API, Pyroscope's clients and uploads [127.0.0.1:4040].
+    #[arg(long, env = "VESTA_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Address of OTLP over gRPC, or `off` [127.0.0.1:4317].
+    #[arg(long, env = "VESTA_OTLP_GRPC_LISTEN", value_name = "ADDRESS:PORT|off")]
+    otlp_grpc_listen: Option<String>,
+    /// Address of OTLP over HTTP, or `off` [127.0.0.1:4318].
+    #[arg(long, env = "VESTA_OTLP_HTTP_LISTEN", value_name = "ADDRESS:PORT|off")]
+    otlp_http_listen: Option<String>,
+    /// Days that profiles are kept [7].
+    #[arg(long, env = "VESTA_RETENTION_DAYS", value_name = "DAYS")]
+    retention_days: Option<f64>,
+    /// Bytes of disk that profiles may take, e.g. `20GiB`; the oldest go first.
+    #[arg(long, env = "VESTA_DISK_BUDGET", value_name = "SIZE")]
+    disk_budget: Option<String>,
+}
+
+/// The file's form.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp_grpc_listen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp_http_listen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention_days: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_budget: Option<String>,
+    #[serde(skip_serializing_if = "FileAuth::is_empty")]
+    auth: FileAuth,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileAuth {
+    tokens: Vec<FileToken>,
+}
+
+impl FileAuth {
+    fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct FileToken {
+    name: String,
+    role: String,
+    token_sha256: String,
+    #[serde(default = "default_tenant")]
+    tenant: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tenants: Vec<String>,
+}
+
+fn default_tenant() -> String {
+    DEFAULT_TENANT.to_owned()
+}
+
+/// What runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where profiles are kept.
+    pub(crate) data_dir: PathBuf,
+    /// The main address.
+    pub(crate) listen: SocketAddr,
+    /// OTLP over gRPC.
+    pub(crate) otlp_grpc_listen: Option<SocketAddr>,
+    /// OTLP over HTTP.
+    pub(crate) otlp_http_listen: Option<SocketAddr>,
+    /// Days that profiles are kept.
+    pub(crate) retention_days: f64,
+    /// Bytes that profiles may take.
+    pub(crate) disk_budget_bytes: Option<u64>,
+    /// Known tokens.
+    pub(crate) tokens: Vec<Token>,
+    file: File,
+}
+
+impl Config {
+    /// Reads the file, if one is named, puts flags and variables over it, and checks the whole.
+    pub(crate) fn load(flags: &Flags) -> Result<Self> {
+        let file = match &flags.config {
+            None => File::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("read the settings file {}", path.display()))?;
+                parse(&text).with_context(|| format!("settings file {}", path.display()))?
+            }
+        };
+        Self::check(overlay(flags, file))
+    }
+
+    fn check(file: File) -> Result<Self> {
+        let text = |value: &Option<String>, default: &str| {
+            value.clone().unwrap_or_else(|| default.to_owned())
+        };
+        let listen = text(&file.listen, LISTEN);
+        let config = Self {
+            data_dir: file.data_dir.clone().map_or_else(default_data_dir, Ok)?,
+            listen: address("listen", &listen)?,
+            otlp_grpc_listen: optional("otlp_grpc_listen", &text(&file.otlp_grpc_listen, OTLP_GRPC_LISTEN))?,
+            otlp_http_listen: optional("otlp_http_listen", &text(&file.otlp_http_listen, OTLP_HTTP_LISTEN))?,
+            retention_days: file.retention_days.unwrap_or(RETENTION_DAYS),
+            disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
+            tokens: file.auth.tokens.iter().map(token).collect::<Result<_>>()?,
+            file,
+        };
+        let days = config.retention_days;
+        ensure!(
+            days.is_finite() && (0.01..=36_500.0).contains(&days),
+            "retention_days is {days}: give 0.01 to 36500"
+        );
+        config.refuse_open_doors()?;
+        Ok(config)
+    }
+
+    /// Without tokens nothing listens where others could reach it.
+    fn refuse_open_doors(&self) -> Result<()> {
+        let addresses = [Some(self.listen), self.otlp_grpc_listen, self.otlp_http_listen];
+        let open = addresses.into_iter().flatten().find(|address| !address.ip().is_loopback());
+        if let (Some(address), true) = (open, self.tokens.is_empty()) {
+            bail!(
+                "{address} can be reached from other machines, and no token is configured: \
+                 anyone could read and write profiles.\n\
+                 Either listen on 127.0.0.1, or put a token into the settings file:\n\n\
+                 [[auth.tokens]]\nname = \"me\"\nrole = \"admin\"   # or viewer, operator, ingest\n\
+                 token_sha256 = \"…\"   # printf %s 'the token' | sha256sum\n"
+            );
+        }
+        Ok(())
+    }
+
+    /// The settings in force as a file; hashes of tokens are left out.
+    pub(crate) fn print(&self) -> Result<String> {
+        let address = |value: Option<SocketAddr>| value.map_or(OFF.to_owned(), |a| a.to_string());
+        let mut file = File {
+            data_dir: Some(self.data_dir.clone()),
+            listen: Some(self.listen.to_string()),
+            otlp_grpc_listen: Some(address(self.otlp_grpc_listen)),
+            otlp_http_listen: Some(address(self.otlp_http_listen)),
+            retention_days: Some(self.retention_days),
+            ..self.file.clone()
+        };
+        for token in &mut file.auth.tokens {
+            token.token_sha256 = "(hidden)".to_owned();
+        }
+        toml::to_string(&file).context("write the settings")
+    }
+}
+
+fn parse(text: &str) -> Result<File> {
+    toml::from_str(text).context("it is not as `vesta config print` writes it")
+}
+
+fn overlay(flags: &Flags, file: File) -> File {
+    File {
+        data_dir: flags.data_dir.clone().or(file.data_dir),
+        listen: flags.listen.clone().or(file.listen),
+        otlp_grpc_listen: flags.otlp_grpc_listen.clone().or(file.otlp_grpc_listen),
+        otlp_http_listen: flags.otlp_http_listen.clone().or(file.otlp_http_listen),
+        retention_days: flags.retention_days.or(file.retention_days),
+        disk_budget: flags.disk_budget.clone().or(file.disk_budget),
+        auth: file.auth,
+    }
+}
+
+fn address(key: &str, text: &str) -> Result<SocketAddr> {
+    let text = text.replacen("localhost:", "127.0.0.1:", 1);
+    text.parse().with_context(|| format!("{key}={text:?}: write an address and port, e.g. {LISTEN}"))
+}
+
+fn optional(key: &str, text: &str) -> Result<Option<SocketAddr>> {
+    if text == OFF { Ok(None) } else { address(key, text).map(Some) }
+}
+
+fn default_data_dir() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let data = set("XDG_DATA_HOME").map(PathBuf::from);
+    let data = data.or_else(|| Some(Path::new(&set("HOME")?).join(".local/share")));
+    let hint = "no home folder is known: say where to keep profiles with --data-dir";
+    Ok(data.context(hint)?.join("vesta"))
+}
+
+fn size(text: &str) -> Result<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => bail!("size {text:?}: write a number with B, KiB, MiB, GiB or TiB"),
+    };
+    let number: u64 = number.parse().with_context(|| format!("size {text:?} has no number"))?;
+    number.checked_mul(1 << shift).with_context(|| format!("size {text:?} is too large"))
+}
+
+fn token(file: &FileToken) -> Result<Token> {
+    let name = &file.name;
+    let roles = Role::ALL.map(Role::name).join(", ");
+    let role = Role::from_name(&file.role)
+        .with_context(|| format!("token {name:?}: role {:?} is none of {roles}", file.role))?;
+    let sha256 = unhex(&file.token_sha256).with_context(|| {
+        format!(
+            "token {name:?}: token_sha256 is not 64 hex digits; \
+             make it with: printf %s 'the token' | sha256sum"
+        )
+    })?;
+    ensure!(!file.tenant.is_empty(), "token {name:?}: the tenant is empty");
+    let (tenant, tenants) = (file.tenant.clone(), file.tenants.clone());
+    Ok(Token { sha256, name: name.clone(), role, tenant, tenants })
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let text = text.as_bytes();
+    let mut bytes = [0; 32];
+    if text.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks(2)) {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<Config> {
+        Config::check(parse(text)?)
+    }
+
+    const TOKEN: &str = "[[auth.tokens]]\nname = 'a'\nrole = 'viewer'\n";
+
+    #[test]
+    fn a_file_reads_and_prints_back_without_secrets() {
+        let hash = "ab".repeat(32);
+        let text = format!(
+            "data_dir = '/d'\nlisten = '0.0.0.0:1'\notlp_grpc_listen = 'off'\n\
+             disk_budget = '2GiB'\nretention_days = 3\n{TOKEN}token_sha256 = '{hash}'\n"
+        );
+        let config = check(&text).unwrap();
+        assert_eq!(config.disk_budget_bytes, Some(2 << 30));
+        assert_eq!(config.otlp_grpc_listen, None);
+        assert_eq!(config.tokens[0].sha256, [0xab; 32]);
+        let printed = config.print().unwrap();
+        assert!(!printed.contains(&hash) && printed.contains("otlp_grpc_listen = \"off\""));
+    }
+
+    #[test]
+    fn open_doors_and_mistakes_are_refused_with_advice() {
+        for (text, advice) in [
+            ("data_dir='/d'\nlisten = '0.0.0.0:4040'", "[[auth.tokens]]"),
+            ("data_dir='/d'\notlp_http_listen = '10.0.0.1:4318'", "can be reached"),
+            ("listn = 'x'", "unknown field"),
+            ("data_dir='/d'\nlisten = 'here'", "address and port"),
+            ("data_dir='/d'\nretention_days = 0", "0.01 to 36500"),
+            ("data_dir='/d'\ndisk_budget = '2 apples'", "GiB"),
+            (&format!("data_dir='/d'\n{TOKEN}token_sha256 = 'secret'"), "sha256sum"),
+        ] {
+            let error = format!("{:#}", check(text).unwrap_err());
+            assert!(error.contains(advice), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `vesta serve`: opens the store, wires ingest, engine, API and page together, and listens.
+
+mod sink;
+
+use crate::config::{Config, Flags};
+use crate::page;
+use anyhow::{Context, Result};
+use api::layers::Around;
+use api::{ApiState, Figure, Metrics, ServerInfo};
+use axum::Router;
+use ingest::receivers::otlp_grpc::OtlpGrpc;
+use ingest::{Auth, Ingest, Sink};
+use query::{Engine, Settings};
+use sink::StoreSink;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use stdx::{Clock, Rng, SystemClock};
+use store::{Options, Store};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How long requests may take to finish after the signal to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// Runs until a signal.
+pub(crate) async fn run(flags: &Flags) -> Result<()> {
+    let config = Config::load(flags)?;
+    // The port first: a second server must not even touch the data of the first.
+    let main = bind_main(config.listen).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let store = open(&config, Arc::clone(&clock)).await?;
+    let wired = wire(&config, &store, clock);
+    let (stop, stopped) = watch::channel(false);
+    let mut servers = JoinSet::new();
+    let stopping = || {
+        let mut stopped = stopped.clone();
+        async move {
+            // An error means that the sender is gone: stop as well.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        }
+    };
+    let url = format!("http://{}", main.local_addr()?);
+    servers.spawn(serve(main, wired.main, stopping()));
+    let others = [
+        (config.otlp_grpc_listen, "OTLP over gRPC", wired.grpc),
+        (config.otlp_http_listen, "OTLP over HTTP", wired.otlp),
+    ];
+    for (address, what, router) in others {
+        let Some(listener) = bind_other(address, what).await else { continue };
+        servers.spawn(serve(listener, router, stopping()));
+    }
+    let maintenance = tokio::spawn(Arc::clone(&store).run_maintenance(stopping()));
+    wired.metrics.set_ready(true);
+    tracing::info!(data = %config.data_dir.display(), "vesta is ready at {url}");
+    wait_for_signal().await?;
+    tracing::info!("stopping: no new requests; the last ones are finished, then all is flushed");
+    wired.metrics.set_ready(false);
+    stop.send_replace(true);
+    let finish = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(SHUTDOWN_GRACE, finish).await.is_err() {
+        tracing::warn!("some requests did not finish within {} s", SHUTDOWN_GRACE.as_secs());
+    }
+    maintenance.await.context("the store's maintenance failed")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
+    let path = &config.data_dir;
+    let hint = || {
+        format!(
+            "open the data folder {}: it must be writable and on a disk with free space; \
+             choose another with --data-dir",
+            path.display()
+        )
+    };
+    std::fs::create_dir_all(path).with_context(hint)?;
+    let options = Options {
+        retention: Duration::from_secs_f64(config.retention_days * 86_400.0),
+        disk_budget_bytes: config.disk_budget_bytes,
+        ..Options::default()
+    };
+    
+    Store::open(path, options, clock, Rng::from_entropy()).await.with_context(hint)
+}
+
+struct Wired {
+    main: Router,
+    grpc: Router,
+    otlp: Router,
+    metrics: Arc<Metrics>,
+}
+
+fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let sink: Arc<dyn Sink> = Arc::new(StoreSink(Arc::clone(store)));
+    let limits = ingest::limits::Limits { decoders_max: cores, ..Default::default() };
+    let message_bytes_max = limits.decompressed_bytes_max;
+    let ingest = Arc::new(Ingest::new(sink, Arc::clone(&clock), limits));
+    let engine = Engine::new(Arc::clone(store), Settings { scans_max: cores, ..Settings::default() });
+    let of_store = Arc::clone(store);
+    let metrics = Metrics::new(Arc::clone(&ingest), Box::new(move || figures(&of_store)));
+    let metrics = Arc::new(metrics);
+    let auth = Arc::new(Auth::new(config.tokens.clone(), api::rules()));
+    let note = "no tokens are configured: whoever is on this machine may see and change everything";
+    let info = ServerInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+        retention_days: Some(config.retention_days),
+        is_local: auth.is_local(),
+        note: auth.is_local().then(|| note.to_owned()),
+    };
+    let state = ApiState {
+        views: Arc::new(engine),
+        clock: Arc::clone(&clock),
+        info: Arc::new(info),
+        metrics: Arc::clone(&metrics),
+    };
+    let around = Arc::new(Around::new(Arc::clone(&metrics), clock));
+    let protect =
+        |routes: Router| api::protect(routes, Arc::clone(&auth), Arc::clone(&around));
+    let routes = api::router(state).merge(ingest::receivers::routes(Arc::clone(&ingest)));
+    let main = protect(routes.fallback(page::serve));
+    let otlp = ingest::receivers::otlp_routes(Arc::clone(&ingest));
+    let otlp = protect(otlp.fallback(page::not_here));
+    let handler = Arc::new(OtlpGrpc::new(ingest, Arc::clone(&auth)));
+    let grpc = rpc::otlp::profiles_service(handler, message_bytes_max);
+    let grpc = grpc.layer(axum::middleware::from_fn_with_state(auth, ingest::auth::own_pages_only));
+    Wired { main, grpc, otlp, metrics }
+}
+
+fn figures(store: &Store) -> Vec<Figure> {
+    let stats = store.stats();
+    let figure = |name, help, value: u64| Figure { name, help, value: value as f64 };
+    vec![
+        figure("store_profiles_total", "Profiles appended", stats.profiles),
+        figure("store_samples_total", "Samples appended", stats.samples),
+        figure("store_wal_commits_total", "Group commits", stats.wal_commits),
+        figure("store_wal_written_bytes_total", "Bytes written to logs", stats.wal_bytes_written),
+        figure("store_wal_bytes", "Bytes in logs", stats.wal_bytes),
+        figure("store_memtable_bytes", "Bytes of the memtable", stats.memtable_bytes),
+        figure("store_segments", "Live segments", stats.segments),
+        figure("store_segment_rows", "Rows of live segments", stats.segment_rows),
+        figure("store_segment_profiles", "Profiles of live segments", stats.segment_profiles),
+        figure("store_segment_bytes", "Bytes of live segments", stats.segment_bytes),
+        figure("store_retired_segments", "Segments to be deleted", stats.retired_segments),
+        figure("store_flushes_total", "Flushes", stats.flushes),
+        figure("store_flush_failures_total", "Flushes that failed", stats.flush_failures),
+        figure("store_compactions_total", "Compactions", stats.compactions),
+        figure("store_dropped_by_retention_total", "Segments too old", stats.dropped_by_retention),
+        figure("store_dropped_by_budget_total", "Segments over budget", stats.dropped_by_budget),
+        figure("store_corrupt_records_total", "Damaged log records", stats.corrupt_records),
+        figure("store_torn_logs_total", "Logs that ended early", stats.torn_logs),
+        figure("store_rejected_full_total", "Appends refused", stats.rejected_full),
+    ]
+}
+
+async fn bind_main(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "listen on {address}: is another vesta (or Pyroscope, which uses 4040 too) running? \
+             stop it, or choose another port with --listen 127.0.0.1:PORT"
+        )
+    })
+}
+
+/// A port that another collector holds is no reason not to start.
+async fn bind_other(address: Option<SocketAddr>, what: &str) -> Option<TcpListener> {
+    let address = address?;
+    match TcpListener::bind(address).await {
+        Ok(listener) => {
+            tracing::info!("{what} at {address}");
+            Some(listener)
+        }
+        Err(error) => {
+            tracing::warn!(
+                "{what} is not served: {address} cannot be listened on ({error}). Another collector \
+                 may hold it; choose another port or turn it off, OTLP over HTTP is also served on \
+                 the main port"
+            );
+            None
+        }
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "a listener failed");
+    }
+}
+
+async fn wait_for_signal() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("listen for Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,32 @@
+//! The store as the sink of `ingest`.
+
+use futures::future::BoxFuture;
+use ingest::{Sink, SinkError};
+use profile::Profile;
+use std::sync::Arc;
+use stdx::Ulid;
+use store::{ErrorKind, Store};
+
+/// Appends to a store.
+#[derive(Debug)]
+pub(super) struct StoreSink(pub(super) Arc<Store>);
+
+impl Sink for StoreSink {
+    fn append<'a>(
+        &'a self,
+        tenant: &'a str,
+        profiles: Vec<Profile>,
+    ) -> BoxFuture<'a, Result<Vec<Ulid>, SinkError>> {
+        // A client that goes away does not stop an append half way.
+        let (store, tenant) = (Arc::clone(&self.0), tenant.to_owned());
+        let append = tokio::spawn(async move { store.append(&tenant, profiles).await });
+        Box::pin(async move {
+            let appended = append.await;
+            let appended = appended.map_err(|_| SinkError::Failed("the append broke off".into()))?;
+            appended.map_err(|error| match error.kind() {
+                ErrorKind::Full => SinkError::Busy(error.to_string()),
+                _ => SinkError::Failed(error.to_string()),
+            })
+        })
+    }
+}
