@@ -72,5 +72,4 @@ pub(crate) struct Batch {
     /// To be added to get nanoseconds since 1970.
     pub(crate) unix_offset: u64,
     pub(crate) period_nanos: u64,
-    pub(crate) frequency_hz: u32,
 }

@@ -86,8 +86,9 @@ fn target(endpoint: &str) -> anyhow::Result<Target> {
         return Ok(Target::Grpc(format!("http://{rest}")));
     }
     let advice = "give http://HOST:PORT or grpc://HOST:PORT";
-    let uri: http::Uri =
-        endpoint.parse().with_context(|| format!("cannot read the endpoint {endpoint:?}: {advice}"))?;
+    let uri: http::Uri = endpoint
+        .parse()
+        .with_context(|| format!("cannot read the endpoint {endpoint:?}: {advice}"))?;
     let host = uri.authority().with_context(|| format!("no host in {endpoint:?}: {advice}"))?;
     match uri.scheme_str() {
         Some("http") => {}

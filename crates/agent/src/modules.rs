@@ -111,6 +111,11 @@ impl Modules {
         Arc::new(Loaded { id: self.next, module: Arc::new(module), path: path.into(), file })
     }
 
+    /// Gives back the memory of what was read of the files.
+    pub(crate) fn release_pages(&self) {
+        self.loaded.values().flatten().for_each(|it| it.module.release_pages());
+    }
+
     /// Closes what no process and no batch uses.
     pub(crate) fn drop_unused(&mut self) {
         self.loaded.retain(|_, it| it.as_ref().is_some_and(|it| Arc::strong_count(it) > 1));

@@ -32,7 +32,11 @@ fn open(config: &Config) -> anyhow::Result<(Sampler, bool)> {
     }
     match Sampler::open(options(Scope::Host)) {
         Ok(sampler) => {
-            tracing::info!(cpus = sampler.cpu_count(), hz = config.frequency_hz, "profiling this host");
+            tracing::info!(
+                cpus = sampler.cpu_count(),
+                hz = config.frequency_hz,
+                "profiling this host"
+            );
             Ok((sampler, false))
         }
         Err(error @ sampler::Error::Permission { .. }) if clock::effective_uid() != 0 => {
@@ -101,8 +105,8 @@ impl Loop<'_> {
                 from_hz = self.frequency_hz,
                 to_hz = hz,
                 budget_cpus = self.governor.budget_cpus(),
-                used_cpus = (used.saturating_sub(self.cpu_at_start)).as_secs_f64()
-                    / window.as_secs_f64(),
+                used_cpus =
+                    (used.saturating_sub(self.cpu_at_start)).as_secs_f64() / window.as_secs_f64(),
                 "changing the sampling rate to keep the CPU budget"
             );
             self.sampler.set_frequency(hz);
@@ -183,9 +187,13 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
         undelivered: 0,
         is_first: true,
     };
-    sampling.run(&stop, |batch| sender.try_send(batch).map_err(|error| match error {
-        mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch) => batch,
-    }));
+    sampling.run(&stop, |batch| {
+        sender.try_send(batch).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch) => {
+                batch
+            }
+        })
+    });
     drop(sampling);
     drop(sender);
     exporter.join().unwrap_or_else(|_| anyhow::bail!("the exporter panicked"))
@@ -222,5 +230,8 @@ fn exporter(
             result
         })
     };
-    std::thread::Builder::new().name("export".to_owned()).spawn(body).context("cannot start a thread")
+    std::thread::Builder::new()
+        .name("export".to_owned())
+        .spawn(body)
+        .context("cannot start a thread")
 }

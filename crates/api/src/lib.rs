@@ -6,13 +6,13 @@
 //!
 //! What is absent: the query engine (only [`views::Views`]), files, environment.
 
-pub mod routes;
+pub mod layers;
+pub mod limits;
+pub mod metrics;
 pub mod question;
+pub mod routes;
 pub mod shapes;
 pub mod state;
-pub mod layers;
-pub mod metrics;
-pub mod limits;
 
 pub use metrics::{Figure, Metrics};
 pub use state::{ApiState, ServerInfo};

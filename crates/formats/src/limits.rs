@@ -38,7 +38,7 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 25;
 /// How often a payload may be compressed over (gzip inside gzip occurs in real clients).
 pub const COMPRESSION_LAYERS_MAX: usize = 2;
 /// How much of a payload is looked at to recognise its format.
-pub const SNIFF_BYTES: usize = 4096;
+pub const SNIFF_BYTES: usize = 64 << 10;
 /// Resource attributes and comments of one profile.
 pub const INFO_ENTRIES_MAX: usize = 200;
 

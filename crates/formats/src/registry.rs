@@ -2,7 +2,7 @@
 
 use crate::compress::head;
 use crate::decoded::{Decoded, IssueKind, Issues, Options};
-use wire::scan::{Value, fields};
+use wire::scan::{Field, Value, fields, fields_of_beginning};
 
 /// A format that can be read.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
     Decoded::new(Vec::new(), issues)
 }
 
-/// The first fields are pprof's, with its wire types; a small profile may be cut by the head.
+/// The first fields are pprof's, with its wire types.
 fn is_pprof(head: &[u8]) -> bool {
     let mut seen = 0;
     for field in fields(head).take(8) {
@@ -72,7 +72,12 @@ fn is_pprof(head: &[u8]) -> bool {
             7..=10 | 12 | 14 | 15 => matches!(field.value, Value::Varint(_)),
             _ => false,
         };
-        if !fits || (field.number == 1 && !is_value_type(field.value)) {
+        let is_part = match field.number {
+            1 => is_value_type(field.value),
+            2 => fields(field.value.bytes().unwrap_or_default()).all(|part| part.number <= 3),
+            _ => true,
+        };
+        if !fits || !is_part {
             return false;
         }
         seen += 1;
@@ -88,14 +93,30 @@ fn is_value_type(value: Value<'_>) -> bool {
     is_fitting && inner.damage().is_none()
 }
 
-/// Field 1 or 2, length-delimited, and nothing of pprof: resource profiles hold messages.
+/// The first profile of the first resource begins with a value type (a span begins with its trace
+/// id), or the request begins with a dictionary, which other signals do not have.
 fn is_otlp(head: &[u8]) -> bool {
-    let Some((&tag, _)) = head.split_first() else { return false };
-    let mut whole = fields(head);
-    let fits = whole
-        .by_ref()
-        .all(|field| matches!(field.number, 1 | 2) && matches!(field.value, Value::Len(_)));
-    matches!(tag, 0x0a | 0x12) && fits && !is_folded(head)
+    let lens = |message, number| {
+        fields_of_beginning(message)
+            .filter(move |field: &Field<'_>| field.number == number)
+            .filter_map(|field| field.value.bytes())
+    };
+    match fields_of_beginning(head).next() {
+        Some(Field { number: 1, value: Value::Len(_) }) => lens(head, 1)
+            .flat_map(|resource| lens(resource, 2))
+            .flat_map(|scope| lens(scope, 2))
+            .find_map(|profile| fields_of_beginning(profile).next())
+            .is_some_and(|field| match field.number {
+                1 => is_value_type(field.value),
+                number => number == 2 || matches!((number, field.value), (3, Value::I64(_))),
+            }),
+        Some(Field { number: 2, value: Value::Len(dictionary) }) => {
+            let mut entries = fields_of_beginning(dictionary).peekable();
+            entries.peek().is_some()
+                && entries.all(|entry| entry.number <= 7 && entry.value.bytes().is_some())
+        }
+        _ => false,
+    }
 }
 
 fn is_folded(head: &[u8]) -> bool {

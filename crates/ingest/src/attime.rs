@@ -69,7 +69,8 @@ mod tests {
         assert_eq!(parse("now", now, Epoch::Millis), Some(now));
         let hour_ago = Some(now.plus_nanos(-3_600_000_000_000));
         assert_eq!(parse("now-1h", now, Epoch::Millis), hour_ago);
-        for text in ["", "yesterday", "now-", "now-1y", "now-99999999999999999999s", "1.5", "now-é"] {
+        for text in ["", "yesterday", "now-", "now-1y", "now-99999999999999999999s", "1.5", "now-é"]
+        {
             assert_eq!(parse(text, now, Epoch::Guess), None, "{text}");
         }
     }

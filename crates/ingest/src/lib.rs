@@ -7,19 +7,19 @@
 //!
 //! What is absent: the store (only the trait [`Sink`]), environment, files, clocks of its own.
 
-pub mod pipeline;
-pub mod receivers;
-pub mod normalise;
-pub mod receipt;
-pub mod sink;
-pub mod principal;
-pub mod auth;
-pub mod problem;
 pub mod attime;
-pub mod limits;
+pub mod auth;
 pub mod counters;
 mod decode;
 mod gate;
+pub mod limits;
+pub mod normalise;
+pub mod pipeline;
+pub mod principal;
+pub mod problem;
+pub mod receipt;
+pub mod receivers;
+pub mod sink;
 
 pub use auth::Auth;
 pub use pipeline::Ingest;

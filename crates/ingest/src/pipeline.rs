@@ -104,7 +104,8 @@ impl Ingest {
         if bytes.len() > self.limits.decompressed_bytes_max {
             return Err(self.count(self.too_large()));
         }
-        let place = self.gate.enter(Some(bytes.len())).await.map_err(|problem| self.count(problem))?;
+        let place =
+            self.gate.enter(Some(bytes.len())).await.map_err(|problem| self.count(problem))?;
         add(&self.counters.body_bytes, bytes.len() as u64);
         Ok(Received { bytes, place })
     }

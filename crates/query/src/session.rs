@@ -8,6 +8,7 @@ use datafusion_execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion_execution::object_store::ObjectStoreUrl;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use object_store::ObjectStore;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The URL under which plans find the store's objects.
@@ -29,10 +30,10 @@ pub(crate) fn context(store: &Arc<dyn ObjectStore>, bytes_max: usize) -> Result<
         None,
         "query".to_owned(),
         config,
-        Default::default(),
-        Default::default(),
-        Default::default(),
-        Default::default(),
+        HashMap::default(),
+        HashMap::default(),
+        HashMap::default(),
+        HashMap::default(),
         runtime,
     )))
 }

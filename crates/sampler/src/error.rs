@@ -22,8 +22,10 @@ pub enum Error {
         needed: i32,
     },
     /// The kernel or the virtual machine has no perf events.
-    #[error("perf_event_open is not available here ({source}): the kernel needs CONFIG_PERF_EVENTS \
-             and the container's seccomp profile must allow the call")]
+    #[error(
+        "perf_event_open is not available here ({source}): the kernel needs CONFIG_PERF_EVENTS \
+             and the container's seccomp profile must allow the call"
+    )]
     Unavailable {
         /// The kernel's answer.
         source: io::Error,
@@ -35,8 +37,10 @@ pub enum Error {
         pid: u32,
     },
     /// A ring could not be mapped.
-    #[error("cannot map a ring of {bytes} bytes for samples: {source}; raise RLIMIT_MEMLOCK or \
-             /proc/sys/kernel/perf_event_mlock_kb")]
+    #[error(
+        "cannot map a ring of {bytes} bytes for samples: {source}; raise RLIMIT_MEMLOCK or \
+             /proc/sys/kernel/perf_event_mlock_kb"
+    )]
     Ring {
         /// Bytes wanted.
         bytes: usize,

@@ -73,8 +73,7 @@ pub(crate) fn open(shape: &Shape, pid: i32, cpu: i32) -> io::Result<OwnedFd> {
     let mut attr = attributes(shape);
     let flags = libc::c_ulong::from(sys::PERF_FLAG_FD_CLOEXEC);
     // SAFETY: `attr` is initialised, of the size it states, and outlives the call.
-    let fd =
-        unsafe { perf_event_open_sys::perf_event_open(&raw mut attr, pid, cpu, -1, flags) };
+    let fd = unsafe { perf_event_open_sys::perf_event_open(&raw mut attr, pid, cpu, -1, flags) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -104,7 +103,5 @@ pub(crate) fn set_period(event: &OwnedFd, period_nanos: u64) -> io::Result<()> {
 /// Makes `event` write into the ring of `owner`.
 pub(crate) fn redirect(event: &OwnedFd, owner: &OwnedFd) -> io::Result<()> {
     // SAFETY: both descriptors are open perf events.
-    check(unsafe {
-        perf_event_open_sys::ioctls::SET_OUTPUT(event.as_raw_fd(), owner.as_raw_fd())
-    })
+    check(unsafe { perf_event_open_sys::ioctls::SET_OUTPUT(event.as_raw_fd(), owner.as_raw_fd()) })
 }

@@ -7,7 +7,7 @@ pub const FREQUENCY_MAX_HZ: u32 = 4_000;
 /// Bytes of user stack copied with a sample.
 pub const STACK_BYTES: u32 = 16 * 1024;
 /// Time that a ring holds at the full rate before samples are lost.
-pub const RING_HOLDS_MS: u64 = 600;
+pub const RING_HOLDS_MS: u64 = 1_200;
 /// Smallest ring of a CPU.
 pub const RING_BYTES_MIN: usize = 512 * 1024;
 /// Largest ring of a CPU.

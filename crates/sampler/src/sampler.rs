@@ -198,8 +198,9 @@ impl Sampler {
             self.change_periods();
             return;
         }
-        let periods: Vec<u64> =
-            (0..self.threads.values().map(Vec::len).sum()).map(|_| self.jittered_period()).collect();
+        let periods: Vec<u64> = (0..self.threads.values().map(Vec::len).sum())
+            .map(|_| self.jittered_period())
+            .collect();
         for ((_, event), period) in self.threads.values().flatten().zip(periods) {
             // A thread that is gone has no period to change.
             let _ = event::set_period(event, period);
@@ -236,8 +237,8 @@ impl Sampler {
             return Ok(0);
         }
         let mut opened = Vec::new();
-        let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
-            .map_err(|_| Error::NoProcess { pid })?;
+        let tasks =
+            std::fs::read_dir(format!("/proc/{pid}/task")).map_err(|_| Error::NoProcess { pid })?;
         let mut count = 0;
         for task in tasks.flatten() {
             let Some(tid) = task.file_name().to_str().and_then(|name| name.parse::<u32>().ok())

@@ -131,8 +131,14 @@ impl Config {
         let config = Self {
             data_dir: file.data_dir.clone().map_or_else(default_data_dir, Ok)?,
             listen: address("listen", &listen)?,
-            otlp_grpc_listen: optional("otlp_grpc_listen", &text(&file.otlp_grpc_listen, OTLP_GRPC_LISTEN))?,
-            otlp_http_listen: optional("otlp_http_listen", &text(&file.otlp_http_listen, OTLP_HTTP_LISTEN))?,
+            otlp_grpc_listen: optional(
+                "otlp_grpc_listen",
+                &text(&file.otlp_grpc_listen, OTLP_GRPC_LISTEN),
+            )?,
+            otlp_http_listen: optional(
+                "otlp_http_listen",
+                &text(&file.otlp_http_listen, OTLP_HTTP_LISTEN),
+            )?,
             retention_days: file.retention_days.unwrap_or(RETENTION_DAYS),
             disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
             tokens: file.auth.tokens.iter().map(token).collect::<Result<_>>()?,
@@ -199,7 +205,8 @@ fn overlay(flags: &Flags, file: File) -> File {
 
 fn address(key: &str, text: &str) -> Result<SocketAddr> {
     let text = text.replacen("localhost:", "127.0.0.1:", 1);
-    text.parse().with_context(|| format!("{key}={text:?}: write an address and port, e.g. {LISTEN}"))
+    text.parse()
+        .with_context(|| format!("{key}={text:?}: write an address and port, e.g. {LISTEN}"))
 }
 
 fn optional(key: &str, text: &str) -> Result<Option<SocketAddr>> {

@@ -1,14 +1,14 @@
 //! The vesta binary: server, page and command line.
 
 mod cli;
-mod config;
-mod serve;
-mod page;
 mod client;
-mod query_command;
-mod import;
-mod record;
+mod config;
 mod flame;
+mod import;
+mod page;
+mod query_command;
+mod record;
+mod serve;
 mod svg;
 
 use std::io::Write;

@@ -67,7 +67,8 @@ fn answer(file: &File, headers: &HeaderMap) -> Response {
     }
     let is_page = file.path == "/index.html";
     let caching = if file.path.starts_with("/assets/") { IMMUTABLE } else { "no-cache" };
-    let mut set = |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
+    let mut set =
+        |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
     set(header::CONTENT_TYPE, media_type(file.path));
     set(header::ETAG, file.etag);
     set(header::CACHE_CONTROL, caching);

@@ -131,8 +131,10 @@ impl Selected {
 pub(crate) async fn run(args: &QueryArgs) -> Result<String> {
     match &args.question {
         Question::Flame { typed, folded, svg, max_nodes } => {
-            let more =
-                [("type", Some(typed.profile_type.as_str())), ("max_nodes", Some(max_nodes.as_str()))];
+            let more = [
+                ("type", Some(typed.profile_type.as_str())),
+                ("max_nodes", Some(max_nodes.as_str())),
+            ];
             let answer = typed.selected.ask("/api/v1/flamegraph", &more).await?;
             if typed.selected.json {
                 return json(&answer);

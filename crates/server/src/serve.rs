@@ -83,7 +83,7 @@ async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
         disk_budget_bytes: config.disk_budget_bytes,
         ..Options::default()
     };
-    
+
     Store::open(path, options, clock, Rng::from_entropy()).await.with_context(hint)
 }
 
@@ -100,7 +100,8 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let limits = ingest::limits::Limits { decoders_max: cores, ..Default::default() };
     let message_bytes_max = limits.decompressed_bytes_max;
     let ingest = Arc::new(Ingest::new(sink, Arc::clone(&clock), limits));
-    let engine = Engine::new(Arc::clone(store), Settings { scans_max: cores, ..Settings::default() });
+    let engine =
+        Engine::new(Arc::clone(store), Settings { scans_max: cores, ..Settings::default() });
     let of_store = Arc::clone(store);
     let metrics = Metrics::new(Arc::clone(&ingest), Box::new(move || figures(&of_store)));
     let metrics = Arc::new(metrics);
@@ -120,8 +121,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         metrics: Arc::clone(&metrics),
     };
     let around = Arc::new(Around::new(Arc::clone(&metrics), clock));
-    let protect =
-        |routes: Router| api::protect(routes, Arc::clone(&auth), Arc::clone(&around));
+    let protect = |routes: Router| api::protect(routes, Arc::clone(&auth), Arc::clone(&around));
     let routes = api::router(state).merge(ingest::receivers::routes(Arc::clone(&ingest)));
     let main = protect(routes.fallback(page::serve));
     let otlp = ingest::receivers::otlp_routes(Arc::clone(&ingest));
@@ -172,7 +172,7 @@ async fn bind_other(address: Option<SocketAddr>, what: &str) -> Option<TcpListen
     let address = address?;
     match TcpListener::bind(address).await {
         Ok(listener) => {
-            tracing::info!("{what} at {address}");
+            tracing::info!("{what} at {}", listener.local_addr().unwrap_or(address));
             Some(listener)
         }
         Err(error) => {

@@ -84,14 +84,21 @@ fn write_box(text: &mut String, flame: &Flame, one: &Box, whole: f64) {
         } else {
             name
         };
-        let _ = write!(text, "<text x=\"{:.2}\" y=\"{:.1}\">{}</text>", one.x + 3.0, y + 12.5, escape(&shown));
+        let _ = write!(
+            text,
+            "<text x=\"{:.2}\" y=\"{:.1}\">{}</text>",
+            one.x + 3.0,
+            y + 12.5,
+            escape(&shown)
+        );
     }
     text.push_str("</g>\n");
 }
 
 /// A warm colour that a name always gets.
 fn colour(name: &str) -> String {
-    let hash = name.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let hash =
+        name.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     format!("hsl({},{}%,{}%)", 15 + hash % 40, 60 + hash / 40 % 25, 62 + hash / 1000 % 14)
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use stdx::Rng;
 
 /// How many products the shop sells.
-pub(crate) const PRODUCTS: usize = 3_000;
+pub(crate) const PRODUCTS: usize = 10_000;
 /// How many traits a product is described by, for recommendations.
 pub(crate) const TRAITS: usize = 24;
 

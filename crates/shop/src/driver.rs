@@ -1,5 +1,5 @@
 //! The load: each endpoint is asked at its own bounded rate, from a seeded generator, so that the
-//! whole costs about 60 % of one core and a laptop stays usable.
+//! whole costs about half of one core and a laptop stays usable.
 
 use crate::server::stop_signal;
 use anyhow::{Context, ensure};
@@ -67,7 +67,7 @@ pub(crate) const ENDPOINTS: [Endpoint; 7] = [
         at_once: 1,
         request: product,
     },
-    Endpoint { name: "search", method: Method::GET, per_second: 5.0, at_once: 1, request: search },
+    Endpoint { name: "search", method: Method::GET, per_second: 10.0, at_once: 1, request: search },
     Endpoint {
         name: "checkout",
         method: Method::POST,
@@ -75,22 +75,22 @@ pub(crate) const ENDPOINTS: [Endpoint; 7] = [
         at_once: 8,
         request: checkout,
     },
-    Endpoint { name: "report", method: Method::GET, per_second: 5.0, at_once: 1, request: report },
+    Endpoint { name: "report", method: Method::GET, per_second: 9.0, at_once: 1, request: report },
     Endpoint {
         name: "recommend",
         method: Method::GET,
-        per_second: 4.0,
+        per_second: 5.0,
         at_once: 1,
         request: recommend,
     },
     Endpoint {
         name: "thumbnail",
         method: Method::GET,
-        per_second: 12.0,
+        per_second: 16.0,
         at_once: 1,
         request: thumbnail,
     },
-    Endpoint { name: "export", method: Method::POST, per_second: 6.0, at_once: 1, request: export },
+    Endpoint { name: "export", method: Method::POST, per_second: 8.0, at_once: 1, request: export },
 ];
 
 fn product(rng: &mut Rng) -> (String, Bytes) {
@@ -103,7 +103,7 @@ fn search(rng: &mut Rng) -> (String, Bytes) {
 }
 
 fn checkout(rng: &mut Rng) -> (String, Bytes) {
-    let basket: Vec<u64> = (0..13).map(|_| rng.below(crate::catalogue::PRODUCTS as u64)).collect();
+    let basket: Vec<u64> = (0..14).map(|_| rng.below(crate::catalogue::PRODUCTS as u64)).collect();
     ("/checkout".into(), serde_json::to_vec(&basket).unwrap_or_default().into())
 }
 

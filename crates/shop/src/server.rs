@@ -118,11 +118,11 @@ async fn export(State(shop): Shared) -> Answer {
 }
 
 /// Rows of a report; its cost grows with the square.
-const REPORT_ROWS: usize = 400;
+const REPORT_ROWS: usize = 800;
 /// Products compared with each other; the cost grows with the square.
-const RECOMMEND_RANGE: usize = 600;
+const RECOMMEND_RANGE: usize = 1_200;
 /// Lines of an export.
-const EXPORT_LINES: usize = 1_500;
+const EXPORT_LINES: usize = 3_000;
 
 #[cfg(test)]
 mod tests {

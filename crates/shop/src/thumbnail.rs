@@ -1,7 +1,7 @@
 //! `/thumbnail`: slow because it computes: paints a picture, blurs it and shrinks it.
 
 /// Width and height of the picture before it is shrunk, in pixels.
-const SIDE: usize = 240;
+const SIDE: usize = 400;
 /// How far the blur reaches, in pixels.
 const BLUR_RADIUS: usize = 5;
 /// The thumbnail's side, in pixels.

@@ -56,6 +56,7 @@ async fn report(store: &Store, root: &std::path::Path) -> Result<(), Box<dyn std
                 bytes as f64 / events
             );
         }
+        println!("  {} distinct links", part.tables().await?.links.len());
         let Some(metadata) = part.parquet_metadata().await? else { continue };
         for group in metadata.row_groups() {
             for column in group.columns() {

@@ -5,11 +5,11 @@ use crate::absorb::{Remap, absorb, estimate_bytes};
 use crate::batch::{Names, from_batch};
 use crate::codec::Entry;
 use crate::limits::{Options, TIME_NANOS_MAX, TIME_NANOS_MIN};
-use crate::rows::{KindTotals, ProfileRow, Row};
+use crate::rows::{KindTotals, NONE, ProfileRow, Row};
 use arrow::array::RecordBatch;
 use profile::handle::Handle;
 use profile::labels::names::SERVICE;
-use profile::{KindIndex, Labels, Profile, Tables, VALUES_MAX};
+use profile::{KindIndex, Labels, LinkId, Profile, Tables, VALUES_MAX};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp};
@@ -208,6 +208,21 @@ impl Collector {
         self.rows.sort_unstable_by_key(|row| {
             (service_of(row), row.kind, row.series, row.ts_ms, row.stack, row.profile)
         });
+        self.renumber_links();
+    }
+
+    /// Links in the order in which sorted rows come to them: a span's samples are close in time,
+    /// so the column becomes small steps. Links that no row has are dropped.
+    fn renumber_links(&mut self) {
+        let old = std::mem::take(&mut self.tables.links);
+        let mut ranks = vec![NONE; old.len()];
+        for row in &mut self.rows {
+            let Some(rank) = ranks.get_mut(row.link as usize) else { continue };
+            if let (NONE, Some(link)) = (*rank, old.get(LinkId(row.link))) {
+                *rank = self.tables.links.intern(*link).0;
+            }
+            row.link = *rank;
+        }
     }
 
     /// First and last time, inclusive.

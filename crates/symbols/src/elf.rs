@@ -23,7 +23,12 @@ impl std::fmt::Debug for ElfSymbols {
 
 impl Default for ElfSymbols {
     fn default() -> Self {
-        Self { symbolizer: symbolizer(), files: FxHashSet::default(), was_asked: false, idle_calls: 0 }
+        Self {
+            symbolizer: symbolizer(),
+            files: FxHashSet::default(),
+            was_asked: false,
+            idle_calls: 0,
+        }
     }
 }
 
@@ -38,7 +43,8 @@ fn symbolizer() -> Symbolizer {
 
 fn place(info: Option<&CodeInfo<'_>>) -> (String, u32) {
     let Some(info) = info else { return (String::new(), 0) };
-    let file = info.dir.as_deref().map_or_else(|| PathBuf::from(&info.file), |dir| dir.join(&info.file));
+    let file =
+        info.dir.as_deref().map_or_else(|| PathBuf::from(&info.file), |dir| dir.join(&info.file));
     (cut(&file.to_string_lossy()), info.line.unwrap_or(0))
 }
 

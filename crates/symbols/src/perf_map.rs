@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn reads_both_spellings_of_numbers() {
-        let map = PerfMap::read(b"7f00 10 LazyCompile:*leaf work.js:1\n0x8000 0x20 int Work.cpu()\nx\n");
+        let map =
+            PerfMap::read(b"7f00 10 LazyCompile:*leaf work.js:1\n0x8000 0x20 int Work.cpu()\nx\n");
         assert_eq!(name(&map, 0x7f0f).as_deref(), Some("LazyCompile:*leaf work.js:1"));
         assert_eq!(name(&map, 0x7f10), None);
         assert_eq!(name(&map, 0x801f).as_deref(), Some("int Work.cpu()"));

@@ -20,7 +20,10 @@ pub enum Error {
     #[error("not a 64-bit ELF file: {0}")]
     Elf(#[from] object::Error),
     /// The file is too large.
-    #[error("the file has {size_bytes} bytes, more than the {} that are mapped", limits::FILE_BYTES_MAX)]
+    #[error(
+        "the file has {size_bytes} bytes, more than the {} that are mapped",
+        limits::FILE_BYTES_MAX
+    )]
     TooLarge {
         /// Its size.
         size_bytes: u64,
@@ -50,7 +53,7 @@ impl Deref for Bytes {
     }
 }
 
-/// A loaded part of the file.
+/// A loaded part of the file that holds code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Offset in the file.
@@ -126,7 +129,9 @@ impl Module {
         let endian = elf.endian();
         let mut segments = Vec::new();
         for header in elf.elf_header().program_headers(endian, data)? {
-            if header.p_type(endian) == object::elf::PT_LOAD {
+            // Only code: the page of one segment's end may be the page of the next one's start.
+            let is_code = header.p_flags(endian) & object::elf::PF_X != 0;
+            if header.p_type(endian) == object::elf::PT_LOAD && is_code {
                 segments.push(Segment {
                     offset: header.p_offset(endian),
                     size: header.p_filesz(endian),
@@ -151,12 +156,16 @@ impl Module {
             Some(Section { range: range(name)?, bytes })
         };
         let go_section = section(".gopclntab").or_else(|| section(".data.rel.ro.gopclntab"));
-        let go_text = elf.symbol_by_name("runtime.text").map(|it| object::ObjectSymbol::address(&it));
+        let go_text =
+            elf.symbol_by_name("runtime.text").map(|it| object::ObjectSymbol::address(&it));
         let text = section(".text");
         let go_text = go_text.or_else(|| text.as_ref().map(|it| it.range.start));
         let debug_bytes = elf
             .sections()
-            .filter(|it| it.name().is_ok_and(|name| name.starts_with(".debug_") || name.starts_with(".zdebug_")))
+            .filter(|it| {
+                it.name()
+                    .is_ok_and(|name| name.starts_with(".debug_") || name.starts_with(".zdebug_"))
+            })
             .map(|it| it.size())
             .sum();
         let build_id = elf.build_id().ok().flatten().filter(|it| it.len() <= 64).map(hex);
@@ -179,7 +188,7 @@ impl Module {
         self.build_id.as_deref()
     }
 
-    /// The loaded parts.
+    /// The loaded parts that hold code.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -187,6 +196,15 @@ impl Module {
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         &self.all
+    }
+
+    /// Gives the pages read so far back; they are read again from the page cache when needed.
+    pub fn release_pages(&self) {
+        if let Backing::File(map) = &*self.all.backing {
+            // SAFETY: the mapping is of a file and never written, so that dropped pages come back
+            // with the same bytes. A refusal only means that memory stays in use.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
     }
 
     /// Go's function table and the address its text begins at, if the file is a Go program.

@@ -38,12 +38,7 @@ impl Space {
         self.remove(range.start);
         let tables = module.has_tables();
         self.modules.insert(range.start, (range.end, tables));
-        self.inner.add_module(framehop::Module::new(
-            String::new(),
-            range,
-            base,
-            module.sections(),
-        ));
+        self.inner.add_module(framehop::Module::new(String::new(), range, base, module.sections()));
         true
     }
 

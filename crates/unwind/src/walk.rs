@@ -108,7 +108,9 @@ impl Unwinder {
                 Ok(None) => return Outcome::Complete,
                 // Thread starts without their own rule end at a zero; only believed where real
                 // tables led there.
-                Err(framehop::Error::ReturnAddressIsNull) if depth > 1 && space.has_tables(last) => {
+                Err(framehop::Error::ReturnAddressIsNull)
+                    if depth > 1 && space.has_tables(last) =>
+                {
                     return Outcome::Complete;
                 }
                 Err(_) => return Outcome::Truncated,

@@ -116,7 +116,14 @@ pub struct Fields<'a> {
 
 /// Reads `message` field by field.
 pub fn fields(message: &[u8]) -> Fields<'_> {
-    Fields { reader: Reader { bytes: message, position: 0 }, damage: None }
+    Fields { reader: Reader::new(message), damage: None }
+}
+
+/// Reads the beginning of a message: a field that goes beyond its end gives what is there of it.
+/// For recognising formats by their first bytes.
+pub fn fields_of_beginning(message: &[u8]) -> Fields<'_> {
+    let reader = Reader { is_clipped: true, ..Reader::new(message) };
+    Fields { reader, damage: None }
 }
 
 impl Fields<'_> {
@@ -155,7 +162,7 @@ pub struct Numbers<'a> {
 
 impl<'a> Numbers<'a> {
     fn new(bytes: &'a [u8], width: Width) -> Self {
-        Numbers { reader: Reader { bytes, position: 0 }, width, single: None, damage: None }
+        Numbers { reader: Reader::new(bytes), width, single: None, damage: None }
     }
 
     fn one(value: Value<'a>) -> Self {
@@ -197,9 +204,14 @@ enum Width {
 struct Reader<'a> {
     bytes: &'a [u8],
     position: usize,
+    is_clipped: bool,
 }
 
 impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0, is_clipped: false }
+    }
+
     fn is_at_end(&self) -> bool {
         self.position >= self.bytes.len()
     }
@@ -244,7 +256,8 @@ impl<'a> Reader<'a> {
 
     fn delimited(&mut self) -> Result<&'a [u8], DamageKind> {
         let length = usize::try_from(self.varint()?).map_err(|_| DamageKind::Truncated)?;
-        self.take(length)
+        let rest = self.bytes.len() - self.position;
+        self.take(if self.is_clipped { length.min(rest) } else { length })
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DamageKind> {

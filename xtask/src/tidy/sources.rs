@@ -25,7 +25,8 @@ const EXTENSIONS: &[&str] = &[
 /// What may be committed without an extension, by name.
 const NAMES: &[&str] = &["LICENSE", ".gitignore", ".gitattributes", ".npmrc", ".ci/run"];
 /// Folders whose files are of foreign formats by purpose.
-const FOREIGN: &[&str] = &["fixtures/", "/fixtures/", "/proptest-regressions/"];
+const FOREIGN: &[&str] =
+    &["fixtures/", "/fixtures/", "/golden/", "/proptest-regressions/", "fuzz/corpus/"];
 
 fn is_generated(text: &str) -> bool {
     text.lines().take(5).any(|line| line.contains(GENERATED_MARK))

@@ -33,8 +33,7 @@ impl PerfMaps {
         let (pid, inner) = (identity.pid, identity.inner_pid);
         let inside = format!("/proc/{pid}/root/tmp/perf-{inner}.map");
         let outside = format!("/tmp/perf-{pid}.map");
-        let Some(file) =
-            [inside, outside].iter().find_map(|path| std::fs::File::open(path).ok())
+        let Some(file) = [inside, outside].iter().find_map(|path| std::fs::File::open(path).ok())
         else {
             return;
         };

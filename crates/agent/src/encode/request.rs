@@ -185,7 +185,8 @@ impl Encoder {
         let mut unnamed = 0;
         let mut profile = Self::frame_of(batch, dictionary);
         for ((stack, tid), times) in &process.samples {
-            let (stack_index, unnamed_frames) = stacks.get(*stack as usize).copied().unwrap_or((0, 0));
+            let (stack_index, unnamed_frames) =
+                stacks.get(*stack as usize).copied().unwrap_or((0, 0));
             unnamed += unnamed_frames * times.len() as u64;
             profile.samples.push(Sample {
                 stack_index,
@@ -228,7 +229,12 @@ impl Encoder {
             let is_named = name.is_some();
             let location = *locations.own.entry(frame.address).or_insert_with(|| {
                 let Some(name) = name else {
-                    return dictionary.location(0, frame.address, Vec::new(), frame_type(identity, ""));
+                    return dictionary.location(
+                        0,
+                        frame.address,
+                        Vec::new(),
+                        frame_type(identity, ""),
+                    );
                 };
                 let function = dictionary.function(&name.function, "");
                 let kind = frame_type(identity, &name.function);

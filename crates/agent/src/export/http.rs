@@ -63,8 +63,7 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request =
-            request.body(Full::new(body)).map_err(|error| never(error.to_string()))?;
+        let request = request.body(Full::new(body)).map_err(|error| never(error.to_string()))?;
         let response = self.connection.request(request).await.map_err(|error| {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             Failure::Later(format!("{}: {error}: {}", self.uri, cause.unwrap_or_default()))

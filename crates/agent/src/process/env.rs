@@ -26,7 +26,8 @@ impl List {
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Self {
-        let parts = bytes.split(|byte| *byte == 0).map(|it| String::from_utf8_lossy(it).into_owned());
+        let parts =
+            bytes.split(|byte| *byte == 0).map(|it| String::from_utf8_lossy(it).into_owned());
         let mut list: Vec<String> = parts.collect();
         if list.last().is_some_and(String::is_empty) {
             list.pop();

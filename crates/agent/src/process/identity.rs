@@ -101,7 +101,9 @@ impl Identity {
             version: version(&env),
             ..Self::default()
         };
-        if cgroup.is_none() && let Some(parent) = parent {
+        if cgroup.is_none()
+            && let Some(parent) = parent
+        {
             this.container.clone_from(&parent.container);
             this.cpu_quota = parent.cpu_quota;
         }
@@ -169,7 +171,8 @@ fn version(env: &List) -> Option<String> {
 /// characters, a DaemonSet's in five characters, a StatefulSet's in a number.
 fn workload(pod: &str) -> String {
     // Kubernetes takes these characters only, to form no words.
-    let is_random = |it: &str| it.bytes().all(|byte| b"bcdfghjklmnpqrstvwxz2456789".contains(&byte));
+    let is_random =
+        |it: &str| it.bytes().all(|byte| b"bcdfghjklmnpqrstvwxz2456789".contains(&byte));
     let Some((rest, last)) = pod.rsplit_once('-') else { return pod.to_owned() };
     if !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()) && last.len() < 5 {
         return rest.to_owned();
@@ -256,7 +259,8 @@ fn ratio(quota: &str, period: &str) -> Option<f64> {
 fn inner_pid(pid: u32) -> u32 {
     read_text(&format!("/proc/{pid}/status"))
         .and_then(|text| {
-            let line = text.lines().find_map(|line| line.strip_prefix("NSpid:").map(str::to_owned))?;
+            let line =
+                text.lines().find_map(|line| line.strip_prefix("NSpid:").map(str::to_owned))?;
             line.split_ascii_whitespace().last()?.parse().ok()
         })
         .unwrap_or(pid)
@@ -347,7 +351,10 @@ mod tests {
             let command: Vec<String> = command.split(' ').map(str::to_owned).collect();
             program(executable, &command)
         };
-        assert_eq!(of("java", "java -Xmx1g -cp a:b -jar /x/app.jar -jar"), Some("app.jar".to_owned()));
+        assert_eq!(
+            of("java", "java -Xmx1g -cp a:b -jar /x/app.jar -jar"),
+            Some("app.jar".to_owned())
+        );
         assert_eq!(of("java", "java -cp /x com.example.Work 5"), Some("Work".to_owned()));
         assert_eq!(of("python3.11", "python3 -u /srv/app.py -v"), Some("app.py".to_owned()));
         assert_eq!(of("python3", "python3 -m http.server"), Some("http.server".to_owned()));

@@ -86,13 +86,16 @@ fn parse_line(line: &str) -> Option<(u64, Mapping)> {
     let inode = fields.next()?;
     let path = fields.next().unwrap_or_default().trim();
     let number = |text| u64::from_str_radix(text, 16).ok();
-    Some((number(start)?, Mapping {
-        end: number(end)?,
-        offset: number(offset)?,
-        inode: inode.parse().ok()?,
-        path: path.strip_suffix(" (deleted)").unwrap_or(path).into(),
-        backing: Backing::Unknown,
-    }))
+    Some((
+        number(start)?,
+        Mapping {
+            end: number(end)?,
+            offset: number(offset)?,
+            inode: inode.parse().ok()?,
+            path: path.strip_suffix(" (deleted)").unwrap_or(path).into(),
+            backing: Backing::Unknown,
+        },
+    ))
 }
 
 #[cfg(test)]

@@ -136,7 +136,8 @@ impl Tracker {
     }
 
     fn process_began(&mut self, pid: u32, parent_pid: u32) {
-        let name = self.processes.get(&parent_pid).and_then(|it| it.threads.get(&parent_pid).cloned());
+        let name =
+            self.processes.get(&parent_pid).and_then(|it| it.threads.get(&parent_pid).cloned());
         let Some(process) = self.known(pid) else { return };
         *process = Process { parent: parent_pid, is_copy: true, ..Process::default() };
         if let Some(name) = name {
@@ -200,7 +201,11 @@ impl Tracker {
             (it.identity.clone(), it.maps.clone(), it.traces.comm.clone(), it.traces.path.clone())
         });
         let Some(process) = self.known(pid) else {
-            return Arc::new(Identity { pid, service: "unknown".to_owned(), ..Identity::default() });
+            return Arc::new(Identity {
+                pid,
+                service: "unknown".to_owned(),
+                ..Identity::default()
+            });
         };
         let maps = read_text(&format!("/proc/{pid}/maps")).filter(|it| !it.is_empty());
         match maps {
@@ -362,6 +367,7 @@ impl Tracker {
     /// Hands out what was sampled and forgets processes that ended.
     pub(crate) fn cut(&mut self) -> Batch {
         self.processes.retain(|_, process| !process.is_ended);
+        self.modules.release_pages();
         std::mem::take(&mut self.batch)
     }
 }

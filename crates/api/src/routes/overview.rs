@@ -101,11 +101,7 @@ pub async fn services(
     let found = found.map_err(|error| problem_of(&error))?;
     let range = selection.range;
     let rows = found.services.iter().map(|one| service(one, range, found.cpu_count));
-    Ok(Json(Services {
-        services: rows.collect(),
-        range: range.into(),
-        cpu_count: found.cpu_count,
-    }))
+    Ok(Json(Services { services: rows.collect(), range: range.into(), cpu_count: found.cpu_count }))
 }
 
 fn service(found: &ServiceSummary, range: TimeRange, cpu_count: Option<u64>) -> Service {

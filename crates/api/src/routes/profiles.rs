@@ -131,9 +131,12 @@ pub async fn pprof(
     let (info, profile) = find(&state, &principal, &id).await?;
     let encode = move || formats::pprof::encode_gzip(&profile);
     let bytes = tokio::task::spawn_blocking(encode).await;
-    let bytes = bytes.map_err(|_| Problem::internal("the profile could not be written as pprof"))?;
+    let bytes =
+        bytes.map_err(|_| Problem::internal("the profile could not be written as pprof"))?;
     let name = format!("attachment; filename=\"{}.pb.gz\"", info.id);
-    let headers =
-        [(header::CONTENT_TYPE, "application/octet-stream".to_owned()), (header::CONTENT_DISPOSITION, name)];
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
     Ok((headers, bytes).into_response())
 }

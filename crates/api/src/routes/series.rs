@@ -58,8 +58,15 @@ pub async fn series(
     Query(cut): Query<Cut>,
 ) -> Result<Json<Chart>, Problem> {
     let selection = values.narrow(scope.selection(&principal, state.clock.now())?, &scope)?;
-    let group_by: Vec<String> = cut.group_by.as_deref().unwrap_or_default().split(',')
-        .map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let group_by: Vec<String> = cut
+        .group_by
+        .as_deref()
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
     if group_by.len() > GROUP_BY_MAX {
         let detail = format!("group_by names {} labels", group_by.len());
         return Err(Problem::bad_request(detail, format!("name at most {GROUP_BY_MAX}")));

@@ -79,7 +79,8 @@ fn without_tokens_only_loopback_names_and_the_own_page_pass() {
     for origin in ["http://evil.example", "null", "http://localhost:8080"] {
         assert!(!pass(&[("host", "localhost:4040"), ("origin", origin)]), "{origin}");
     }
-    let cross = [("host", "localhost"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors")];
+    let cross =
+        [("host", "localhost"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors")];
     assert!(!pass(&cross));
 }
 

@@ -13,9 +13,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
 use std::sync::Arc;
 use wire::Message;
-use wire::otlp::collector_profiles::{
-    ExportProfilesPartialSuccess, ExportProfilesServiceResponse,
-};
+use wire::otlp::collector_profiles::{ExportProfilesPartialSuccess, ExportProfilesServiceResponse};
 
 const PROTOBUF: &str = "application/x-protobuf";
 

@@ -3,4 +3,3 @@
 mod agree;
 mod damage;
 mod fixture;
-mod bench_tmp;

@@ -22,7 +22,8 @@ impl Sink for StoreSink {
         let append = tokio::spawn(async move { store.append(&tenant, profiles).await });
         Box::pin(async move {
             let appended = append.await;
-            let appended = appended.map_err(|_| SinkError::Failed("the append broke off".into()))?;
+            let appended =
+                appended.map_err(|_| SinkError::Failed("the append broke off".into()))?;
             appended.map_err(|error| match error.kind() {
                 ErrorKind::Full => SinkError::Busy(error.to_string()),
                 _ => SinkError::Failed(error.to_string()),

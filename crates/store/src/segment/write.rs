@@ -115,12 +115,14 @@ fn samples(collector: &Collector) -> Result<Vec<u8>, Error> {
         key("profiles", collector.profiles.len()),
         key("rows", collector.rows.len()),
     ];
-    let time = ColumnPath::from("ts_ms");
+    let (time, link) = (ColumnPath::from("ts_ms"), ColumnPath::from("link"));
     let properties = properties()
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_column_dictionary_enabled(time.clone(), false)
         .set_column_encoding(time, Encoding::DELTA_BINARY_PACKED)
+        .set_column_dictionary_enabled(link.clone(), false)
+        .set_column_encoding(link, Encoding::DELTA_BINARY_PACKED)
         .set_key_value_metadata(Some(footer))
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema::samples(), Some(properties))?;
@@ -133,7 +135,8 @@ fn samples(collector: &Collector) -> Result<Vec<u8>, Error> {
 /// Columns of a small table: name, values, whether nulls are allowed.
 type Columns = Vec<(&'static str, ArrayRef, bool)>;
 
-/// Encodes a table; an empty one gives no file. `delta` names columns that grow row by row.
+/// Encodes a table; an empty one gives no file. `delta` names columns that grow row by row or have
+/// few equal values, for which a dictionary would be wasted.
 fn table(name: &'static str, columns: Columns, delta: &[&str]) -> Result<Option<File>, Error> {
     let batch = RecordBatch::try_from_iter_with_nullable(columns)?;
     if batch.num_rows() == 0 {
@@ -266,7 +269,7 @@ fn sample_dictionaries(tables: &Tables) -> Result<impl Iterator<Item = File>, Er
                 ("span_id", u64s(links.iter().map(|row| row.span_id)), false),
                 ("root_span_id", u64s(links.iter().map(|row| row.root_span_id)), false),
             ],
-            &[],
+            &["span_id"],
         )?
     };
     let rows = || {

@@ -86,7 +86,7 @@ proptest! {
                 assert_eq!(contents(&world.store, &world.layer, "t").await, wanted, "flushed");
             }
             assert_sorted(&world, "t");
-            world.clock.advance(Duration::from_secs(48 * 3600));
+            world.clock.advance(Duration::from_hours(48));
             while world.store.compact_once().await.expect("compacts") {}
             assert_eq!(contents(&world.store, &world.layer, "t").await, wanted, "compacted");
             assert_eq!(world.store.stats().segments, 1);
@@ -144,12 +144,10 @@ fn appends_that_wait_share_a_sync() {
 fn a_snapshot_keeps_its_files_until_it_is_dropped() {
     run(async {
         let world = world(eager());
+        // A day that is over, but not old enough to be dropped.
+        let start = testkit::profiles::BASE_MS - 24 * 3_600_000;
         for at in 0..2 {
-            world
-                .store
-                .append("t", vec![folded("a 1\n", testkit::profiles::BASE_MS + at)])
-                .await
-                .expect("appends");
+            world.store.append("t", vec![folded("a 1\n", start + at)]).await.expect("appends");
             world.store.flush().await.expect("flushes");
         }
         let snapshot = world.store.snapshot("t", TimeRange::ALL);
@@ -186,7 +184,7 @@ fn a_time_in_the_far_future_does_not_keep_a_segment_for_ever() {
         let world = world(eager());
         world.store.append("t", vec![folded("a 1\n", i64::MAX / 2)]).await.expect("appends");
         world.store.flush().await.expect("flushes");
-        world.clock.advance(Duration::from_secs(8 * 24 * 3600));
+        world.clock.advance(Duration::from_hours(8 * 24));
         assert_eq!(world.store.retain_once().await.expect("retains"), 1);
     });
 }
@@ -234,7 +232,7 @@ fn a_full_memtable_refuses_until_it_is_flushed() {
 #[test]
 fn maintenance_flushes_by_age_and_at_the_end() {
     run(async {
-        let world = world(Options { flush_interval: Duration::from_secs(60), ..eager() });
+        let world = world(Options { flush_interval: Duration::from_mins(1), ..eager() });
         world.store.append("t", vec![folded("a 1\n", 1)]).await.expect("appends");
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let task = tokio::spawn(Arc::clone(&world.store).run_maintenance(async {

@@ -94,7 +94,9 @@ fn pool() -> Vec<Profile> {
             testkit::profiles::any_profile().new_tree(&mut runner).expect("a profile").current()
         })
         .collect();
-    pool.iter_mut().for_each(|profile| profile.samples.truncate(6));
+    for profile in &mut pool {
+        profile.samples.truncate(6);
+    }
     pool
 }
 

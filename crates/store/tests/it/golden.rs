@@ -22,7 +22,7 @@ fn profile(text: &str) -> Profile {
         [("service_name", "shop"), ("env", "prod"), ("team", "blue")].into_iter().collect();
     let start = Timestamp::from_millis(1_700_000_000_000);
     profile.window = TimeRange::new(start, start.plus_nanos(10_000_000_000));
-    profile.metadata.client = "golden 1".to_owned();
+    "golden 1".clone_into(&mut profile.metadata.client);
     profile.metadata.info.push(("os".to_owned(), "linux".to_owned()));
     let name = profile.tables.strings.intern("main");
     let thread = profile.tables.threads.intern(Thread { id: 7, name });
@@ -61,6 +61,8 @@ fn a_store_of_version_1_opens() {
     let expected_file = golden().join("store-v1.expected.txt");
     let update = option_env!("UPDATE_GOLDEN").is_some();
     if update {
+        // Nothing to remove the first time.
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("creates");
         runtime.block_on(async {
             let store = open(&folder).await;
@@ -78,7 +80,9 @@ fn a_store_of_version_1_opens() {
     let mut text = String::new();
     for (id, lines) in found {
         writeln!(text, "{id}").expect("a string");
-        lines.iter().for_each(|line| writeln!(text, "  {line}").expect("a string"));
+        for line in lines {
+            writeln!(text, "  {line}").expect("a string");
+        }
     }
     if update {
         fs::write(&expected_file, &text).expect("writes");

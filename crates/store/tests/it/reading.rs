@@ -102,7 +102,9 @@ pub(crate) async fn contents(store: &Store, layer: &dyn FileLayer, tenant: &str)
     for part in store.snapshot(tenant, TimeRange::ALL).parts {
         add_part(&part, layer, &mut contents).await;
     }
-    contents.values_mut().for_each(|lines| lines.sort_unstable());
+    for lines in contents.values_mut() {
+        lines.sort_unstable();
+    }
     contents
 }
 

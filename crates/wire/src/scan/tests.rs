@@ -72,3 +72,11 @@ fn damage_is_named_and_placed() {
         assert_eq!(fields.damage(), Some(Damage { offset_bytes, kind }), "{bytes:?}");
     }
 }
+
+#[test]
+fn a_beginning_gives_the_field_that_is_cut() {
+    let bytes = [0x08, 1, 0x12, 5, 7, 8];
+    let read: Vec<Field<'_>> = fields_of_beginning(&bytes).collect();
+    assert_eq!(read[1], Field { number: 2, value: Value::Len(&[7, 8]) });
+    assert_eq!(fields(&bytes).count(), 1);
+}

@@ -28,9 +28,8 @@ pub(super) fn encode(flame: &Flame) -> Result<Vec<u8>, ArrowError> {
     ];
     let meta = serde_json::to_string(&flame.meta)
         .map_err(|error| ArrowError::ExternalError(Box::new(error)))?;
-    let fields = columns.iter().map(|(name, column)| {
-        Field::new(*name, column.data_type().clone(), false)
-    });
+    let fields =
+        columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), false));
     let metadata = HashMap::from([(META_KEY.to_owned(), meta)]);
     let schema = Schema::new(fields.collect::<Vec<_>>()).with_metadata(metadata);
     let schema = Arc::new(schema);
