@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
         files.push(("/index.html".to_owned(), page));
     }
     files.sort();
-    let mut code = String::from("pub(super) static FILES: &[File] = &[\n");
+    let mut code = String::from("static FILES: &[File] = &[\n");
     for (at, (path, file)) in files.iter().enumerate() {
         println!("cargo::rerun-if-changed={}", file.display());
         let bytes = fs::read(file)?;

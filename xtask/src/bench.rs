@@ -48,7 +48,7 @@ const QUERIES: u32 = 20;
 
 /// Runs one of them.
 pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<()> {
-    run_command(&mut cargo(&workspace.root, &["build", "-p", "server", "-p", "agent"]))?;
+    run_command(&mut cargo(&workspace.root, &stack::BINARIES))?;
     println!("note: dev profile (opt-level 1); shipped binaries are faster");
     let data = tempfile::tempdir()?;
     let mut children = Children::new(&workspace.target.join("bench-logs"))?;

@@ -29,7 +29,7 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
         bail!("{} holds no item with a truth.json", dir.display());
     }
     let doubtful = items::doubtful(dir);
-    run_command(&mut cargo(&workspace.root, &["build", "-p", "server"]))?;
+    run_command(&mut cargo(&workspace.root, &stack::BINARIES))?;
     let data = tempfile::tempdir()?;
     let mut children = Children::new(&workspace.target.join("corpus-logs"))?;
     let port = stack::free_port()?;

@@ -30,10 +30,6 @@ pub(crate) fn run_built(workspace: &Workspace, check: bool) -> anyhow::Result<()
 
 /// Builds the server first.
 pub(crate) fn run(workspace: &Workspace, check: bool) -> anyhow::Result<()> {
-    run_cargo_build(workspace)?;
+    crate::command::run(&mut cargo(&workspace.root, &crate::stack::BINARIES))?;
     run_built(workspace, check)
-}
-
-fn run_cargo_build(workspace: &Workspace) -> anyhow::Result<()> {
-    crate::command::run(&mut cargo(&workspace.root, &["build", "--quiet", "-p", "server"]))
 }

@@ -12,12 +12,15 @@ use std::time::Duration;
 /// How long the server may take until it answers.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 
+/// Builds all binaries. The whole workspace is named, so that third-party crates are built with the
+/// same features as for the tests, and only once.
+pub(crate) const BINARIES: [&str; 3] = ["build", "--workspace", "--bins"];
+
 /// Builds the page, then the binaries that hold it.
 pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
     setup::ensure(setup::BUILD)?;
     ui::build(workspace)?;
-    let packages = ["build", "-p", "server", "-p", "agent", "-p", "shop"];
-    run(&mut cargo(&workspace.root, &packages))
+    run(&mut cargo(&workspace.root, &BINARIES))
 }
 
 /// What a server is started for.

@@ -12,6 +12,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// The sampler of the configuration: the whole host, given processes, or one's own.
@@ -210,7 +211,6 @@ fn exporter(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = {
         let _guard = runtime.enter();
-        use tokio::signal::unix::{SignalKind, signal};
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
     };
     let body = move || {

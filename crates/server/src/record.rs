@@ -1,20 +1,18 @@
 //! `vesta record`: profiles a command or a process with `vesta-agent`, then writes or sends it.
 
+mod agent;
 mod write;
 
 use crate::cli::say;
 use crate::client::ServerArgs;
-use anyhow::{Context, Result, bail, ensure};
+use agent::Agent;
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
-use std::time::Duration;
-use tokio::process::{Child, Command};
 use write::Form;
 
-/// How long the agent may take to write what it has after it was told to stop.
-const AGENT_GRACE: Duration = Duration::from_secs(20);
 /// Seconds that a process is profiled when no duration is given.
 const SECONDS_DEFAULT: f64 = 10.0;
 
@@ -53,7 +51,7 @@ pub(crate) async fn run(args: &RecordArgs) -> Result<ExitCode> {
         args.pid.is_some() || !args.command.is_empty(),
         "say what to profile: `vesta record -- COMMAND` or `vesta record --pid PID`"
     );
-    let agent = find_agent()?;
+    let agent = agent::find()?;
     let captured = Captured::new();
     let code = match args.pid {
         Some(pid) => {
@@ -86,59 +84,40 @@ impl Drop for Captured {
     }
 }
 
-/// The agent beside this program, else on the path.
-fn find_agent() -> Result<PathBuf> {
-    const NAME: &str = "vesta-agent";
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(NAME)));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|folder| folder.join(NAME));
-    beside.into_iter().chain(on_path).find(|file| file.is_file()).context(
-        "vesta-agent is neither beside vesta nor on PATH: install it, or build it with \
-         `cargo build --release -p agent`",
-    )
-}
-
-fn start_agent(args: &RecordArgs, agent: &Path, pid: u32, output: &Path) -> Result<Child> {
-    let mut command = Command::new(agent);
-    command.args(["--pid", &pid.to_string(), "--frequency", &args.frequency.to_string()]);
-    command.arg("--output").arg(output);
-    if let Some(seconds) = duration(args) {
-        command.args(["--duration", &seconds.to_string()]);
-    }
-    // Ctrl-C at the terminal is for the command; the agent is told by us.
-    command.process_group(0).kill_on_drop(true);
-    command.spawn().with_context(|| format!("start {}", agent.display()))
-}
-
 fn duration(args: &RecordArgs) -> Option<f64> {
     args.duration.or_else(|| args.pid.map(|_| SECONDS_DEFAULT))
 }
 
-async fn record_process(args: &RecordArgs, agent: &Path, pid: u32, output: &Path) -> Result<()> {
-    let mut agent = start_agent(args, agent, pid, output)?;
+async fn record_process(args: &RecordArgs, program: &Path, pid: u32, output: &Path) -> Result<()> {
+    let mut agent = start(args, program, pid, output)?;
     let seconds = duration(args).unwrap_or(SECONDS_DEFAULT);
     say(&format!("profiling process {pid} for {seconds} s; Ctrl-C ends it earlier"));
     tokio::select! {
-        status = agent.wait() => return check_agent(status.context("wait for the agent")?),
+        ended = agent.wait() => return ended,
         _ = tokio::signal::ctrl_c() => {}
     }
-    finish_agent(&mut agent).await
+    agent.finish().await
+}
+
+fn start(args: &RecordArgs, program: &Path, pid: u32, output: &Path) -> Result<Agent> {
+    Agent::start(program, pid, args.frequency, duration(args), output)
 }
 
 async fn record_command(args: &RecordArgs, agent: &Path, output: &Path) -> Result<ExitCode> {
     let program = &args.command[0];
-    let mut command = Command::new(program);
-    command.args(&args.command[1..]);
-    let mut child = command.spawn().with_context(|| format!("start {program:?}"))?;
+    let mut child = agent::start_stopped(&args.command)?;
     let pid = child.id().context("the command ended before it could be profiled")?;
-    let started = start_agent(args, agent, pid, output);
-    let mut agent = match started {
+    agent::wait_until_stopped(pid).await;
+    let mut agent = match start(args, agent, pid, output) {
         Ok(agent) => agent,
         Err(error) => {
+            // It is stopped before its first instruction: nothing is lost with it.
             let _ = child.kill().await;
             return Err(error);
         }
     };
+    agent.wait_until_ready().await;
+    agent::signal(pid, libc::SIGCONT);
     say(&format!("profiling {program} (process {pid}) until it exits"));
     let status = loop {
         tokio::select! {
@@ -147,36 +126,9 @@ async fn record_command(args: &RecordArgs, agent: &Path, output: &Path) -> Resul
             _ = tokio::signal::ctrl_c() => {}
         }
     };
-    finish_agent(&mut agent).await?;
+    agent.finish().await?;
     say(&format!("{program} ended with {status}"));
     Ok(exit_code(status))
-}
-
-/// Asks the agent to write what it has, and waits until it did.
-async fn finish_agent(agent: &mut Child) -> Result<()> {
-    if let Ok(Some(status)) = agent.try_wait() {
-        return check_agent(status);
-    }
-    if let Some(pid) = agent.id() {
-        terminate(pid);
-    }
-    let ended = tokio::time::timeout(AGENT_GRACE, agent.wait()).await;
-    let status = ended.context("the agent did not stop")?.context("wait for the agent")?;
-    check_agent(status)
-}
-
-#[allow(unsafe_code, reason = "std has no way to send SIGTERM")]
-fn terminate(pid: u32) {
-    // SAFETY: kill takes two numbers and touches no memory; the process is our child, not yet
-    // waited for, so its id belongs to nobody else.
-    unsafe { libc::kill(pid as libc::pid_t, libc::SIGTERM) };
-}
-
-fn check_agent(status: ExitStatus) -> Result<()> {
-    if !status.success() {
-        bail!("the agent failed ({status}); what it said is above");
-    }
-    Ok(())
 }
 
 /// The command's own code; 128 and the signal's number where a signal ended it, as shells do.

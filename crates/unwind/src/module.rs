@@ -125,20 +125,8 @@ impl Module {
         let all = Bytes { range: 0..len, ..all };
         let holder = all.clone();
         let data: &[u8] = &holder;
-        let elf = object::read::elf::ElfFile64::<Endianness>::parse(data)?;
-        let endian = elf.endian();
-        let mut segments = Vec::new();
-        for header in elf.elf_header().program_headers(endian, data)? {
-            // Only code: the page of one segment's end may be the page of the next one's start.
-            let is_code = header.p_flags(endian) & object::elf::PF_X != 0;
-            if header.p_type(endian) == object::elf::PT_LOAD && is_code {
-                segments.push(Segment {
-                    offset: header.p_offset(endian),
-                    size: header.p_filesz(endian),
-                    address: header.p_vaddr(endian),
-                });
-            }
-        }
+        let elf = Elf::parse(data)?;
+        let segments = code_segments(&elf, data)?;
         let range = |name: &str| {
             let section = elf.section_by_name(name)?;
             Some(section.address()..section.address().checked_add(section.size())?)
@@ -160,14 +148,7 @@ impl Module {
             elf.symbol_by_name("runtime.text").map(|it| object::ObjectSymbol::address(&it));
         let text = section(".text");
         let go_text = go_text.or_else(|| text.as_ref().map(|it| it.range.start));
-        let debug_bytes = elf
-            .sections()
-            .filter(|it| {
-                it.name()
-                    .is_ok_and(|name| name.starts_with(".debug_") || name.starts_with(".zdebug_"))
-            })
-            .map(|it| it.size())
-            .sum();
+        let debug_bytes = debug_bytes(&elf);
         let build_id = elf.build_id().ok().flatten().filter(|it| it.len() <= 64).map(hex);
         Ok(Self {
             segments,
@@ -262,6 +243,31 @@ impl Module {
     pub fn has_tables(&self) -> bool {
         self.eh_frame.is_some() || self.debug_frame.is_some()
     }
+}
+
+type Elf<'data> = object::read::elf::ElfFile64<'data, Endianness>;
+
+fn code_segments(elf: &Elf<'_>, data: &[u8]) -> Result<Vec<Segment>, Error> {
+    let endian = elf.endian();
+    let mut segments = Vec::new();
+    for header in elf.elf_header().program_headers(endian, data)? {
+        // Only code: the page of one segment's end may be the page of the next one's start.
+        let is_code = header.p_flags(endian) & object::elf::PF_X != 0;
+        if header.p_type(endian) == object::elf::PT_LOAD && is_code {
+            segments.push(Segment {
+                offset: header.p_offset(endian),
+                size: header.p_filesz(endian),
+                address: header.p_vaddr(endian),
+            });
+        }
+    }
+    Ok(segments)
+}
+
+fn debug_bytes(elf: &Elf<'_>) -> u64 {
+    let is_debug = |name: &str| name.starts_with(".debug_") || name.starts_with(".zdebug_");
+    let sections = elf.sections().filter(|it| it.name().is_ok_and(is_debug));
+    sections.map(|it| it.size()).fold(0, u64::saturating_add)
 }
 
 fn hex(bytes: &[u8]) -> String {

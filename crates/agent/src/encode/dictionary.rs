@@ -27,12 +27,12 @@ pub(crate) struct Dictionary {
     stacks: FxHashMap<Vec<i32>, i32>,
 }
 
-pub(crate) fn text_value(text: &str) -> Option<AnyValue> {
-    Some(AnyValue { value: Some(Value::StringValue(text.to_owned())) })
+pub(crate) fn text_value(text: &str) -> AnyValue {
+    AnyValue { value: Some(Value::StringValue(text.to_owned())) }
 }
 
-pub(crate) fn int_value(number: i64) -> Option<AnyValue> {
-    Some(AnyValue { value: Some(Value::IntValue(number)) })
+pub(crate) fn int_value(number: i64) -> AnyValue {
+    AnyValue { value: Some(Value::IntValue(number)) }
 }
 
 impl Dictionary {
@@ -78,8 +78,8 @@ impl Dictionary {
             table.push(KeyValueAndUnit {
                 key_strindex: *key,
                 value: match value {
-                    Attribute::Text(text) => text_value(text),
-                    Attribute::Number(number) => int_value(*number),
+                    Attribute::Text(text) => Some(text_value(text)),
+                    Attribute::Number(number) => Some(int_value(*number)),
                 },
                 unit_strindex: 0,
             });

@@ -32,8 +32,8 @@ struct Locations {
     own: FxHashMap<u64, i32>,
 }
 
-fn key_value(key: &str, value: Option<AnyValue>) -> KeyValue {
-    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+fn key_value(key: &str, value: AnyValue) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
 }
 
 fn frame_type(identity: &Identity, name: &str) -> &'static str {
@@ -117,7 +117,7 @@ impl Encoder {
         attributes.push(key_value("vesta.cpu.count", cpus));
         if let Some(quota) = identity.cpu_quota {
             let value = AnyValue { value: Some(Value::DoubleValue(quota)) };
-            attributes.push(key_value("vesta.cpu.quota", Some(value)));
+            attributes.push(key_value("vesta.cpu.quota", value));
         }
         let scope = InstrumentationScope {
             name: "vesta-agent".to_owned(),

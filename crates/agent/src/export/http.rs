@@ -52,8 +52,7 @@ impl Client {
     }
 
     async fn exchange(&self, body: &[u8]) -> Result<(), Failure> {
-        let never = |error: String| Failure::Never(error);
-        let body = gzip(body).map_err(|error| never(error.to_string()))?;
+        let body = gzip(body).map_err(|error| Failure::Never(error.to_string()))?;
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(&self.uri)
@@ -63,7 +62,8 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request = request.body(Full::new(body)).map_err(|error| never(error.to_string()))?;
+        let request =
+            request.body(Full::new(body)).map_err(|error| Failure::Never(error.to_string()))?;
         let response = self.connection.request(request).await.map_err(|error| {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             Failure::Later(format!("{}: {error}: {}", self.uri, cause.unwrap_or_default()))

@@ -266,6 +266,10 @@ fn inner_pid(pid: u32) -> u32 {
         .unwrap_or(pid)
 }
 
+/// Interpreters that are named by their script.
+const INTERPRETERS: [&str; 12] =
+    ["python", "pypy", "node", "ruby", "php", "perl", "bash", "dash", "sh", "zsh", "bun", "deno"];
+
 /// The jar, class or script that an interpreter runs.
 fn program(executable: &str, command: &[String]) -> Option<String> {
     let arguments = command.get(1..)?;
@@ -285,9 +289,6 @@ fn program(executable: &str, command: &[String]) -> Option<String> {
         }
         return None;
     }
-    const INTERPRETERS: [&str; 12] = [
-        "python", "pypy", "node", "ruby", "php", "perl", "bash", "dash", "sh", "zsh", "bun", "deno",
-    ];
     INTERPRETERS.iter().find(|it| {
         executable
             .strip_prefix(**it)
