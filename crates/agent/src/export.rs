@@ -26,18 +26,18 @@ pub(crate) enum Failure {
 
 /// How requests leave.
 enum Sender {
-    Http(Box<http::Client>),
-    Grpc(rpc::otlp::ProfilesClient),
+    Http(http::Client),
+    Grpc(Box<rpc::otlp::ProfilesClient>),
 }
 
 impl Sender {
     fn new(config: &Config) -> anyhow::Result<Self> {
         let token = config.token.as_deref();
         match &config.target {
-            Target::Http(uri) => Ok(Self::Http(Box::new(http::Client::new(uri.clone(), token)?))),
+            Target::Http(uri) => Ok(Self::Http(http::Client::new(uri.clone(), token)?)),
             Target::Grpc(address) => {
                 let client = rpc::otlp::ProfilesClient::connect_lazy(address, token)?;
-                Ok(Self::Grpc(client))
+                Ok(Self::Grpc(Box::new(client)))
             }
             Target::File(path) => {
                 anyhow::bail!("{} is a file, not a server", path.display())

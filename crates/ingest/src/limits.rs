@@ -23,6 +23,8 @@ pub struct Limits {
     pub samples_max: usize,
     /// Bytes of all strings of one profile.
     pub string_bytes_max: usize,
+    /// Older profiles are stored, but the retention drops them soon: the receipt says so.
+    pub age_kept_nanos_max: Option<i64>,
 }
 
 impl Default for Limits {
@@ -37,6 +39,7 @@ impl Default for Limits {
             profiles_max: 10_000,
             samples_max: 4_000_000,
             string_bytes_max: 64 << 20,
+            age_kept_nanos_max: None,
         }
     }
 }

@@ -206,10 +206,28 @@ fn prepare(
     for DecodedProfile { profile, .. } in &mut profiles {
         check_strings(profile, limits)?;
         issues.extend(normalise(profile, context, now));
+        issues.extend(too_old(profile, now, limits));
     }
     let stored = profiles.iter().map(Stored::of).collect();
     let profiles = profiles.into_iter().map(|decoded| decoded.profile).collect();
     Ok(Prepared { profiles, stored, issues, is_over_limit })
+}
+
+/// What people should know of a profile that the retention is about to drop.
+fn too_old(profile: &Profile, now: Timestamp, limits: &Limits) -> Option<String> {
+    let kept = limits.age_kept_nanos_max?;
+    let times = profile.samples.iter().filter_map(|sample| sample.time);
+    let newest = times.max().unwrap_or(profile.window.end);
+    let age = now.nanos().saturating_sub(newest.nanos());
+    (age > kept).then(|| {
+        const DAY_NANOS: i64 = 86_400_000_000_000;
+        let (age, kept) = (age / DAY_NANOS, kept / DAY_NANOS);
+        format!(
+            "the profile is {age} days old and will soon be dropped, because profiles are kept for \
+             {kept} days: keep them longer (--retention-days); from=now gives a new time to profiles \
+             whose samples have none"
+        )
+    })
 }
 
 fn check_strings(profile: &Profile, limits: &Limits) -> Result<(), Problem> {

@@ -97,7 +97,11 @@ struct Wired {
 fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let sink: Arc<dyn Sink> = Arc::new(StoreSink(Arc::clone(store)));
-    let limits = ingest::limits::Limits { decoders_max: cores, ..Default::default() };
+    let limits = ingest::limits::Limits {
+        decoders_max: cores,
+        age_kept_nanos_max: Some((config.retention_days * 86_400e9) as i64),
+        ..Default::default()
+    };
     let message_bytes_max = limits.decompressed_bytes_max;
     let ingest = Arc::new(Ingest::new(sink, Arc::clone(&clock), limits));
     let engine =

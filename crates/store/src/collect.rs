@@ -245,7 +245,7 @@ fn move_row(row: &mut Row, base: u32, profiles: &[ProfileRow], remap: &Remap) ->
     row.series = profile.series;
     row.stack = remap.stack(profile::StackId(row.stack));
     row.thread = remap.thread(Some(profile::ThreadId(row.thread)));
-    row.link = remap.link(Some(profile::LinkId(row.link)));
+    row.link = remap.link(Some(LinkId(row.link)));
     row.attributes = remap.attributes(Some(profile::AttributesId(row.attributes)));
     Ok(())
 }

@@ -120,6 +120,13 @@ fn profile_types(receipt: &Value) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(ids)
 }
 
+/// A function's name as the truth writes it. Functions whose name is empty are shown by address;
+/// where the truth has such a function, addresses stand for it.
+fn truth_name<'a>(truth: &TypeTruth, shown: &'a str) -> &'a str {
+    let has_unnamed = truth.top_self.iter().any(|entry| entry.0.is_empty());
+    if has_unnamed && shown.starts_with("0x") { "" } else { shown }
+}
+
 /// Total and top by self, both exact. Functions of one name (in several files) are one in the
 /// truth. Names are compared by value, so that the order among equals does not matter.
 fn compare(truth: &TypeTruth, answer: &Value) -> anyhow::Result<Vec<String>> {
@@ -128,7 +135,8 @@ fn compare(truth: &TypeTruth, answer: &Value) -> anyhow::Result<Vec<String>> {
     let mut by_name: BTreeMap<&str, i64> = BTreeMap::new();
     for function in answer["functions"].as_array().context("the answer has no functions")? {
         let own = function["self"].as_i64().context("a function without self")?;
-        *by_name.entry(function["name"].as_str().unwrap_or_default()).or_default() += own;
+        let shown = function["name"].as_str().context("a function without a name")?;
+        *by_name.entry(truth_name(truth, shown)).or_default() += own;
     }
     let mut problems = Vec::new();
     if total != truth.total {
@@ -172,6 +180,16 @@ mod tests {
     fn equal_is_exact_and_functions_of_one_name_are_added_up() {
         let same = answer(8, &[("g", 2), ("f", 3), ("f", 2), ("h", 1)]);
         assert!(compare(&truth(), &same).unwrap().is_empty());
+    }
+
+    #[test]
+    fn addresses_stand_for_functions_whose_name_is_empty() {
+        let mut truth = truth();
+        truth.top_self[1].0 = String::new();
+        assert!(
+            compare(&truth, &answer(8, &[("f", 5), ("0x0", 1), ("0x1", 1)])).unwrap().is_empty()
+        );
+        assert!(!compare(&truth, &answer(8, &[("f", 5), ("g", 2)])).unwrap().is_empty());
     }
 
     #[test]

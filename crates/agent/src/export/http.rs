@@ -30,6 +30,10 @@ fn gzip(body: &[u8]) -> std::io::Result<Bytes> {
     Ok(encoder.finish()?.into())
 }
 
+fn never(error: impl std::fmt::Display) -> Failure {
+    Failure::Never(error.to_string())
+}
+
 impl Client {
     pub(crate) fn new(uri: Uri, token: Option<&str>) -> anyhow::Result<Self> {
         let authorization = token
@@ -52,7 +56,7 @@ impl Client {
     }
 
     async fn exchange(&self, body: &[u8]) -> Result<(), Failure> {
-        let body = gzip(body).map_err(|error| Failure::Never(error.to_string()))?;
+        let body = gzip(body).map_err(never)?;
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(&self.uri)
@@ -62,8 +66,7 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request =
-            request.body(Full::new(body)).map_err(|error| Failure::Never(error.to_string()))?;
+        let request = request.body(Full::new(body)).map_err(never)?;
         let response = self.connection.request(request).await.map_err(|error| {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             Failure::Later(format!("{}: {error}: {}", self.uri, cause.unwrap_or_default()))

@@ -85,10 +85,8 @@ impl ProfilesClient {
         if endpoint.starts_with("https://") {
             return Err(refuse("encrypted connections are not supported yet".to_owned()));
         }
-        let uri = match endpoint.contains("://") {
-            true => endpoint.to_owned(),
-            false => format!("http://{endpoint}"),
-        };
+        let has_scheme = endpoint.contains("://");
+        let uri = if has_scheme { endpoint.to_owned() } else { format!("http://{endpoint}") };
         let channel = Endpoint::from_shared(uri)
             .and_then(|endpoint| endpoint.user_agent(concat!("vesta/", env!("CARGO_PKG_VERSION"))))
             .map_err(|error| refuse(error.to_string()))?

@@ -50,10 +50,10 @@ async fn the_body_and_the_token_arrive_as_sent() {
     let (headers, received) = &seen[0];
     assert_eq!(*received, body);
     assert_eq!(
-        headers.get("authorization").map(|value| value.as_bytes()),
+        headers.get("authorization").map(http::HeaderValue::as_bytes),
         Some(&b"Bearer t0k"[..])
     );
-    assert_eq!(headers.get("grpc-encoding").map(|value| value.as_bytes()), Some(&b"gzip"[..]));
+    assert_eq!(headers.get("grpc-encoding").map(http::HeaderValue::as_bytes), Some(&b"gzip"[..]));
 }
 
 #[tokio::test]

@@ -43,8 +43,8 @@ async fn one_profile_by_every_way_gives_the_same_figures() {
     let (kind, body) = multipart("profile", &pprof);
     let ingest =
         |name: &str, more: &str| format!("/ingest?name={name}&from=now-10s&until=now{more}");
-    let way = server.send(Method::POST, &ingest("multi", ""), &[("content-type", &kind)], body);
-    way.await.ok();
+    let (path, header) = (ingest("multi", ""), [("content-type", kind.as_str())]);
+    server.send(Method::POST, &path, &header, body).await.ok();
     server.send(Method::POST, &ingest("plain", "&format=pprof"), &[], pprof).await.ok();
     // Folded text counts samples: at a rate of 10^9 a second each is a nanosecond.
     let path = ingest("text.cpu%7Benv%3Dprod%7D", "&sampleRate=1000000000");
