@@ -1,6 +1,8 @@
 //! Embeds the page: `$VESTA_UI_DIST`, else `ui/dist` when it was built, else one page that says how
 //! to build it. Never runs npm.
 
+#![expect(clippy::unnecessary_debug_formatting, reason = "paths become string literals in code")]
+
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
@@ -58,7 +60,7 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> i
         let name = format!("{prefix}/{}", entry.file_name().to_string_lossy());
         if entry.file_type()?.is_dir() {
             collect(&entry.path(), &name, files)?;
-        } else if !name.ends_with(".map") {
+        } else if entry.path().extension().is_none_or(|extension| extension != "map") {
             files.push((name, entry.path()));
         }
     }

@@ -119,7 +119,8 @@ fn upload(url: &str, file: &Path, times: usize, server: u32) -> anyhow::Result<U
     let before = cpu_seconds(server)?;
     let (mut samples, mut profile_type) = (0, String::new());
     for n in 0..times {
-        let target = format!("{url}/api/v1/profiles?service_name=bench-{n}&instance=i{}", n % 7);
+        let target =
+            format!("{url}/api/v1/profiles?service_name=bench-{n}&label=instance=i{}", n % 7);
         let receipt = client.post(&target, "application/octet-stream", &body)?;
         samples += receipt["profiles"][0]["samples"].as_u64().unwrap_or(0);
         let id = receipt["profiles"][0]["types"][0]["type"].as_str().unwrap_or_default();

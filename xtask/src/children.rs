@@ -175,8 +175,12 @@ mod tests {
         let status = Path::new("/proc").join(id.trim()).join("status");
         assert!(status.exists());
         children.stop();
-        // Whoever inherits it may not have reaped it yet: gone or a zombie are both stopped.
-        let state = std::fs::read_to_string(status).unwrap_or_default();
-        assert!(state.is_empty() || state.contains("State:\tZ"), "{state}");
+        // The signal was sent, but it may take a moment to die, and whoever inherits it a moment to
+        // reap it: gone or a zombie are both stopped.
+        let stopped = || {
+            let state = std::fs::read_to_string(&status).unwrap_or_default();
+            state.is_empty() || state.contains("State:\tZ")
+        };
+        children.wait_until("its end", Duration::from_secs(20), stopped).unwrap();
     }
 }

@@ -52,7 +52,7 @@ pub async fn around(State(around): State<Arc<Around>>, request: Request, next: N
     let mut response = with_id(response, &id);
     let status = response.status().as_u16();
     around.metrics.count_request(&route, status);
-    let took_ms = (around.clock.monotonic() - started).as_millis() as u64;
+    let took_ms = around.clock.monotonic().saturating_sub(started).as_millis() as u64;
     if status >= 400 {
         tracing::info!(%method, %route, status, took_ms, request_id = %id, "request refused");
     } else {

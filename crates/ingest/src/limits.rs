@@ -35,7 +35,7 @@ impl Default for Limits {
             bodies_in_flight_bytes_max: 128 << 20,
             uploads_in_flight_max: 64,
             decoders_max: 2,
-            body_read_timeout: Duration::from_secs(60),
+            body_read_timeout: Duration::from_mins(1),
             profiles_max: 10_000,
             samples_max: 4_000_000,
             string_bytes_max: 64 << 20,

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
 /// Longest wait for an answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Which server, as whom.
 #[derive(Clone, Debug, Args)]

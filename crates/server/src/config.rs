@@ -181,7 +181,7 @@ impl Config {
             ..self.file.clone()
         };
         for token in &mut file.auth.tokens {
-            token.token_sha256 = "(hidden)".to_owned();
+            "(hidden)".clone_into(&mut token.token_sha256);
         }
         toml::to_string(&file).context("write the settings")
     }

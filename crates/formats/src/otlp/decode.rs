@@ -166,9 +166,9 @@ impl Context<'_> {
                 LabelValue::Text(text) => text.parse().ok(),
             };
             match (key.as_str(), count) {
-                ("vesta.lost", Some(count)) => metadata.lost = count,
-                ("vesta.broken", Some(count)) => metadata.broken = count,
-                ("vesta.unsymbolized", Some(count)) => metadata.unsymbolized = count,
+                ("vesta.samples.lost", Some(count)) => metadata.lost = count,
+                ("vesta.stacks.broken", Some(count)) => metadata.broken = count,
+                ("vesta.frames.unsymbolized", Some(count)) => metadata.unsymbolized = count,
                 _ => metadata.info.push((key, into_text(value))),
             }
         }

@@ -25,7 +25,7 @@ const STRINGS: [&str; 12] = [
     "thread.name",
     "profile.frame.type",
     "process.executable.build_id.gnu",
-    "vesta.lost",
+    "vesta.samples.lost",
 ];
 
 fn text(text: &str) -> AnyValue {

@@ -122,8 +122,8 @@ fn describe_text<'a>(
         (own, _) if own.ends_with("_duration") => (own, "nanoseconds", 1),
         (own, _) => (own, "count", 1),
     };
-    text.sample_type = sample_type.to_owned();
-    text.unit = unit.to_owned();
+    sample_type.clone_into(&mut text.sample_type);
+    unit.clone_into(&mut text.unit);
     text.factor = factor;
 }
 
