@@ -38,7 +38,11 @@ const GO: &str = r#"package main
 import ("sort"; "time"; "sync")
 
 //go:noinline
-func leaf(n int) float64 { s := 0.0; for i := 1; i < n; i++ { s += 1.0 / (float64(i)*float64(i) + s) }; return s }
+func leaf(n int) float64 {
+	s := 0.0
+	for i := 1; i < n; i++ { s += 1.0 / (float64(i)*float64(i) + s) }
+	return s
+}
 
 //go:noinline
 func sorter() { a := make([]int, 20000); for i := range a { a[i] = (i * 7919) % 20011 }; sort.Ints(a) }
@@ -47,7 +51,13 @@ func main() {
 	var wg sync.WaitGroup
 	for k := 0; k < 2; k++ {
 		wg.Add(1)
-		go func() { defer wg.Done(); for end := time.Now().Add(60 * time.Second); time.Now().Before(end); { leaf(30000); sorter() } }()
+		go func() {
+			defer wg.Done()
+			for end := time.Now().Add(60 * time.Second); time.Now().Before(end); {
+				leaf(30000)
+				sorter()
+			}
+		}()
 	}
 	wg.Wait()
 }
