@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use cargo_metadata::MetadataCommand;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The checkout and its products.
 #[derive(Debug)]
@@ -14,10 +14,13 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Asks cargo, starting at this crate's folder.
+    /// Asks cargo, starting at this crate's folder. `cargo run` names it when it starts: several
+    /// checkouts may share one target directory, and so this binary.
     pub(crate) fn load() -> anyhow::Result<Self> {
+        let own = std::env::var_os("CARGO_MANIFEST_DIR");
+        let own = own.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let metadata = MetadataCommand::new()
-            .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+            .manifest_path(own.join("Cargo.toml"))
             .no_deps()
             .exec()
             .context("cargo metadata failed")?;
