@@ -72,7 +72,7 @@ impl Server {
             let read = lines.read_line(&mut line).expect("the log reads");
             assert!(read > 0, "the server ended early:\n{}", log.lock().unwrap());
             if let Some((_, address)) = line.split_once("ready at ") {
-                url = address.split_whitespace().next().unwrap_or_default().to_owned();
+                address.split_whitespace().next().unwrap_or_default().clone_into(&mut url);
             }
             log.lock().unwrap().push_str(&line);
         }
