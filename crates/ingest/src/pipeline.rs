@@ -11,6 +11,7 @@ use crate::sink::{Sink, SinkError};
 use axum::body::Body;
 use bytes::Bytes;
 use formats::{Decoded, DecodedProfile, IssueKind, Options};
+use futures::StreamExt;
 use http::{HeaderMap, header};
 use profile::Profile;
 use std::sync::Arc;
@@ -73,6 +74,7 @@ impl Ingest {
         let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         let max = self.limits.body_bytes_max;
         if length.is_some_and(|length| length > max) {
+            self.drain(body).await;
             return Err(self.count(self.too_large()));
         }
         let place = self.gate.enter(length).await.map_err(|problem| self.count(problem))?;
@@ -97,6 +99,21 @@ impl Ingest {
         })?;
         add(&self.counters.body_bytes, bytes.len() as u64);
         Ok(Received { bytes, place })
+    }
+
+    /// Reads on without keeping anything, for a while: a client that is still sending when the
+    /// connection is closed sees a broken pipe instead of the answer.
+    async fn drain(&self, body: Body) {
+        let mut left = self.limits.body_bytes_max.saturating_mul(4);
+        let mut pieces = body.into_data_stream();
+        let reading = async {
+            while let Some(Ok(piece)) = pieces.next().await {
+                let Some(rest) = left.checked_sub(piece.len()) else { break };
+                left = rest;
+            }
+        };
+        // Whoever sends too slowly as well is not waited for.
+        let _ = tokio::time::timeout(self.limits.body_read_timeout, reading).await;
     }
 
     /// A place for a body that is in memory already.
