@@ -20,7 +20,7 @@ async fn stored(server: &Server) -> BTreeMap<String, usize> {
             *ids.entry(profile["id"].as_str().unwrap().to_owned()).or_default() += 1;
         }
         match page["next_cursor"].as_str() {
-            Some(next) => cursor = next.to_owned(),
+            Some(next) => next.clone_into(&mut cursor),
             None => return ids,
         }
     }
