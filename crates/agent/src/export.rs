@@ -26,7 +26,7 @@ pub(crate) enum Failure {
 
 /// How requests leave.
 enum Sender {
-    Http(http::Client),
+    Http(Box<http::Client>),
     Grpc(Box<rpc::otlp::ProfilesClient>),
 }
 
@@ -34,7 +34,7 @@ impl Sender {
     fn new(config: &Config) -> anyhow::Result<Self> {
         let token = config.token.as_deref();
         match &config.target {
-            Target::Http(uri) => Ok(Self::Http(http::Client::new(uri.clone(), token)?)),
+            Target::Http(uri) => Ok(Self::Http(Box::new(http::Client::new(uri.clone(), token)?))),
             Target::Grpc(address) => {
                 let client = rpc::otlp::ProfilesClient::connect_lazy(address, token)?;
                 Ok(Self::Grpc(Box::new(client)))

@@ -76,7 +76,7 @@ impl Client {
         if status.is_success() {
             return Ok(());
         }
-        let text = text.map(|it| it.to_bytes()).unwrap_or_default();
+        let text = text.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let reason = format!("{}: {status}: {}", self.uri, String::from_utf8_lossy(&text));
         let is_passing = status.is_server_error()
             || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
