@@ -4,7 +4,7 @@ use crate::limits;
 use std::time::Duration;
 
 /// Weight of the newest window in the running mean.
-const NEWEST: f64 = 0.4;
+const NEWEST: f64 = 0.3;
 /// Below this part of the budget the rate may rise again.
 const COMFORT: f64 = 0.6;
 

@@ -45,8 +45,8 @@ pub(crate) struct Args {
     /// often to stay within.
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
     cpu_budget: f64,
-    /// Bytes of stack copied with each sample.
-    #[arg(long, value_name = "BYTES", default_value_t = 16384,
+    /// Bytes of stack copied with each sample; deeper stacks are cut (and counted as broken).
+    #[arg(long, value_name = "BYTES", default_value_t = sampler::limits::STACK_BYTES,
           value_parser = clap::value_parser!(u32).range(1024..=65528))]
     stack_bytes: u32,
     /// Log more (also: RUST_LOG).

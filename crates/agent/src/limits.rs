@@ -6,6 +6,9 @@ use std::time::Duration;
 pub(crate) const DRAIN_EVERY: Duration = Duration::from_millis(100);
 /// Time from the start to the first batch.
 pub(crate) const FIRST_BATCH_AFTER: Duration = Duration::from_millis(1_200);
+/// Windows after the start that do not count against the CPU budget: the first short one and the
+/// one in which its symbols are read.
+pub(crate) const STARTING_WINDOWS: u32 = 2;
 /// Time that the exporter gets at the end to deliver what is left.
 pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for an answer to one HTTP export.
@@ -44,3 +47,5 @@ pub(crate) const NAME_BYTES_MAX: usize = 256;
 pub(crate) const FREQUENCY_FLOOR_HZ: u32 = 7;
 /// Time between two looks for new processes without the right to see all.
 pub(crate) const RESCAN_EVERY: Duration = Duration::from_secs(1);
+/// Time between two releases of the pages of files of code that were read.
+pub(crate) const RELEASE_EVERY: Duration = Duration::from_secs(2);

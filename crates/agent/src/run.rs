@@ -75,7 +75,8 @@ struct Loop<'a> {
     cpu_at_start: Duration,
     frequency_hz: u32,
     undelivered: u64,
-    is_first: bool,
+    /// Windows that still hold the cost of the start: symbols that later ones find in memory.
+    starting: u32,
 }
 
 impl Loop<'_> {
@@ -98,8 +99,7 @@ impl Loop<'_> {
         batch.lost += std::mem::take(&mut self.undelivered);
         let used = clock::own_cpu_time();
         let window = Duration::from_nanos(now - self.batch_start);
-        // The first window holds the start: reading symbols that later ones find in memory.
-        if !self.is_first
+        if self.starting == 0
             && let Some(hz) = self.governor.observe(used.saturating_sub(self.cpu_at_start), window)
         {
             tracing::warn!(
@@ -113,7 +113,7 @@ impl Loop<'_> {
             self.sampler.set_frequency(hz);
             self.frequency_hz = hz;
         }
-        self.is_first = false;
+        self.starting = self.starting.saturating_sub(1);
         self.cpu_at_start = used;
         self.batch_start = now;
         batch
@@ -127,6 +127,7 @@ impl Loop<'_> {
         let interval = self.config.interval.as_nanos() as u64;
         let mut next_cut = start + limits::FIRST_BATCH_AFTER.as_nanos() as u64;
         let mut next_scan = start;
+        let mut next_release = start;
         loop {
             self.sampler.wait(limits::DRAIN_EVERY);
             let now = clock::monotonic_nanos();
@@ -144,6 +145,10 @@ impl Loop<'_> {
                     tracing::warn!("the exporter is behind; a batch is dropped");
                 }
                 next_cut = now + interval;
+            }
+            if now >= next_release {
+                self.tracker.release_pages();
+                next_release = now + limits::RELEASE_EVERY.as_nanos() as u64;
             }
             if self.rescans && now >= next_scan {
                 add_own(&mut self.sampler);
@@ -186,7 +191,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
         cpu_at_start: clock::own_cpu_time(),
         frequency_hz: config.frequency_hz,
         undelivered: 0,
-        is_first: true,
+        starting: limits::STARTING_WINDOWS,
     };
     sampling.run(&stop, |batch| {
         sender.try_send(batch).map_err(|error| match error {

@@ -5,9 +5,9 @@ pub const FREQUENCY_MIN_HZ: u32 = 1;
 /// Highest sampling rate per CPU; the kernel's own limit may be lower.
 pub const FREQUENCY_MAX_HZ: u32 = 4_000;
 /// Bytes of user stack copied with a sample.
-pub const STACK_BYTES: u32 = 16 * 1024;
+pub const STACK_BYTES: u32 = 32 * 1024;
 /// Time that a ring holds at the full rate before samples are lost.
-pub const RING_HOLDS_MS: u64 = 1_200;
+pub const RING_HOLDS_MS: u64 = 600;
 /// Smallest ring of a CPU.
 pub const RING_BYTES_MIN: usize = 512 * 1024;
 /// Largest ring of a CPU.

@@ -115,3 +115,34 @@ impl ElfSymbols {
         self.files.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object::{Object as _, ObjectSymbol as _};
+
+    #[test]
+    fn a_symbol_is_found_by_its_address() {
+        let path = std::env::current_exe().expect("known");
+        let bytes = std::fs::read(&path).expect("readable");
+        let file = object::File::parse(&*bytes).expect("an ELF file");
+        let symbol = file
+            .symbols()
+            .find(|it| {
+                it.name()
+                    .is_ok_and(|name| name.contains("ElfSymbols") && name.contains("symbolize"))
+            })
+            .expect("this crate's function is in its test's symbols");
+        let mut symbols = ElfSymbols::new();
+        let found = symbols.symbolize(&path, 0, &[symbol.address() + 1, u64::MAX - 5]);
+        let name = &found[0].last().expect("a function").function;
+        assert!(name.contains("ElfSymbols") && !name.starts_with("_ZN"), "{name}");
+        assert!(found[1].is_empty());
+    }
+
+    #[test]
+    fn files_that_are_gone_give_nothing() {
+        let found = ElfSymbols::new().symbolize(Path::new("/nonexistent"), 0, &[1, 2]);
+        assert_eq!(found, [vec![], vec![]]);
+    }
+}

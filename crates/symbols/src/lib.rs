@@ -1,8 +1,9 @@
 //! Symbols: addresses of a file or of generated code to functions, files and lines.
 //!
-//! [`ElfSymbols`] answers for ELF files, [`GoTable`] for Go programs (stripped ones too),
-//! [`PerfMap`] for code a runtime generated, [`KernelSymbols`] for the kernel. All names are
-//! untrusted text: cut to a length, never interpreted.
+//! [`ElfSymbols`] answers for ELF files with debug information, [`functions`] for others,
+//! [`GoTable`] for Go programs (stripped ones too), [`PerfMap`] for code a runtime generated,
+//! [`KernelSymbols`] for the kernel. All names are untrusted text: cut to a length, never
+//! interpreted.
 
 mod elf;
 mod frame;
@@ -10,9 +11,11 @@ mod go;
 mod kernel;
 pub mod limits;
 mod perf_map;
+mod table;
 
 pub use elf::ElfSymbols;
 pub use frame::Frame;
 pub use go::{GoTable, is_go_root};
 pub use kernel::KernelSymbols;
 pub use perf_map::PerfMap;
+pub use table::functions;

@@ -2,9 +2,9 @@
 
 /// Longest function or file name kept, in bytes.
 pub const NAME_BYTES_MAX: usize = 4_096;
-/// Largest debug information that is read for lines and inlined functions, in bytes; larger files
-/// give their symbol table's names only.
-pub const DEBUG_BYTES_MAX: u64 = 8 << 20;
+/// Largest debug information, symbol tables included, that is read for lines and inlined functions,
+/// in bytes; larger files give their symbol table's names only.
+pub const DEBUG_BYTES_MAX: u64 = 2 << 20;
 /// Files whose parsed symbols are kept between calls.
 pub const FILES_MAX: usize = 24;
 /// Largest perf map that is read, in bytes.

@@ -144,10 +144,13 @@ impl Module {
             Some(Section { range: range(name)?, bytes })
         };
         let go_section = section(".gopclntab").or_else(|| section(".data.rel.ro.gopclntab"));
-        let go_text =
-            elf.symbol_by_name("runtime.text").map(|it| object::ObjectSymbol::address(&it));
         let text = section(".text");
-        let go_text = go_text.or_else(|| text.as_ref().map(|it| it.range.start));
+        // Looked for in Go programs only: it means a pass over all symbols.
+        let go_text = go_section
+            .as_ref()
+            .and_then(|_| elf.symbol_by_name("runtime.text"))
+            .map(|it| object::ObjectSymbol::address(&it))
+            .or_else(|| text.as_ref().map(|it| it.range.start));
         let debug_bytes = debug_bytes(&elf);
         let build_id = elf.build_id().ok().flatten().filter(|it| it.len() <= 64).map(hex);
         Ok(Self {
@@ -199,7 +202,7 @@ impl Module {
         self.go_table.is_some()
     }
 
-    /// Size of its debug information, in bytes.
+    /// Size of its debug information with its symbol tables, in bytes; 0 without the former.
     pub fn debug_bytes(&self) -> u64 {
         self.debug_bytes
     }
@@ -266,8 +269,15 @@ fn code_segments(elf: &Elf<'_>, data: &[u8]) -> Result<Vec<Segment>, Error> {
 
 fn debug_bytes(elf: &Elf<'_>) -> u64 {
     let is_debug = |name: &str| name.starts_with(".debug_") || name.starts_with(".zdebug_");
-    let sections = elf.sections().filter(|it| it.name().is_ok_and(is_debug));
-    sections.map(|it| it.size()).fold(0, u64::saturating_add)
+    let is_table = |name: &str| matches!(name, ".symtab" | ".strtab" | ".dynsym" | ".dynstr");
+    let sum = |is_counted: &dyn Fn(&str) -> bool| {
+        let sections = elf.sections().filter(|it| it.name().is_ok_and(is_counted));
+        sections.map(|it| it.size()).fold(0, u64::saturating_add)
+    };
+    match sum(&is_debug) {
+        0 => 0,
+        debug => debug.saturating_add(sum(&is_table)),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -118,3 +118,82 @@ impl Unwinder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Module;
+    use std::sync::Arc;
+
+    fn own_module() -> Arc<Module> {
+        let file = std::fs::File::open("/proc/self/exe").expect("readable");
+        Arc::new(Module::from_file(&file).expect("an ELF file"))
+    }
+
+    /// A stack of frame pointers through code without a module, ended by a zero.
+    fn frame_pointer_stack() -> Vec<u8> {
+        let words: [u64; 6] = [0x7000_0010, 0xa001, 0x7000_0020, 0xb001, 0, 0];
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn code_without_a_module_is_walked_by_frame_pointer() {
+        let mut registers = [0; 17];
+        (registers[6], registers[7], registers[8]) = (0x7000_0000, 0x7000_0000, 0x9000);
+        let stack = frame_pointer_stack();
+        let mut frames = Vec::new();
+        let copy = StackCopy { registers: &registers, stack: &stack };
+        Unwinder::new().walk(&Space::new(), copy, &mut frames);
+        assert_eq!(frames[..3], [0x9000, 0xa000, 0xb000]);
+    }
+
+    #[test]
+    fn arbitrary_registers_and_stacks_end_in_bounds() {
+        let module = own_module();
+        let segment = module.segments()[0];
+        let mut space = Space::new();
+        let base = 0x5555_0000_0000;
+        let page = segment.offset & !0xfff;
+        assert!(space.add(base..base + segment.size, page, &module));
+        let mut unwinder = Unwinder::new();
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut next = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state >> 7
+        };
+        for round in 0..2_000 {
+            let mut registers = [0; 17];
+            registers.fill_with(&mut next);
+            registers[8] = base + next() % segment.size;
+            let stack: Vec<u8> = (0..round % 4_096).map(|_| next() as u8).collect();
+            let mut frames = Vec::new();
+            unwinder.walk(&space, StackCopy { registers: &registers, stack: &stack }, &mut frames);
+            assert!(!frames.is_empty() && frames.len() <= limits::FRAMES_MAX);
+        }
+    }
+
+    #[test]
+    fn addresses_come_from_the_segment_that_holds_the_code() {
+        let module = own_module();
+        let segment = module.segments()[0];
+        assert_eq!(module.address_of(segment.offset), Some(segment.address));
+        let last = segment.size - 1;
+        assert_eq!(module.address_of(segment.offset + last), Some(segment.address + last));
+        assert_eq!(module.address_of(u64::MAX), None);
+        assert!(module.has_tables() && !module.is_go());
+    }
+
+    #[test]
+    fn files_that_are_no_elf_are_refused() {
+        assert!(Module::from_bytes(b"#!/bin/sh\n".to_vec()).is_err());
+        let mut bytes = std::fs::read("/proc/self/exe").expect("readable");
+        for cut in [64, 1_000, 4_096, 100_000] {
+            // A cut file may still give a module; it must not panic.
+            let _ = Module::from_bytes(bytes[..cut].to_vec());
+        }
+        for at in (0..64).chain(bytes.len() - 512..bytes.len()) {
+            bytes[at] ^= 0xff;
+        }
+        let _ = Module::from_bytes(bytes);
+    }
+}

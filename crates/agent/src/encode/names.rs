@@ -4,6 +4,7 @@ use crate::batch::{Batch, Place, RawFrame};
 use crate::limits;
 use crate::modules::{Loaded, ModuleId};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use symbols::{ElfSymbols, Frame, GoTable, KernelSymbols};
 
@@ -13,6 +14,8 @@ pub(crate) struct Names {
     elf: ElfSymbols,
     kernel: Option<KernelSymbols>,
     known: FxHashMap<RawFrame, Arc<[Frame]>>,
+    /// Which module a path was last read for.
+    paths: FxHashMap<PathBuf, ModuleId>,
 }
 
 impl Names {
@@ -78,19 +81,34 @@ impl Names {
                 }
             }
         }
-        let Some(path) = loaded.stable_path() else {
-            // The vdso: a handful of functions that nobody needs told apart.
-            for (offset, _) in rest {
-                let name: Arc<[Frame]> = Arc::new([Frame::named("[vdso]")]);
-                self.known.insert(RawFrame { place, address: offset }, name);
-            }
+        if rest.is_empty() {
             return;
-        };
-        for part in rest.chunks(limits::SYMBOLIZE_AT_ONCE_MAX) {
+        }
+        self.learn_elf(loaded, &rest);
+        loaded.module.release_pages();
+    }
+
+    /// Reads debug information where there is little of it, else the table of symbols.
+    fn learn_elf(&mut self, loaded: &Loaded, wanted: &[(u64, u64)]) {
+        let place = Place::Module(loaded.id);
+        let debug_bytes = loaded.module.debug_bytes();
+        let has_debug = (1..=symbols::limits::DEBUG_BYTES_MAX).contains(&debug_bytes);
+        let path = loaded.stable_path().filter(|_| has_debug);
+        for part in wanted.chunks(limits::SYMBOLIZE_AT_ONCE_MAX) {
             let addresses: Vec<u64> = part.iter().map(|it| it.1).collect();
-            let found = self.elf.symbolize(&path, loaded.module.debug_bytes(), &addresses);
+            let found: Vec<Arc<[Frame]>> = if let Some(path) = &path {
+                // A descriptor's number may have meant another file before.
+                if self.paths.insert(path.clone(), loaded.id).is_some_and(|id| id != loaded.id) {
+                    self.elf.forget();
+                }
+                let found = self.elf.symbolize(path, debug_bytes, &addresses);
+                found.into_iter().map(Into::into).collect()
+            } else {
+                let found = symbols::functions(loaded.module.bytes(), &addresses);
+                found.into_iter().map(|it| it.into_iter().collect()).collect()
+            };
             for ((offset, _), frames) in part.iter().zip(found) {
-                self.known.insert(RawFrame { place, address: *offset }, frames.into());
+                self.known.insert(RawFrame { place, address: *offset }, frames);
             }
         }
     }

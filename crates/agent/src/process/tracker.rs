@@ -364,10 +364,14 @@ impl Tracker {
         name.is_some_and(|frame| is_go_root(&frame.function))
     }
 
+    /// Gives back the memory of what was read of files of code.
+    pub(crate) fn release_pages(&self) {
+        self.modules.release_pages();
+    }
+
     /// Hands out what was sampled and forgets processes that ended.
     pub(crate) fn cut(&mut self) -> Batch {
         self.processes.retain(|_, process| !process.is_ended);
-        self.modules.release_pages();
         std::mem::take(&mut self.batch)
     }
 }
