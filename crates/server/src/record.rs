@@ -8,6 +8,7 @@ use crate::client::ServerArgs;
 use agent::Agent;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
@@ -51,36 +52,66 @@ pub(crate) async fn run(args: &RecordArgs) -> Result<ExitCode> {
         args.pid.is_some() || !args.command.is_empty(),
         "say what to profile: `vesta record -- COMMAND` or `vesta record --pid PID`"
     );
+    let target = Target::of(args)?;
     let agent = agent::find()?;
-    let captured = Captured::new();
+    let captured = Captured::new()?;
     let code = match args.pid {
         Some(pid) => {
-            record_process(args, &agent, pid, &captured.0).await?;
-            ExitCode::SUCCESS
+            record_process(args, &agent, pid, &captured.file).await?;
+            0
         }
-        None => record_command(args, &agent, &captured.0).await?,
+        None => record_command(args, &agent, &captured.file).await?,
     };
-    let bytes = std::fs::read(&captured.0).context("read what the agent wrote")?;
-    deliver(args, bytes).await?;
-    Ok(code)
+    let bytes = std::fs::read(&captured.file).context("read what the agent wrote")?;
+    let delivered = deliver(&target, bytes).await;
+    if let Err(error) = delivered {
+        // The command's own failure is what its caller must see.
+        ensure!(code != 0, "{error:#}");
+        say(&format!("vesta: {error:#}"));
+    }
+    Ok(ExitCode::from(code))
 }
 
-/// Where the agent writes; removed in the end.
-struct Captured(PathBuf);
+/// Where the recording goes; checked before anything runs.
+enum Target {
+    Server(ServerArgs),
+    File(PathBuf, Form),
+}
+
+impl Target {
+    fn of(args: &RecordArgs) -> Result<Self> {
+        if let Some(server) = &args.send {
+            let (server, token) = (server.clone(), args.token.clone());
+            return Ok(Self::Server(ServerArgs { server, token }));
+        }
+        let output = args.output.clone().unwrap_or_else(|| PathBuf::from("profile.svg"));
+        let form = args.format.map_or_else(|| Form::of(&output), Ok)?;
+        Ok(Self::File(output, form))
+    }
+}
+
+/// Where the agent writes: in a folder that nobody else can enter; removed in the end.
+struct Captured {
+    folder: PathBuf,
+    file: PathBuf,
+}
 
 impl Captured {
-    fn new() -> Self {
-        let name = format!("vesta-record-{}.otlp", std::process::id());
-        let folder = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let folder = folder.filter(|folder| folder.is_dir()).unwrap_or_else(std::env::temp_dir);
-        Self(folder.join(name))
+    fn new() -> Result<Self> {
+        let number = stdx::Rng::from_entropy().next_u64();
+        let folder = std::env::temp_dir().join(format!("vesta-record-{number:016x}"));
+        // Fails where somebody else was faster.
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.with_context(|| format!("make the folder {}", folder.display()))?;
+        let file = folder.join("recording.otlp");
+        Ok(Self { folder, file })
     }
 }
 
 impl Drop for Captured {
     fn drop(&mut self) {
-        // Nothing was written when recording failed early.
-        let _ = std::fs::remove_file(&self.0);
+        // What cannot be removed stays in the folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -103,7 +134,7 @@ fn start(args: &RecordArgs, program: &Path, pid: u32, output: &Path) -> Result<A
     Agent::start(program, pid, args.frequency, duration(args), output)
 }
 
-async fn record_command(args: &RecordArgs, agent: &Path, output: &Path) -> Result<ExitCode> {
+async fn record_command(args: &RecordArgs, agent: &Path, output: &Path) -> Result<u8> {
     let program = &args.command[0];
     let mut child = agent::start_stopped(&args.command)?;
     let pid = child.id().context("the command ended before it could be profiled")?;
@@ -132,23 +163,24 @@ async fn record_command(args: &RecordArgs, agent: &Path, output: &Path) -> Resul
 }
 
 /// The command's own code; 128 and the signal's number where a signal ended it, as shells do.
-fn exit_code(status: ExitStatus) -> ExitCode {
+fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| Some(128 + status.signal()?));
-    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-async fn deliver(args: &RecordArgs, bytes: Vec<u8>) -> Result<()> {
-    if let Some(server) = &args.send {
-        let server = ServerArgs { server: server.clone(), token: args.token.clone() };
-        let kind = "application/x-protobuf";
-        server.post("/v1development/profiles", std::iter::empty(), kind, bytes).await?;
-        say(&format!("sent to {}", server.server));
-        return Ok(());
+async fn deliver(target: &Target, bytes: Vec<u8>) -> Result<()> {
+    match target {
+        Target::Server(server) => {
+            let kind = "application/x-protobuf";
+            server.post("/v1development/profiles", std::iter::empty(), kind, bytes).await?;
+            say(&format!("sent to {}", server.server));
+        }
+        Target::File(output, form) => {
+            let (content, summary) = write::convert(bytes, *form)?;
+            let written = std::fs::write(output, content);
+            written.with_context(|| format!("write {}", output.display()))?;
+            say(&format!("{}: {summary}", output.display()));
+        }
     }
-    let output = args.output.clone().unwrap_or_else(|| PathBuf::from("profile.svg"));
-    let form = args.format.map_or_else(|| Form::of(&output), Ok)?;
-    let (content, summary) = write::convert(bytes, form)?;
-    std::fs::write(&output, content).with_context(|| format!("write {}", output.display()))?;
-    say(&format!("{}: {summary}", output.display()));
     Ok(())
 }
