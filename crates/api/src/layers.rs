@@ -49,12 +49,14 @@ pub async fn around(State(around): State<Arc<Around>>, request: Request, next: N
         tracing::error!(%route, request_id = %id, "a request handler panicked");
         Problem::internal("a request handler panicked").into_response()
     });
+    let detail = response.extensions().get::<Problem>().map(|problem| problem.detail.clone());
     let mut response = with_id(response, &id);
     let status = response.status().as_u16();
     around.metrics.count_request(&route, status);
     let took_ms = around.clock.monotonic().saturating_sub(started).as_millis() as u64;
     if status >= 400 {
-        tracing::info!(%method, %route, status, took_ms, request_id = %id, "request refused");
+        // Escaped: a detail may quote what the client sent.
+        tracing::info!(%method, %route, status, ?detail, request_id = %id, "request refused");
     } else {
         tracing::debug!(%method, %route, status, took_ms, request_id = %id, "request");
     }

@@ -77,7 +77,13 @@ impl Ingest {
             self.drain(body).await;
             return Err(self.count(self.too_large()));
         }
-        let place = self.gate.enter(length).await.map_err(|problem| self.count(problem))?;
+        let place = match self.gate.enter(length).await {
+            Ok(place) => place,
+            Err(problem) => {
+                self.drain(body).await;
+                return Err(self.count(problem));
+            }
+        };
         let reading = axum::body::to_bytes(body, max);
         let read = tokio::time::timeout(self.limits.body_read_timeout, reading).await;
         let Ok(read) = read else {
