@@ -29,8 +29,6 @@ pub(crate) const BATCH_SAMPLES_MAX: usize = 4_000_000;
 pub(crate) const PROCESSES_MAX: usize = 32_768;
 /// Mappings of code known of one process.
 pub(crate) const MAPPINGS_MAX: usize = 8_192;
-/// Walks of one stack, each with the modules that the one before found missing.
-pub(crate) const WALKS_MAX: usize = 24;
 /// Files of code kept open.
 pub(crate) const MODULES_MAX: usize = 512;
 /// Functions remembered for addresses of files.

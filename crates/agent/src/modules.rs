@@ -1,6 +1,7 @@
 //! Files of code, opened once for all processes that map them.
 
 use crate::limits;
+use crate::process::open_regular;
 use rustc_hash::FxHashMap;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -8,6 +9,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use unwind::Module;
+
+/// What stands for a path in the mapping of the vdso.
+pub(crate) const VDSO: &str = "[vdso]";
 
 /// Number of a module, never used twice.
 pub(crate) type ModuleId = u32;
@@ -65,9 +69,8 @@ impl Modules {
     /// The module of a mapping, opened if it is new; none if its file cannot be had or is no ELF.
     pub(crate) fn get(&mut self, hint: FileHint<'_>) -> Option<Arc<Loaded>> {
         for path in candidates(hint) {
-            let Ok(file) = File::open(&path) else { continue };
-            let Ok(meta) = file.metadata() else { continue };
-            if !meta.is_file() || (hint.inode != 0 && meta.ino() != hint.inode) {
+            let Some((file, meta)) = open_regular(&path) else { continue };
+            if hint.inode != 0 && meta.ino() != hint.inode {
                 continue;
             }
             let changed = meta.mtime().wrapping_mul(1_000_000_000).wrapping_add(meta.mtime_nsec());
@@ -101,7 +104,7 @@ impl Modules {
         if self.vdso.is_none() {
             let bytes = own_vdso()?;
             let module = Module::from_bytes(bytes).ok()?;
-            self.vdso = Some(self.wrap(module, "[vdso]", None));
+            self.vdso = Some(self.wrap(module, VDSO, None));
         }
         self.vdso.clone()
     }
@@ -109,6 +112,11 @@ impl Modules {
     fn wrap(&mut self, module: Module, path: &str, file: Option<File>) -> Arc<Loaded> {
         self.next += 1;
         Arc::new(Loaded { id: self.next, module: Arc::new(module), path: path.into(), file })
+    }
+
+    /// How many were opened so far.
+    pub(crate) fn opened(&self) -> u32 {
+        self.next
     }
 
     /// Gives back the memory of what was read of the files.

@@ -5,5 +5,6 @@ mod identity;
 mod maps;
 mod tracker;
 
+pub(crate) use env::open_regular;
 pub(crate) use identity::{Host, Identity};
 pub(crate) use tracker::Tracker;

@@ -118,8 +118,9 @@ impl<'a> GoTable<'a> {
         std::str::from_utf8(&rest[..end]).ok()
     }
 
-    /// The function at `address` (as the file states addresses), with file and line.
-    pub fn find(&self, address: u64) -> Option<Frame> {
+    /// The start of the function at `address`, and where the fields of its record begin: name,
+    /// arguments, deferreturn, pcsp, pcfile, pcln, npcdata, unit.
+    fn record(&self, address: u64) -> Option<(u64, usize)> {
         let (mut low, mut high) = (0, self.functions.min(self.bytes.len() / 8));
         while low < high {
             let middle = low.midpoint(high);
@@ -132,10 +133,20 @@ impl<'a> GoTable<'a> {
             return None;
         }
         let record = self.table.checked_add(record)?;
-        // After the entry: name, arguments, deferreturn, pcsp, pcfile, pcln, npcdata, unit.
-        let fields = record.checked_add(if self.version == Version::Go116 { 8 } else { 4 })?;
+        Some((start, record.checked_add(if self.version == Version::Go116 { 8 } else { 4 })?))
+    }
+
+    /// The name of the function at `address`, as the file states addresses.
+    pub fn function(&self, address: u64) -> Option<&'a str> {
+        let (_, fields) = self.record(address)?;
+        self.text_at(self.names.checked_add(u32_at(self.bytes, fields)? as usize)?)
+    }
+
+    /// The function at `address` (as the file states addresses), with file and line.
+    pub fn find(&self, address: u64) -> Option<Frame> {
+        let name = self.function(address)?;
+        let (start, fields) = self.record(address)?;
         let field = |number: usize| u32_at(self.bytes, fields.checked_add(4 * number)?);
-        let name = self.text_at(self.names.checked_add(field(0)? as usize)?)?;
         let line = field(5).and_then(|it| self.value(it, start, address));
         let file = field(4)
             .and_then(|it| self.value(it, start, address))

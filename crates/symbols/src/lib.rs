@@ -12,6 +12,7 @@ mod kernel;
 pub mod limits;
 mod perf_map;
 mod table;
+mod v8;
 
 pub use elf::ElfSymbols;
 pub use frame::Frame;
@@ -19,3 +20,4 @@ pub use go::{GoTable, is_go_root};
 pub use kernel::KernelSymbols;
 pub use perf_map::PerfMap;
 pub use table::functions;
+pub use v8::v8_function;

@@ -1,13 +1,14 @@
 //! An ELF file as unwinding needs it: code segments, unwind tables, build id.
 
 use crate::limits;
+use framehop::Unwinder as _;
 use memmap2::Mmap;
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::{Endianness, Object as _, ObjectSection as _};
 use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Why a file gives no module.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,9 @@ struct Section {
     bytes: Bytes,
 }
 
+/// What unwinds one module in the addresses that its file states.
+pub(crate) type Tables = framehop::x86_64::UnwinderX86_64<Bytes>;
+
 /// An ELF file's code and unwind tables.
 pub struct Module {
     all: Bytes,
@@ -82,6 +86,7 @@ pub struct Module {
     build_id: Option<String>,
     go_table: Option<(Range<usize>, u64)>,
     debug_bytes: u64,
+    tables: OnceLock<Tables>,
 }
 
 impl std::fmt::Debug for Module {
@@ -145,9 +150,10 @@ impl Module {
         };
         let go_section = section(".gopclntab").or_else(|| section(".data.rel.ro.gopclntab"));
         let text = section(".text");
-        // Looked for in Go programs only: it means a pass over all symbols.
+        // Only where the table does not say: looking for it means a pass over all symbols.
         let go_text = go_section
             .as_ref()
+            .filter(|it| !states_text(&it.bytes))
             .and_then(|_| elf.symbol_by_name("runtime.text"))
             .map(|it| object::ObjectSymbol::address(&it))
             .or_else(|| text.as_ref().map(|it| it.range.start));
@@ -164,6 +170,7 @@ impl Module {
             debug_bytes,
             text,
             all,
+            tables: OnceLock::new(),
         })
     }
 
@@ -216,11 +223,65 @@ impl Module {
         segment.address.checked_add(offset)?.checked_sub(segment.offset)
     }
 
-    pub(crate) fn sections(&self) -> framehop::ExplicitModuleSectionInfo<Bytes> {
+    /// The offset in the file of an address that the file states: [`Self::address_of`] backwards.
+    pub fn offset_of(&self, address: u64) -> Option<u64> {
+        let segment = self.segments.iter().find(|it| {
+            address >= it.address & !0xfff && address < it.address.saturating_add(it.size)
+        })?;
+        segment.offset.checked_add(address)?.checked_sub(segment.address)
+    }
+
+    /// How far the module lies above the addresses its file states, in a process that maps the file
+    /// from `offset` on at `start`; none when the file holds no code there.
+    pub fn bias(&self, start: u64, offset: u64) -> Option<u64> {
+        Some(start.wrapping_sub(self.address_of(offset)?))
+    }
+
+    /// The same for every process that maps the file, so that rules found once serve all.
+    pub(crate) fn tables(&self) -> &Tables {
+        self.tables.get_or_init(|| {
+            let mut tables = Tables::new();
+            let start = self.segments.iter().map(|it| it.address & !0xfff).min();
+            let end = self.segments.iter().map(|it| it.address.saturating_add(it.size)).max();
+            if let (Some(start), Some(end)) = (start, end) {
+                let sections = self.sections(start);
+                tables.add_module(framehop::Module::new(
+                    String::new(),
+                    start..end,
+                    start,
+                    sections,
+                ));
+            }
+            tables
+        })
+    }
+
+    /// Where the function around an address (as the file states addresses) begins, by its unwind
+    /// table: known for stripped code, too.
+    pub fn function_start(&self, address: u64) -> Option<u64> {
+        let (header, frames) = (self.eh_frame_hdr.as_ref()?, self.eh_frame.as_ref()?);
+        let bases = gimli::BaseAddresses::default()
+            .set_eh_frame_hdr(header.range.start)
+            .set_eh_frame(frames.range.start)
+            .set_text(self.text.as_ref()?.range.start)
+            .set_got(self.got.as_ref().map_or(0, |it| it.start));
+        let parsed = gimli::EhFrameHdr::new(&header.bytes, gimli::LittleEndian);
+        let parsed = parsed.parse(&bases, 8).ok()?;
+        let frames = gimli::EhFrame::new(&frames.bytes, gimli::LittleEndian);
+        let found = parsed.table()?.fde_for_address(
+            &frames,
+            &bases,
+            address,
+            gimli::UnwindSection::cie_from_offset,
+        );
+        Some(found.ok()?.initial_address())
+    }
+
+    fn sections(&self, base_svma: u64) -> framehop::ExplicitModuleSectionInfo<Bytes> {
         let range = |it: &Option<Section>| it.as_ref().map(|it| it.range.clone());
         let bytes = |it: &Option<Section>| it.as_ref().map(|it| it.bytes.clone());
         framehop::ExplicitModuleSectionInfo {
-            base_svma: 0,
+            base_svma,
             text_svma: range(&self.text),
             text: bytes(&self.text),
             got_svma: self.got.clone(),
@@ -265,6 +326,13 @@ fn code_segments(elf: &Elf<'_>, data: &[u8]) -> Result<Vec<Segment>, Error> {
         }
     }
     Ok(segments)
+}
+
+/// Whether a Go table says where the text begins (Go 1.18 to 1.25: the third word of its header;
+/// `cmd/link/internal/ld/pcln.go`) or has no need to (before, its addresses are whole).
+fn states_text(table: &[u8]) -> bool {
+    let is_old = table.starts_with(&0xffff_fffa_u32.to_le_bytes());
+    is_old || table.get(24..32).is_some_and(|word| word != [0; 8])
 }
 
 fn debug_bytes(elf: &Elf<'_>) -> u64 {

@@ -1,9 +1,10 @@
 //! Walking a copied stack.
 
 use crate::limits;
-use crate::space::Space;
+use crate::module::{Module, Tables};
 use framehop::x86_64::{CacheX86_64, Reg, UnwindRegsX86_64};
 use framehop::{FrameAddress, Unwinder as _};
+use std::sync::Arc;
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,11 @@ pub struct StackCopy<'a> {
     /// Bytes from the stack pointer upwards.
     pub stack: &'a [u8],
 }
+
+/// Places in [`StackCopy::registers`].
+const BP: usize = 6;
+const SP: usize = 7;
+const IP: usize = 8;
 
 const REGISTERS: [Reg; 17] = [
     Reg::RAX,
@@ -44,11 +50,21 @@ const REGISTERS: [Reg; 17] = [
     Reg::R15,
 ];
 
+/// A module in a process.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The module.
+    pub module: Arc<Module>,
+    /// From [`Module::bias`].
+    pub bias: u64,
+}
+
 /// Walks stacks of any process; keeps the rules it found.
-#[derive(Default)]
 pub struct Unwinder {
-    cache: CacheX86_64,
-    spaces: u32,
+    caches: Vec<CacheX86_64>,
+    /// For code that no module holds: rules by frame pointer only.
+    bare: Tables,
+    modules: u32,
 }
 
 impl std::fmt::Debug for Unwinder {
@@ -57,64 +73,107 @@ impl std::fmt::Debug for Unwinder {
     }
 }
 
+impl Default for Unwinder {
+    fn default() -> Self {
+        let caches = std::iter::repeat_with(CacheX86_64::new).take(limits::CACHES).collect();
+        Self { caches, bare: Tables::new(), modules: 0 }
+    }
+}
+
+/// Spreads neighbouring addresses over all caches, independently of their place within one.
+fn cache_of(address: u64) -> usize {
+    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % limits::CACHES
+}
+
+/// Reads the words of the copied stack.
+fn reader(copy: StackCopy<'_>) -> impl FnMut(u64) -> Result<u64, ()> + '_ {
+    let sp = copy.registers[SP];
+    move |address| {
+        let at = usize::try_from(address.checked_sub(sp).ok_or(())?).map_err(|_| ())?;
+        let word = copy.stack.get(at..at.checked_add(8).ok_or(())?).ok_or(())?;
+        Ok(u64::from_le_bytes(word.try_into().map_err(|_| ())?))
+    }
+}
+
 impl Unwinder {
-    /// One with an empty cache.
+    /// One with empty caches.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// To be called whenever a module was added to any space: starts the cache anew before its
-    /// generation counter could repeat.
-    pub fn note_module_added(&mut self) {
-        self.spaces += 1;
-        if self.spaces >= limits::CACHE_GENERATIONS_MAX {
-            *self = Self::default();
+    /// To be told from time to time how many modules were opened so far: starts the caches anew
+    /// before framehop's numbers for modules could repeat.
+    pub fn note_modules(&mut self, opened: u32) {
+        if opened.wrapping_sub(self.modules) >= limits::MODULES_PER_CACHE_MAX {
+            *self = Self { modules: opened, ..Self::default() };
         }
     }
 
     /// Walks the stack and appends the addresses of its frames, leaf first: the instruction
-    /// pointer, then return addresses less one, so that each lies inside its call.
-    pub fn walk(&mut self, space: &Space, copy: StackCopy<'_>, frames: &mut Vec<u64>) -> Outcome {
-        let [.., _] = copy.registers;
-        let ip = copy.registers[8];
-        let sp = copy.registers[7];
-        let mut registers = UnwindRegsX86_64::new(ip, sp, copy.registers[6]);
-        for (at, (register, value)) in REGISTERS.iter().zip(copy.registers).enumerate() {
-            if at != 8 {
-                registers.set(*register, *value);
-            }
-        }
-        let mut read = |address: u64| {
-            let at = usize::try_from(address.checked_sub(sp).ok_or(())?).map_err(|_| ())?;
-            let word = copy.stack.get(at..at.checked_add(8).ok_or(())?).ok_or(())?;
-            Ok(u64::from_le_bytes(word.try_into().map_err(|_| ())?))
-        };
-        let mut walk = space.inner.iter_frames(ip, registers, &mut self.cache, &mut read);
-        let mut last = ip;
-        let mut depth = 0;
-        loop {
-            match walk.next() {
-                Ok(Some(frame)) => {
-                    last = match frame {
-                        FrameAddress::InstructionPointer(address) => address,
-                        FrameAddress::ReturnAddress(address) => address.get() - 1,
-                    };
-                    if depth == limits::FRAMES_MAX {
-                        return Outcome::Truncated;
+    /// pointer, then return addresses less one, so that each lies inside its call. `find` says
+    /// which module holds an address.
+    pub fn walk(
+        &mut self,
+        copy: StackCopy<'_>,
+        mut find: impl FnMut(u64) -> Option<Placed>,
+        frames: &mut Vec<u64>,
+    ) -> Outcome {
+        let mut registers = registers(copy);
+        let mut read = reader(copy);
+        let mut address = FrameAddress::InstructionPointer(copy.registers[IP]);
+        for depth in 1..=limits::FRAMES_MAX {
+            let inside = address.address_for_lookup();
+            frames.push(inside);
+            let placed = find(inside);
+            let (tables, bias) =
+                placed.as_ref().map_or((&self.bare, 0), |it| (it.module.tables(), it.bias));
+            let Some(stated) = less(address, bias) else { return Outcome::Truncated };
+            let cache = &mut self.caches[cache_of(stated.address_for_lookup())];
+            let next = tables.unwind_frame(stated, &mut registers, cache, &mut read);
+            let root = match next {
+                Ok(Some(next)) => match FrameAddress::from_return_address(next) {
+                    Some(next) => {
+                        address = next;
+                        continue;
                     }
-                    depth += 1;
-                    frames.push(last);
-                }
+                    None => true,
+                },
                 Ok(None) => return Outcome::Complete,
-                // Thread starts without their own rule end at a zero; only believed where real
-                // tables led there.
-                Err(framehop::Error::ReturnAddressIsNull)
-                    if depth > 1 && space.has_tables(last) =>
-                {
-                    return Outcome::Complete;
-                }
-                Err(_) => return Outcome::Truncated,
-            }
+                Err(error) => error == framehop::Error::ReturnAddressIsNull,
+            };
+            // Thread starts without their own rule end at a zero; only believed where real tables
+            // led there.
+            let has_tables = placed.is_some_and(|it| it.module.has_tables());
+            return if root && depth > 1 && has_tables {
+                Outcome::Complete
+            } else {
+                Outcome::Truncated
+            };
+        }
+        Outcome::Truncated
+    }
+}
+
+fn registers(copy: StackCopy<'_>) -> UnwindRegsX86_64 {
+    let [.., _] = copy.registers;
+    let mut registers =
+        UnwindRegsX86_64::new(copy.registers[IP], copy.registers[SP], copy.registers[BP]);
+    for (at, (register, value)) in REGISTERS.iter().zip(copy.registers).enumerate() {
+        if at != IP {
+            registers.set(*register, *value);
+        }
+    }
+    registers
+}
+
+/// The address as the file states it.
+fn less(address: FrameAddress, bias: u64) -> Option<FrameAddress> {
+    match address {
+        FrameAddress::InstructionPointer(it) => {
+            Some(FrameAddress::InstructionPointer(it.wrapping_sub(bias)))
+        }
+        FrameAddress::ReturnAddress(it) => {
+            FrameAddress::from_return_address(it.get().wrapping_sub(bias))
         }
     }
 }
@@ -122,8 +181,6 @@ impl Unwinder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Module;
-    use std::sync::Arc;
 
     fn own_module() -> Arc<Module> {
         let file = std::fs::File::open("/proc/self/exe").expect("readable");
@@ -143,7 +200,7 @@ mod tests {
         let stack = frame_pointer_stack();
         let mut frames = Vec::new();
         let copy = StackCopy { registers: &registers, stack: &stack };
-        Unwinder::new().walk(&Space::new(), copy, &mut frames);
+        Unwinder::new().walk(copy, |_| None, &mut frames);
         assert_eq!(frames[..3], [0x9000, 0xa000, 0xb000]);
     }
 
@@ -151,10 +208,10 @@ mod tests {
     fn arbitrary_registers_and_stacks_end_in_bounds() {
         let module = own_module();
         let segment = module.segments()[0];
-        let mut space = Space::new();
         let base = 0x5555_0000_0000;
-        let page = segment.offset & !0xfff;
-        assert!(space.add(base..base + segment.size, page, &module));
+        let bias = module.bias(base, segment.offset & !0xfff).expect("code");
+        let placed = Placed { module: module.clone(), bias };
+        let code = base..base + segment.size;
         let mut unwinder = Unwinder::new();
         let mut state = 0x9e37_79b9_7f4a_7c15u64;
         let mut next = move || {
@@ -167,7 +224,8 @@ mod tests {
             registers[8] = base + next() % segment.size;
             let stack: Vec<u8> = (0..round % 4_096).map(|_| next() as u8).collect();
             let mut frames = Vec::new();
-            unwinder.walk(&space, StackCopy { registers: &registers, stack: &stack }, &mut frames);
+            let copy = StackCopy { registers: &registers, stack: &stack };
+            unwinder.walk(copy, |it| code.contains(&it).then(|| placed.clone()), &mut frames);
             assert!(!frames.is_empty() && frames.len() <= limits::FRAMES_MAX);
         }
     }
@@ -181,6 +239,23 @@ mod tests {
         assert_eq!(module.address_of(segment.offset + last), Some(segment.address + last));
         assert_eq!(module.address_of(u64::MAX), None);
         assert!(module.has_tables() && !module.is_go());
+    }
+
+    #[test]
+    fn code_without_symbols_still_has_functions() {
+        use object::{Object as _, ObjectSymbol as _};
+        let module = own_module();
+        let file = object::File::parse(module.bytes()).expect("an ELF file");
+        let functions = file.symbols().filter(|it| it.kind() == object::SymbolKind::Text);
+        let sized: Vec<_> = functions.filter(|it| it.size() > 32).take(200).collect();
+        let is_right = |address: u64, size: u64| {
+            let start = module.function_start(address + size / 2)?;
+            let offset = module.offset_of(start)?;
+            Some(start == address && module.address_of(offset) == Some(start))
+        };
+        let right = sized.iter().filter(|it| is_right(it.address(), it.size()) == Some(true));
+        assert!(right.count() > 190, "of {}", sized.len());
+        assert_eq!(module.function_start(8), None);
     }
 
     #[test]

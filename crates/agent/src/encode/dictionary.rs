@@ -21,7 +21,7 @@ pub(crate) struct Dictionary {
     tables: ProfilesDictionary,
     strings: FxHashMap<String, i32>,
     attributes: FxHashMap<(i32, Attribute), i32>,
-    functions: FxHashMap<(i32, i32), i32>,
+    functions: FxHashMap<(i32, i32, i64), i32>,
     mappings: FxHashMap<(i32, i32), i32>,
     locations: FxHashMap<LocationKey, i32>,
     stacks: FxHashMap<Vec<i32>, i32>,
@@ -87,13 +87,14 @@ impl Dictionary {
         })
     }
 
-    pub(crate) fn function(&mut self, name: &str, file: &str) -> i32 {
-        let key = (self.string(name), self.string(file));
+    pub(crate) fn function(&mut self, name: &str, file: &str, start_line: u32) -> i32 {
+        let key = (self.string(name), self.string(file), i64::from(start_line));
         let table = &mut self.tables.function_table;
         *self.functions.entry(key).or_insert_with(|| {
             table.push(Function {
                 name_strindex: key.0,
                 filename_strindex: key.1,
+                start_line: key.2,
                 ..Function::default()
             });
             table.len() as i32 - 1

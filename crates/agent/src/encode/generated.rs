@@ -1,7 +1,7 @@
 //! Names of generated code: the perf maps of runtimes, `/tmp/perf-PID.map`.
 
 use crate::limits;
-use crate::process::Identity;
+use crate::process::{Identity, open_regular};
 use rustc_hash::FxHashMap;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -33,14 +33,10 @@ impl PerfMaps {
         let (pid, inner) = (identity.pid, identity.inner_pid);
         let inside = format!("/proc/{pid}/root/tmp/perf-{inner}.map");
         let outside = format!("/tmp/perf-{pid}.map");
-        let Some(file) = [inside, outside].iter().find_map(|path| std::fs::File::open(path).ok())
+        let Some((file, meta)) = [inside, outside].iter().find_map(|path| open_regular(path))
         else {
             return;
         };
-        let Ok(meta) = file.metadata() else { return };
-        if !meta.is_file() {
-            return;
-        }
         let state = (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
         if let Some(known) = self.maps.get_mut(&pid)
             && known.state == state
@@ -57,6 +53,10 @@ impl PerfMaps {
 
     /// The function of process `pid` at `address`.
     pub(crate) fn find(&self, pid: u32, address: u64) -> Option<Frame> {
-        self.maps.get(&pid)?.map.find(address)
+        let mut frame = self.maps.get(&pid)?.map.find(address)?;
+        if let Some(script) = symbols::v8_function(&frame.function) {
+            frame = script;
+        }
+        Some(frame)
     }
 }

@@ -8,12 +8,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use symbols::{ElfSymbols, Frame, GoTable, KernelSymbols};
 
+/// What an address turned out to be.
+#[derive(Clone, Debug)]
+pub(crate) enum Name {
+    /// Its function; what was inlined into it comes first.
+    Known(Arc<[Frame]>),
+    /// Code without a name, in a function that begins at this offset in the file.
+    Start(u64),
+    Unknown,
+}
+
+impl Name {
+    fn of(frames: impl Into<Arc<[Frame]>>) -> Self {
+        let frames = frames.into();
+        if frames.is_empty() { Self::Unknown } else { Self::Known(frames) }
+    }
+}
+
 /// Names by file and offset, or kernel address.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     elf: ElfSymbols,
     kernel: Option<KernelSymbols>,
-    known: FxHashMap<RawFrame, Arc<[Frame]>>,
+    known: FxHashMap<RawFrame, Name>,
     /// Which module a path was last read for.
     paths: FxHashMap<PathBuf, ModuleId>,
 }
@@ -36,7 +53,8 @@ impl Names {
                 }
                 Place::Kernel => {
                     let found = self.kernel(frame.address);
-                    self.known.insert(*frame, found.into_iter().collect());
+                    let found: Arc<[Frame]> = found.into_iter().collect();
+                    self.known.insert(*frame, Name::of(found));
                 }
                 Place::Generated => {}
             }
@@ -73,11 +91,11 @@ impl Names {
             let frame = address.and_then(|address| go.as_ref()?.find(address));
             match (frame, address) {
                 (Some(frame), _) => {
-                    self.known.insert(RawFrame { place, address: offset }, Arc::new([frame]));
+                    self.known.insert(RawFrame { place, address: offset }, Name::of([frame]));
                 }
                 (None, Some(address)) => rest.push((offset, address)),
                 (None, None) => {
-                    self.known.insert(RawFrame { place, address: offset }, Arc::new([]));
+                    self.known.insert(RawFrame { place, address: offset }, Name::Unknown);
                 }
             }
         }
@@ -107,14 +125,23 @@ impl Names {
                 let found = symbols::functions(loaded.module.bytes(), &addresses);
                 found.into_iter().map(|it| it.into_iter().collect()).collect()
             };
-            for ((offset, _), frames) in part.iter().zip(found) {
-                self.known.insert(RawFrame { place, address: *offset }, frames);
+            for ((offset, address), frames) in part.iter().zip(found) {
+                let name = match Name::of(frames) {
+                    Name::Unknown => start_of(loaded, *address),
+                    name => name,
+                };
+                self.known.insert(RawFrame { place, address: *offset }, name);
             }
         }
     }
 
-    /// What is known of an address after [`Self::learn`]; what was inlined comes first.
-    pub(crate) fn find(&self, frame: &RawFrame) -> &[Frame] {
-        self.known.get(frame).map_or(&[], |it| it)
+    /// What is known of an address after [`Self::learn`].
+    pub(crate) fn find(&self, frame: &RawFrame) -> &Name {
+        self.known.get(frame).unwrap_or(&Name::Unknown)
     }
+}
+
+fn start_of(loaded: &Loaded, address: u64) -> Name {
+    let start = loaded.module.function_start(address);
+    start.and_then(|it| loaded.module.offset_of(it)).map_or(Name::Unknown, Name::Start)
 }

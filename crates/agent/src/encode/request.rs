@@ -3,7 +3,7 @@
 use crate::batch::{Batch, Place, ProcessBatch, RawFrame};
 use crate::encode::dictionary::{Attribute, Dictionary, int_value, text_value};
 use crate::encode::generated::PerfMaps;
-use crate::encode::names::Names;
+use crate::encode::names::{Name, Names};
 use crate::process::{Host, Identity};
 use rustc_hash::FxHashMap;
 use wire::Message as _;
@@ -175,7 +175,7 @@ impl Encoder {
                 places.push(location);
             }
             if is_python {
-                let function = dictionary.function(PYTHON_FRAME, "");
+                let function = dictionary.function(PYTHON_FRAME, "", 0);
                 places.push(dictionary.location(0, 0, vec![(function, 0)], "cpython"));
             }
             if let Some(place) = stacks.get_mut(*number as usize) {
@@ -236,30 +236,50 @@ impl Encoder {
                         frame_type(identity, ""),
                     );
                 };
-                let function = dictionary.function(&name.function, "");
+                let function = dictionary.function(&name.function, &name.file, name.line);
                 let kind = frame_type(identity, &name.function);
                 dictionary.location(0, 0, vec![(function, 0)], kind)
             });
             return (location, is_named);
         }
-        let names = self.names.find(frame);
-        let location = *locations.shared.entry(*frame).or_insert_with(|| {
-            let (mapping, kind) = match frame.place {
-                Place::Module(id) => batch.modules.get(&id).map_or((0, "native"), |it| {
+        let name = self.names.find(frame);
+        // All of a function without a name is one location: it is one line on the page.
+        let address = if let Name::Start(start) = name { *start } else { frame.address };
+        let key = RawFrame { address, ..*frame };
+        let location = *locations.shared.entry(key).or_insert_with(|| {
+            let module = match frame.place {
+                Place::Module(id) => batch.modules.get(&id),
+                _ => None,
+            };
+            let (mapping, kind) = match module {
+                Some(it) => {
                     let limit = it.module.bytes().len() as u64;
                     let mapping = dictionary.mapping(&it.path, it.module.build_id(), limit);
                     (mapping, if it.module.is_go() { "go" } else { "native" })
-                }),
-                _ => (dictionary.mapping("[kernel]", None, u64::MAX), "kernel"),
+                }
+                None if frame.place == Place::Kernel => {
+                    (dictionary.mapping("[kernel]", None, u64::MAX), "kernel")
+                }
+                None => (0, "native"),
             };
-            let lines: Vec<(i32, u32)> = names
-                .iter()
-                .map(|it| (dictionary.function(&it.function, &it.file), it.line))
-                .collect();
-            let address = if lines.is_empty() { frame.address } else { 0 };
-            dictionary.location(mapping, address, lines, kind)
+            match name {
+                Name::Known(frames) => {
+                    let lines = frames
+                        .iter()
+                        .map(|it| (dictionary.function(&it.function, &it.file, 0), it.line));
+                    let lines = lines.collect();
+                    dictionary.location(mapping, 0, lines, kind)
+                }
+                Name::Start(start) => {
+                    let stated = module.and_then(|it| it.module.address_of(*start));
+                    let text = format!("[function at {:#x}]", stated.unwrap_or(*start));
+                    let lines = vec![(dictionary.function(&text, "", 0), 0)];
+                    dictionary.location(mapping, *start, lines, kind)
+                }
+                Name::Unknown => dictionary.location(mapping, frame.address, Vec::new(), kind),
+            }
         });
-        (location, !names.is_empty())
+        (location, matches!(name, Name::Known(_)))
     }
 }
 

@@ -10,6 +10,7 @@ use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 /// Bytes of an error's text that are logged.
@@ -68,8 +69,16 @@ impl Client {
         }
         let request = request.body(Full::new(body)).map_err(never)?;
         let response = self.connection.request(request).await.map_err(|error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            Failure::Later(format!("{}: {error}: {}", self.uri, cause.unwrap_or_default()))
+            let mut reason = format!("{}: {error}", self.uri);
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                let _ = write!(reason, ": {error}");
+                cause = error.source();
+            }
+            if error.is_connect() {
+                reason.push_str("; start `vesta serve` there, or set --endpoint");
+            }
+            Failure::Later(reason)
         })?;
         let status = response.status();
         let text = Limited::new(response.into_body(), REASON_BYTES_MAX).collect().await;

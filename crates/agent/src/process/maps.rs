@@ -41,30 +41,36 @@ impl Maps {
         maps
     }
 
-    /// Adds a mapping; returns the starts of those it replaced.
-    pub(crate) fn insert(&mut self, start: u64, mapping: Mapping) -> Vec<u64> {
+    /// Adds a mapping; of those that it covers, the parts outside stay.
+    pub(crate) fn insert(&mut self, start: u64, mapping: Mapping) {
         if self.0.len() >= limits::MAPPINGS_MAX || mapping.end <= start {
-            return Vec::new();
+            return;
         }
         let end = mapping.end;
-        let replaced: Vec<u64> = self
-            .0
-            .range(..end)
-            .rev()
-            .take_while(|(_, it)| it.end > start)
-            .map(|(start, _)| *start)
-            .collect();
-        for start in &replaced {
-            self.0.remove(start);
+        let overlapping = self.0.range(..end).rev().take_while(|(_, it)| it.end > start);
+        let starts: Vec<u64> = overlapping.map(|(start, _)| *start).collect();
+        for old_start in starts {
+            let Some(old) = self.0.remove(&old_start) else { continue };
+            if old.end > end {
+                let offset = old.offset + (end - old_start);
+                self.0.insert(end, Mapping { offset, ..old.clone() });
+            }
+            if old_start < start {
+                self.0.insert(old_start, Mapping { end: start, ..old });
+            }
         }
         self.0.insert(start, mapping);
-        replaced
     }
 
     /// The mapping that holds `address`, and its start.
     pub(crate) fn find(&mut self, address: u64) -> Option<(u64, &mut Mapping)> {
         let (start, mapping) = self.0.range_mut(..=address).next_back()?;
         (address < mapping.end).then_some((*start, mapping))
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// All of them.
@@ -121,9 +127,25 @@ mod tests {
     #[test]
     fn a_new_mapping_replaces_what_it_covers() {
         let mut maps = Maps::parse(TEXT);
-        let (_, mut mapping) = maps.find(0x7000).map(|(s, m)| (s, m.clone())).expect("mapped");
-        mapping.end = 0x7800;
-        assert_eq!(maps.insert(0x5800, mapping), [0x7000, 0x5700]);
-        assert!(maps.find(0x5700).is_none());
+        let new =
+            Mapping { end: 0x5880, inode: 99, ..maps.find(0x7000).expect("mapped").1.clone() };
+        maps.insert(0x5800, new);
+        let mut at = |address| maps.find(address).map(|(start, it)| (start, it.offset, it.inode));
+        assert_eq!(at(0x57ff), Some((0x5700, 0x1000, 12)), "what lies before stays");
+        assert_eq!(at(0x5800), Some((0x5800, 0, 99)));
+        assert_eq!(at(0x5880), Some((0x5880, 0x1180, 12)), "what lies behind stays");
+        assert_eq!(at(0x5900), None);
+    }
+
+    #[test]
+    fn a_mapping_over_several_replaces_all() {
+        let mut maps = Maps::parse(TEXT);
+        let new =
+            Mapping { end: 0x7800, inode: 99, ..maps.find(0x7000).expect("mapped").1.clone() };
+        maps.insert(0x5000, new);
+        let mut at = |address| maps.find(address).map(|(start, it)| (start, it.inode));
+        assert_eq!(at(0x5700), Some((0x5000, 99)));
+        assert_eq!(at(0x77ff), Some((0x5000, 99)));
+        assert_eq!(at(0x7800), Some((0x7800, 0)));
     }
 }

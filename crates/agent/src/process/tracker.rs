@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, Place, ProcessBatch, RawFrame};
 use crate::limits;
-use crate::modules::{FileHint, Modules};
+use crate::modules::{FileHint, Loaded, Modules, VDSO};
 use crate::process::env::read_text;
 use crate::process::identity::{Identity, Traces};
 use crate::process::maps::{Backing, Mapping, Maps};
@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use sampler::{Record, Sample};
 use std::sync::Arc;
 use symbols::{GoTable, is_go_root};
-use unwind::{Outcome, Space, StackCopy, Unwinder};
+use unwind::{Outcome, Placed, StackCopy, Unwinder};
 
 /// From here on, words of a call chain are marks of `PERF_CONTEXT_*`.
 const CONTEXT_MARKS: u64 = u64::MAX - 4094;
@@ -20,13 +20,14 @@ const CONTEXT_USER: u64 = -512i64 as u64;
 #[derive(Debug, Default)]
 struct Process {
     maps: Maps,
-    space: Space,
     threads: FxHashMap<u32, Arc<str>>,
     identity: Option<Arc<Identity>>,
     traces: Traces,
     parent: u32,
     /// Began as a copy of its parent and runs the same program.
     is_copy: bool,
+    /// Its mappings are known from its start, or were read; false again when records were lost.
+    knows_maps: bool,
     is_ended: bool,
 }
 
@@ -42,6 +43,29 @@ pub(crate) struct Tracker {
     chain: Vec<u64>,
     frames: Vec<RawFrame>,
     ended: Vec<u32>,
+}
+
+/// The file behind a mapping, opened when it is first asked for.
+fn load<'a>(
+    modules: &mut Modules,
+    pid: u32,
+    start: u64,
+    mapping: &'a mut Mapping,
+) -> Option<&'a Arc<Loaded>> {
+    if matches!(mapping.backing, Backing::Unknown) {
+        let hint =
+            FileHint { pid, start, end: mapping.end, inode: mapping.inode, path: &mapping.path };
+        let loaded = match &*mapping.path {
+            VDSO => modules.vdso(),
+            path if path.starts_with('/') => modules.get(hint),
+            _ => None,
+        };
+        mapping.backing = loaded.map_or(Backing::None, Backing::Module);
+    }
+    match &mapping.backing {
+        Backing::Module(loaded) => Some(loaded),
+        _ => None,
+    }
 }
 
 fn text(bytes: &[u8]) -> Arc<str> {
@@ -83,7 +107,11 @@ impl Tracker {
                     self.ended.push(pid);
                 }
             }
-            Record::Lost { count } => self.batch.lost += count,
+            Record::Lost { count } => {
+                self.batch.lost += count;
+                // Mappings may be among what was lost.
+                self.processes.values_mut().for_each(|it| it.knows_maps = false);
+            }
             _ => {}
         }
     }
@@ -109,9 +137,7 @@ impl Tracker {
         let path = if path.starts_with("//") { "".into() } else { path };
         let end = start.saturating_add(len);
         let mapping = Mapping { end, offset, inode, path, backing: Backing::Unknown };
-        for replaced in process.maps.insert(start, mapping) {
-            process.space.remove(replaced);
-        }
+        process.maps.insert(start, mapping);
     }
 
     fn comm(&mut self, pid: u32, tid: u32, exec: bool, name: &[u8]) {
@@ -119,7 +145,7 @@ impl Tracker {
         let name = text(name);
         if exec {
             let parent = process.parent;
-            *process = Process { parent, ..Process::default() };
+            *process = Process { parent, knows_maps: true, ..Process::default() };
             process.traces.comm = Some(name.clone());
         }
         process.threads.insert(tid, name);
@@ -192,14 +218,14 @@ impl Tracker {
 
     /// Reads who and what a process is, when it is sampled for the first time.
     fn identify(&mut self, pid: u32) -> Arc<Identity> {
+        if !self.processes.get(&pid).is_some_and(|it| it.knows_maps) {
+            self.read_maps(pid);
+        }
         let known = self.processes.get(&pid);
         if let Some(identity) = known.and_then(|it| it.identity.clone()) {
             return identity;
         }
-        let parent_pid = known.map_or(0, |it| it.parent);
-        let parent = self.processes.get(&parent_pid).map(|it| {
-            (it.identity.clone(), it.maps.clone(), it.traces.comm.clone(), it.traces.path.clone())
-        });
+        let parent = known.and_then(|it| self.processes.get(&it.parent)?.identity.clone());
         let Some(process) = self.known(pid) else {
             return Arc::new(Identity {
                 pid,
@@ -207,23 +233,30 @@ impl Tracker {
                 ..Identity::default()
             });
         };
-        let maps = read_text(&format!("/proc/{pid}/maps")).filter(|it| !it.is_empty());
-        match maps {
-            Some(maps) => process.maps = Maps::parse(&maps),
-            None if process.is_copy => {
-                if let Some((_, maps, comm, path)) = &parent {
-                    process.maps = maps.clone();
-                    process.traces.comm.clone_from(comm);
-                    process.traces.path.clone_from(path);
-                }
-            }
-            None => {}
-        }
-        process.traces.parent = parent.and_then(|it| it.0);
+        process.traces.parent = parent;
         let identity = Arc::new(Identity::of(pid, &process.maps, &process.traces));
         process.identity = Some(identity.clone());
         process.traces.parent = None;
         identity
+    }
+
+    /// Reads the mappings of a process; those of its parent stand for a copy that is gone already.
+    fn read_maps(&mut self, pid: u32) {
+        let maps = read_text(&format!("/proc/{pid}/maps")).filter(|it| !it.is_empty());
+        let copied_from = self.processes.get(&pid).filter(|it| it.is_copy).map(|it| it.parent);
+        let parent = copied_from
+            .and_then(|it| self.processes.get(&it))
+            .map(|it| (it.maps.clone(), it.traces.comm.clone(), it.traces.path.clone()));
+        let Some(process) = self.known(pid) else { return };
+        process.knows_maps = true;
+        match (maps, parent) {
+            (Some(maps), _) => process.maps = Maps::parse(&maps),
+            (None, Some((maps, comm, path))) if process.maps.is_empty() => {
+                process.maps = maps;
+                (process.traces.comm, process.traces.path) = (comm, path);
+            }
+            _ => {}
+        }
     }
 
     /// Kernel frames go to `frames`, the user part of the chain to `chain`.
@@ -250,24 +283,19 @@ impl Tracker {
             // A process on its way in or out has no user part.
             return !self.frames.is_empty();
         };
-        self.prepare(sample.pid, registers.ip());
         if self.is_go(sample.pid, registers.ip()) {
             return self.go_frames(sample.pid);
         }
         let copy = StackCopy { registers: &registers.values, stack: sample.stack };
-        // Modules are added as their frames appear: walk until no new one does.
-        let mut outcome = Outcome::Truncated;
-        for _ in 0..limits::WALKS_MAX {
-            self.user.clear();
-            let Some(process) = self.processes.get(&sample.pid) else { return false };
-            outcome = self.unwinder.walk(&process.space, copy, &mut self.user);
-            let addresses = std::mem::take(&mut self.user);
-            let added = addresses.iter().filter(|it| self.prepare(sample.pid, **it)).count();
-            self.user = addresses;
-            if added == 0 {
-                break;
-            }
-        }
+        let Self { processes, modules, unwinder, user, .. } = self;
+        let Some(process) = processes.get_mut(&sample.pid) else { return false };
+        let mut place = |address| {
+            let (start, mapping) = process.maps.find(address)?;
+            let loaded = load(modules, sample.pid, start, mapping)?;
+            let module = loaded.module.clone();
+            Some(Placed { bias: module.bias(start, mapping.offset)?, module })
+        };
+        let outcome = unwinder.walk(copy, &mut place, user);
         self.push_user(sample.pid);
         if outcome == Outcome::Complete {
             return true;
@@ -279,11 +307,6 @@ impl Tracker {
     /// Go keeps frame pointers everywhere; the kernel has followed them beyond any copied stack.
     fn go_frames(&mut self, pid: u32) -> bool {
         std::mem::swap(&mut self.user, &mut self.chain);
-        let addresses = std::mem::take(&mut self.user);
-        for address in &addresses {
-            self.prepare(pid, *address);
-        }
-        self.user = addresses;
         self.push_user(pid);
         self.note_go(pid);
         // Below a root the chain may still show a frame or two of what the stack held before.
@@ -303,53 +326,33 @@ impl Tracker {
     fn push_user(&mut self, pid: u32) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         for address in &self.user {
-            let frame = match process.maps.find(*address) {
-                Some((start, Mapping { backing: Backing::Module(it), offset, .. })) => {
+            let mut frame = RawFrame { place: Place::Generated, address: *address };
+            if let Some((start, mapping)) = process.maps.find(*address) {
+                let offset = *address - start + mapping.offset;
+                if let Some(it) = load(&mut self.modules, pid, start, mapping) {
                     self.batch.modules.entry(it.id).or_insert_with(|| it.clone());
-                    RawFrame { place: Place::Module(it.id), address: *address - start + *offset }
+                    frame = RawFrame { place: Place::Module(it.id), address: offset };
                 }
-                _ => RawFrame { place: Place::Generated, address: *address },
-            };
+            }
             self.frames.push(frame);
         }
     }
 
-    /// Makes sure that the module at `address` is loaded; returns whether it was new.
-    fn prepare(&mut self, pid: u32, address: u64) -> bool {
-        let Some(process) = self.processes.get_mut(&pid) else { return false };
-        let Some((start, mapping)) = process.maps.find(address) else { return false };
-        if !matches!(mapping.backing, Backing::Unknown) {
-            return false;
-        }
-        mapping.backing = Backing::None;
-        let hint =
-            FileHint { pid, start, end: mapping.end, inode: mapping.inode, path: &mapping.path };
-        let loaded = match &*mapping.path {
-            "[vdso]" => self.modules.vdso(),
-            path if path.starts_with('/') => self.modules.get(hint),
-            _ => None,
-        };
-        let Some(loaded) = loaded else { return false };
-        self.unwinder.note_module_added();
-        let added = process.space.add(start..mapping.end, mapping.offset, &loaded.module);
-        mapping.backing = Backing::Module(loaded);
-        added
+    /// The file of code at an address of a process.
+    fn loaded(&mut self, pid: u32, address: u64) -> Option<Arc<Loaded>> {
+        let (start, mapping) = self.processes.get_mut(&pid)?.maps.find(address)?;
+        load(&mut self.modules, pid, start, mapping).cloned()
     }
 
     fn is_go(&mut self, pid: u32, address: u64) -> bool {
-        let Some(process) = self.processes.get_mut(&pid) else { return false };
-        let Some((_, mapping)) = process.maps.find(address) else { return false };
-        match &mapping.backing {
-            Backing::Module(it) if it.path.as_ref() == "[vdso]" => {}
-            Backing::Module(it) => return it.module.is_go(),
-            _ => return false,
+        match self.loaded(pid, address) {
+            // Go calls the vdso on its own stack with its frame pointer kept.
+            Some(it) if &*it.path == VDSO => {
+                let caller = self.chain.get(1).copied();
+                caller.and_then(|it| self.loaded(pid, it)).is_some_and(|it| it.module.is_go())
+            }
+            it => it.is_some_and(|it| it.module.is_go()),
         }
-        // Go calls the vdso on its own stack with its frame pointer kept.
-        let Some(caller) = self.chain.get(1).copied() else { return false };
-        self.prepare(pid, caller);
-        let process = self.processes.get_mut(&pid);
-        let caller = process.and_then(|it| it.maps.find(caller));
-        matches!(caller, Some((_, Mapping { backing: Backing::Module(it), .. })) if it.module.is_go())
     }
 
     fn is_go_root(&mut self, pid: u32, address: u64) -> bool {
@@ -360,8 +363,8 @@ impl Tracker {
         let Some(address) = loaded.module.address_of(address - start + mapping.offset) else {
             return false;
         };
-        let name = GoTable::new(bytes, go_text).and_then(|table| table.find(address));
-        name.is_some_and(|frame| is_go_root(&frame.function))
+        GoTable::new(bytes, go_text)
+            .is_some_and(|table| table.function(address).is_some_and(is_go_root))
     }
 
     /// Gives back the memory of what was read of files of code.
@@ -372,6 +375,7 @@ impl Tracker {
     /// Hands out what was sampled and forgets processes that ended.
     pub(crate) fn cut(&mut self) -> Batch {
         self.processes.retain(|_, process| !process.is_ended);
+        self.unwinder.note_modules(self.modules.opened());
         std::mem::take(&mut self.batch)
     }
 }
