@@ -26,6 +26,13 @@ pub(crate) const TEST: &[Need] = &[
         package: "build-essential",
         why: "compiles programs with a known profile",
     },
+    Need { program: "go", package: "golang-go", why: "compiles a Go program with a known profile" },
+    Need {
+        program: "javac",
+        package: "default-jdk-headless",
+        why: "compiles a Java program with a known profile",
+    },
+    Need { program: "python3", package: "python3", why: "runs a Python program to be profiled" },
     Need { program: "chromium", package: "chromium", why: "runs the end-to-end tests of the page" },
 ];
 /// Needed to unpack a corpus.

@@ -142,6 +142,14 @@ impl<'a> GoTable<'a> {
         self.text_at(self.names.checked_add(u32_at(self.bytes, fields)? as usize)?)
     }
 
+    /// Bytes between the stack pointer and the return address when the instruction at `address`
+    /// runs (the function's `pcsp` table).
+    pub fn stack_depth(&self, address: u64) -> Option<u64> {
+        let (start, fields) = self.record(address)?;
+        let program = u32_at(self.bytes, fields.checked_add(12)?)?;
+        u64::try_from(self.value(program, start, address)?).ok()
+    }
+
     /// The function at `address` (as the file states addresses), with file and line.
     pub fn find(&self, address: u64) -> Option<Frame> {
         let name = self.function(address)?;

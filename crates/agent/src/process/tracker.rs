@@ -284,7 +284,7 @@ impl Tracker {
             return !self.frames.is_empty();
         };
         if self.is_go(sample.pid, registers.ip()) {
-            return self.go_frames(sample.pid);
+            return self.go_frames(sample);
         }
         let copy = StackCopy { registers: &registers.values, stack: sample.stack };
         let Self { processes, modules, unwinder, user, .. } = self;
@@ -305,13 +305,35 @@ impl Tracker {
     }
 
     /// Go keeps frame pointers everywhere; the kernel has followed them beyond any copied stack.
-    fn go_frames(&mut self, pid: u32) -> bool {
+    fn go_frames(&mut self, sample: &Sample<'_>) -> bool {
+        let pid = sample.pid;
         std::mem::swap(&mut self.user, &mut self.chain);
+        if let Some(caller) = self.go_caller(sample)
+            && self.user.get(1) != Some(&caller)
+        {
+            self.user.insert(1, caller);
+        }
         self.push_user(pid);
         self.note_go(pid);
         // Below a root the chain may still show a frame or two of what the stack held before.
         let count = self.user.len();
         (count.saturating_sub(3)..count).rev().any(|at| self.is_go_root(pid, self.user[at]))
+    }
+
+    /// Who called the function that runs. A function without a frame, or one that has not made it
+    /// yet, leaves its caller's frame pointer in place: the chain then lacks that caller.
+    fn go_caller(&mut self, sample: &Sample<'_>) -> Option<u64> {
+        let registers = sample.registers?;
+        let (pid, ip) = (sample.pid, registers.ip());
+        let loaded = self.loaded(pid, ip)?;
+        let (start, mapping) = self.processes.get_mut(&pid)?.maps.find(ip)?;
+        let address = loaded.module.address_of(ip - start + mapping.offset)?;
+        let (bytes, text) = loaded.module.go_table()?;
+        let depth = GoTable::new(bytes, text)?.stack_depth(address)?;
+        let at = usize::try_from(depth).ok()?;
+        let word = sample.stack.get(at..at.checked_add(8)?)?;
+        let caller = u64::from_le_bytes(word.try_into().ok()?).checked_sub(1)?;
+        self.loaded(pid, caller)?.module.is_go().then_some(caller)
     }
 
     fn note_go(&mut self, pid: u32) {

@@ -7,5 +7,6 @@ mod harness;
 mod auth;
 mod crash;
 mod damage;
+mod ground_truth;
 mod settings;
 mod uploads;
