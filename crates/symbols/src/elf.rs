@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 pub struct ElfSymbols {
     symbolizer: Symbolizer,
     files: FxHashSet<PathBuf>,
+    parsed_bytes: u64,
     was_asked: bool,
     idle_calls: u32,
 }
@@ -26,6 +27,7 @@ impl Default for ElfSymbols {
         Self {
             symbolizer: symbolizer(),
             files: FxHashSet::default(),
+            parsed_bytes: 0,
             was_asked: false,
             idle_calls: 0,
         }
@@ -77,10 +79,13 @@ impl ElfSymbols {
         addresses: &[u64],
     ) -> Vec<Vec<Frame>> {
         self.was_asked = true;
-        if self.files.len() >= limits::FILES_MAX && !self.files.contains(path) {
-            self.forget();
+        if !self.files.contains(path) {
+            if self.parsed_bytes.saturating_add(debug_bytes) > limits::PARSED_BYTES_MAX {
+                self.forget();
+            }
+            self.parsed_bytes += debug_bytes;
+            self.files.insert(path.to_owned());
         }
-        self.files.insert(path.to_owned());
         let mut elf = Elf::new(path);
         elf.debug_syms = debug_bytes > 0 && debug_bytes <= limits::DEBUG_BYTES_MAX;
         let source = Source::Elf(elf);
@@ -113,6 +118,7 @@ impl ElfSymbols {
     pub fn forget(&mut self) {
         self.symbolizer = symbolizer();
         self.files.clear();
+        self.parsed_bytes = 0;
     }
 }
 

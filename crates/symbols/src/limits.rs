@@ -5,8 +5,8 @@ pub const NAME_BYTES_MAX: usize = 4_096;
 /// Largest debug information, symbol tables included, that is read for lines and inlined functions,
 /// in bytes; larger files give their symbol table's names only.
 pub const DEBUG_BYTES_MAX: u64 = 2 << 20;
-/// Files whose parsed symbols are kept between calls.
-pub const FILES_MAX: usize = 24;
+/// Bytes of debug information, symbol tables included, of the files that are kept parsed.
+pub const PARSED_BYTES_MAX: u64 = 8 << 20;
 /// Largest perf map that is read, in bytes.
 pub const PERF_MAP_BYTES_MAX: usize = 64 << 20;
 /// Entries of a perf map that are kept.

@@ -6,6 +6,7 @@
 use crate::frame::{Frame, cut};
 use object::read::elf::{ElfFile64, Sym as _};
 use object::{Endianness, elf};
+use std::ops::Range;
 
 /// A function without a size is believed to reach at most this far.
 const UNSIZED_BYTES_MAX: u64 = 4_096;
@@ -14,6 +15,7 @@ const UNSIZED_BYTES_MAX: u64 = 4_096;
 #[derive(Clone, Copy, Default)]
 struct Best<'data> {
     start: u64,
+    end: u64,
     is_sized: bool,
     /// Lower is better: global before weak before local, then fewer underscores.
     rank: (u8, usize),
@@ -29,9 +31,18 @@ fn rank(bind: u8, name: &[u8]) -> (u8, usize) {
     (bind, name.iter().take_while(|byte| **byte == b'_').count())
 }
 
+/// A function and the addresses it covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its addresses, as the file states them.
+    pub range: Range<u64>,
+    /// Its name.
+    pub frame: Frame,
+}
+
 /// The functions of the file `bytes` at `addresses` (as the file states them), in their order;
 /// none where the table has no answer.
-pub fn functions(bytes: &[u8], addresses: &[u64]) -> Vec<Option<Frame>> {
+pub fn functions(bytes: &[u8], addresses: &[u64]) -> Vec<Option<Function>> {
     let mut order: Vec<usize> = (0..addresses.len()).collect();
     order.sort_unstable_by_key(|at| addresses[*at]);
     let sorted: Vec<u64> = order.iter().map(|at| addresses[*at]).collect();
@@ -42,7 +53,8 @@ pub fn functions(bytes: &[u8], addresses: &[u64]) -> Vec<Option<Frame>> {
     let mut frames = vec![None; addresses.len()];
     for (at, found) in order.into_iter().zip(best) {
         if !found.name.is_empty() {
-            frames[at] = Some(Frame::named(&demangle(found.name)));
+            let frame = Frame::named(&demangle(found.name));
+            frames[at] = Some(Function { range: found.start..found.end, frame });
         }
     }
     frames
@@ -67,8 +79,9 @@ fn scan<'data>(file: &ElfFile64<'data, Endianness>, wanted: &[u64], best: &mut [
                 break;
             }
             let Ok(name) = symbol.name(endian, table.strings()) else { break };
-            let found =
-                Best { start, is_sized: size > 0, rank: rank(symbol.st_bind(), name), name };
+            let rank = rank(symbol.st_bind(), name);
+            let end = start.saturating_add(reach);
+            let found = Best { start, end, is_sized: size > 0, rank, name };
             if is_better(&found, &best[at]) {
                 best[at] = found;
             }
@@ -119,6 +132,10 @@ mod tests {
         let found = functions(&bytes, &addresses);
         assert_eq!(found.len(), addresses.len());
         assert!(found.iter().take(500).all(Option::is_some), "each has a name");
+        let covers = |(address, it): (&u64, &Option<Function>)| {
+            it.as_ref().is_some_and(|it| it.range.contains(address))
+        };
+        assert!(addresses.iter().zip(&found).take(500).all(covers));
         assert_eq!(found.last(), Some(&None));
     }
 

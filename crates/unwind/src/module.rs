@@ -8,6 +8,7 @@ use object::{Endianness, Object as _, ObjectSection as _};
 use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Why a file gives no module.
@@ -87,6 +88,8 @@ pub struct Module {
     go_table: Option<(Range<usize>, u64)>,
     debug_bytes: u64,
     tables: OnceLock<Tables>,
+    /// Whether pages may have been read since they were given back.
+    is_touched: AtomicBool,
 }
 
 impl std::fmt::Debug for Module {
@@ -171,6 +174,7 @@ impl Module {
             text,
             all,
             tables: OnceLock::new(),
+            is_touched: AtomicBool::new(true),
         })
     }
 
@@ -186,12 +190,14 @@ impl Module {
 
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
+        self.is_touched.store(true, Ordering::Relaxed);
         &self.all
     }
 
     /// Gives the pages read so far back; they are read again from the page cache when needed.
     pub fn release_pages(&self) {
-        if let Backing::File(map) = &*self.all.backing {
+        let was_touched = self.is_touched.swap(false, Ordering::Relaxed);
+        if let (true, Backing::File(map)) = (was_touched, &*self.all.backing) {
             // SAFETY: the mapping is of a file and never written, so that dropped pages come back
             // with the same bytes. A refusal only means that memory stays in use.
             let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
@@ -201,6 +207,7 @@ impl Module {
     /// Go's function table and the address its text begins at, if the file is a Go program.
     pub fn go_table(&self) -> Option<(&[u8], u64)> {
         let (range, text) = self.go_table.as_ref()?;
+        self.is_touched.store(true, Ordering::Relaxed);
         Some((self.all.get(range.clone())?, *text))
     }
 
@@ -239,6 +246,7 @@ impl Module {
 
     /// The same for every process that maps the file, so that rules found once serve all.
     pub(crate) fn tables(&self) -> &Tables {
+        self.is_touched.store(true, Ordering::Relaxed);
         self.tables.get_or_init(|| {
             let mut tables = Tables::new();
             let start = self.segments.iter().map(|it| it.address & !0xfff).min();
@@ -256,9 +264,10 @@ impl Module {
         })
     }
 
-    /// Where the function around an address (as the file states addresses) begins, by its unwind
-    /// table: known for stripped code, too.
-    pub fn function_start(&self, address: u64) -> Option<u64> {
+    /// The function around an address (as the file states addresses), by its unwind table: known for
+    /// stripped code, too.
+    pub fn function(&self, address: u64) -> Option<Range<u64>> {
+        self.is_touched.store(true, Ordering::Relaxed);
         let (header, frames) = (self.eh_frame_hdr.as_ref()?, self.eh_frame.as_ref()?);
         let bases = gimli::BaseAddresses::default()
             .set_eh_frame_hdr(header.range.start)
@@ -274,7 +283,8 @@ impl Module {
             address,
             gimli::UnwindSection::cie_from_offset,
         );
-        Some(found.ok()?.initial_address())
+        let found = found.ok()?;
+        Some(found.initial_address()..found.end_address())
     }
 
     fn sections(&self, base_svma: u64) -> framehop::ExplicitModuleSectionInfo<Bytes> {

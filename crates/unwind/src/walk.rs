@@ -249,13 +249,14 @@ mod tests {
         let functions = file.symbols().filter(|it| it.kind() == object::SymbolKind::Text);
         let sized: Vec<_> = functions.filter(|it| it.size() > 32).take(200).collect();
         let is_right = |address: u64, size: u64| {
-            let start = module.function_start(address + size / 2)?;
-            let offset = module.offset_of(start)?;
-            Some(start == address && module.address_of(offset) == Some(start))
+            let function = module.function(address + size / 2)?;
+            let offset = module.offset_of(function.start)?;
+            assert!(function.contains(&(address + size / 2)));
+            Some(function.start == address && module.address_of(offset) == Some(address))
         };
         let right = sized.iter().filter(|it| is_right(it.address(), it.size()) == Some(true));
         assert!(right.count() > 190, "of {}", sized.len());
-        assert_eq!(module.function_start(8), None);
+        assert_eq!(module.function(8), None);
     }
 
     #[test]

@@ -4,15 +4,18 @@ use crate::batch::{Batch, Place, RawFrame};
 use crate::limits;
 use crate::modules::{Loaded, ModuleId};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use symbols::{ElfSymbols, Frame, GoTable, KernelSymbols};
+use symbols::{ElfSymbols, Frame, GoTable, KernelSymbols, Line};
 
 /// What an address turned out to be.
 #[derive(Clone, Debug)]
 pub(crate) enum Name {
-    /// Its function; what was inlined into it comes first.
-    Known(Arc<[Frame]>),
+    /// Its function; what was inlined into it comes first. The line, where there is one here, is
+    /// the outermost one's.
+    Known(Arc<[Frame]>, Option<Line>),
     /// Code without a name, in a function that begins at this offset in the file.
     Start(u64),
     Unknown,
@@ -21,9 +24,12 @@ pub(crate) enum Name {
 impl Name {
     fn of(frames: impl Into<Arc<[Frame]>>) -> Self {
         let frames = frames.into();
-        if frames.is_empty() { Self::Unknown } else { Self::Known(frames) }
+        if frames.is_empty() { Self::Unknown } else { Self::Known(frames, None) }
     }
 }
+
+/// Functions of one file by their start, with their end.
+type Functions = BTreeMap<u64, (u64, Name)>;
 
 /// Names by file and offset, or kernel address.
 #[derive(Debug, Default)]
@@ -31,6 +37,12 @@ pub(crate) struct Names {
     elf: ElfSymbols,
     kernel: Option<KernelSymbols>,
     known: FxHashMap<RawFrame, Name>,
+    /// Left of what the line programs of this batch may cost.
+    line_budget_bytes: usize,
+    /// Functions of files by their symbols.
+    functions: FxHashMap<ModuleId, Functions>,
+    /// Addresses whose line the last batch's budget did not reach.
+    without_line: Vec<RawFrame>,
     /// Which module a path was last read for.
     paths: FxHashMap<PathBuf, ModuleId>,
 }
@@ -40,6 +52,11 @@ impl Names {
     pub(crate) fn learn(&mut self, batch: &Batch) {
         if self.known.len() > limits::SYMBOLS_MAX {
             self.known.clear();
+            self.functions.clear();
+        }
+        self.line_budget_bytes = limits::LINE_BYTES_PER_BATCH_MAX;
+        for frame in self.without_line.drain(..) {
+            self.known.remove(&frame);
         }
         let mut wanted: FxHashMap<ModuleId, FxHashSet<u64>> = FxHashMap::default();
         let stacks = batch.processes.values().flat_map(|process| process.stacks.keys());
@@ -108,30 +125,77 @@ impl Names {
 
     /// Reads debug information where there is little of it, else the table of symbols.
     fn learn_elf(&mut self, loaded: &Loaded, wanted: &[(u64, u64)]) {
-        let place = Place::Module(loaded.id);
         let debug_bytes = loaded.module.debug_bytes();
         let has_debug = (1..=symbols::limits::DEBUG_BYTES_MAX).contains(&debug_bytes);
         let path = loaded.stable_path().filter(|_| has_debug);
         for part in wanted.chunks(limits::SYMBOLIZE_AT_ONCE_MAX) {
-            let addresses: Vec<u64> = part.iter().map(|it| it.1).collect();
-            let found: Vec<Arc<[Frame]>> = if let Some(path) = &path {
-                // A descriptor's number may have meant another file before.
-                if self.paths.insert(path.clone(), loaded.id).is_some_and(|id| id != loaded.id) {
-                    self.elf.forget();
-                }
-                let found = self.elf.symbolize(path, debug_bytes, &addresses);
-                found.into_iter().map(Into::into).collect()
-            } else {
-                let found = symbols::functions(loaded.module.bytes(), &addresses);
-                found.into_iter().map(|it| it.into_iter().collect()).collect()
-            };
-            for ((offset, address), frames) in part.iter().zip(found) {
-                let name = match Name::of(frames) {
-                    Name::Unknown => start_of(loaded, *address),
-                    name => name,
-                };
-                self.known.insert(RawFrame { place, address: *offset }, name);
+            match &path {
+                Some(path) => self.learn_lines(loaded, path, part),
+                None => self.learn_functions(loaded, part),
             }
+        }
+    }
+
+    /// Functions with their lines and what was inlined into them.
+    fn learn_lines(&mut self, loaded: &Loaded, path: &Path, wanted: &[(u64, u64)]) {
+        // A descriptor's number may have meant another file before.
+        if self.paths.insert(path.to_owned(), loaded.id).is_some_and(|id| id != loaded.id) {
+            self.elf.forget();
+        }
+        let addresses: Vec<u64> = wanted.iter().map(|it| it.1).collect();
+        let found = self.elf.symbolize(path, loaded.module.debug_bytes(), &addresses);
+        let functions = symbols::functions(loaded.module.bytes(), &addresses);
+        for (((offset, address), mut frames), function) in wanted.iter().zip(found).zip(functions) {
+            // The symbol's name says of which namespace or type; debug information's does not.
+            if let (Some(outermost), Some(function)) = (frames.last_mut(), function) {
+                outermost.function = function.frame.function;
+            }
+            let name = match Name::of(frames) {
+                Name::Unknown => unnamed(loaded, *address).1,
+                name => name,
+            };
+            let frame = RawFrame { place: Place::Module(loaded.id), address: *offset };
+            self.known.insert(frame, name);
+        }
+    }
+
+    /// Functions by symbol: new addresses in known ones need no look at the table.
+    fn learn_functions(&mut self, loaded: &Loaded, wanted: &[(u64, u64)]) {
+        let functions = self.functions.entry(loaded.id).or_default();
+        let is_new = |it: &&(u64, u64)| covering(functions, it.1).is_none();
+        let addresses: Vec<u64> = wanted.iter().filter(is_new).map(|it| it.1).collect();
+        let found = symbols::functions(loaded.module.bytes(), &addresses);
+        for (address, found) in addresses.into_iter().zip(found) {
+            let (range, name) = match found {
+                Some(it) => (it.range, Name::of([it.frame])),
+                None => unnamed(loaded, address),
+            };
+            functions.insert(range.start, (range.end, name));
+        }
+        let functions = std::mem::take(functions);
+        self.learn_places(loaded, wanted, &functions);
+        self.functions.insert(loaded.id, functions);
+    }
+
+    /// Notes the functions of addresses, with their lines as far as the budget goes; the rest is
+    /// looked up again when it is next sampled.
+    fn learn_places(&mut self, loaded: &Loaded, wanted: &[(u64, u64)], functions: &Functions) {
+        let addresses: Vec<u64> = wanted.iter().map(|it| it.1).collect();
+        let (lines, is_all) = if loaded.module.debug_bytes() > 0 {
+            symbols::lines(loaded.module.bytes(), &addresses, &mut self.line_budget_bytes)
+        } else {
+            (vec![None; addresses.len()], true)
+        };
+        for ((offset, address), at) in wanted.iter().zip(lines) {
+            let frame = RawFrame { place: Place::Module(loaded.id), address: *offset };
+            if at.is_none() && !is_all {
+                self.without_line.push(frame);
+            }
+            let mut name = covering(functions, *address).cloned().unwrap_or(Name::Unknown);
+            if let Name::Known(_, line) = &mut name {
+                *line = at;
+            }
+            self.known.insert(frame, name);
         }
     }
 
@@ -141,7 +205,17 @@ impl Names {
     }
 }
 
-fn start_of(loaded: &Loaded, address: u64) -> Name {
-    let start = loaded.module.function_start(address);
-    start.and_then(|it| loaded.module.offset_of(it)).map_or(Name::Unknown, Name::Start)
+/// The function of an address without a name, by the module's unwind table.
+fn unnamed(loaded: &Loaded, address: u64) -> (Range<u64>, Name) {
+    let range = loaded.module.function(address).filter(|it| it.contains(&address));
+    let offset = range.as_ref().and_then(|it| loaded.module.offset_of(it.start));
+    match (range, offset) {
+        (Some(range), Some(offset)) => (range, Name::Start(offset)),
+        _ => (address..address.saturating_add(1), Name::Unknown),
+    }
+}
+
+fn covering(functions: &Functions, address: u64) -> Option<&Name> {
+    let (_, (end, name)) = functions.range(..=address).next_back()?;
+    (address < *end).then_some(name)
 }

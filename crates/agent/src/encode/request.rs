@@ -263,11 +263,16 @@ impl Encoder {
                 None => (0, "native"),
             };
             match name {
-                Name::Known(frames) => {
-                    let lines = frames
+                Name::Known(frames, line) => {
+                    let mut lines: Vec<_> = frames
                         .iter()
-                        .map(|it| (dictionary.function(&it.function, &it.file, 0), it.line));
-                    let lines = lines.collect();
+                        .map(|it| (dictionary.function(&it.function, &it.file, 0), it.line))
+                        .collect();
+                    if let (Some(last), Some(frame), Some(at)) =
+                        (lines.last_mut(), frames.last(), line)
+                    {
+                        *last = (dictionary.function(&frame.function, &at.file, 0), at.line);
+                    }
                     dictionary.location(mapping, 0, lines, kind)
                 }
                 Name::Start(start) => {
@@ -279,7 +284,7 @@ impl Encoder {
                 Name::Unknown => dictionary.location(mapping, frame.address, Vec::new(), kind),
             }
         });
-        (location, matches!(name, Name::Known(_)))
+        (location, matches!(name, Name::Known(..)))
     }
 }
 
