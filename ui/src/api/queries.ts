@@ -1,8 +1,19 @@
 // One place for query keys and fetchers; components only say what they want.
 import { keepPreviousData, type QueryClient, useQuery } from '@tanstack/react-query';
+import { rateOf } from '../lib/rate';
 import { matchOf, type Scope } from '../lib/scope';
 import { getFlame, getJson } from './client';
-import type { Config, ProfilesAnswer, ProfileType, SeriesAnswer, ServicesAnswer, TopAnswer } from './types';
+import {
+  type Config,
+  CPU_SAMPLES,
+  CPU_TIME,
+  type ProfileDetail,
+  type ProfilesAnswer,
+  type ProfileType,
+  type SeriesAnswer,
+  type ServicesAnswer,
+  type TopAnswer,
+} from './types';
 
 function every(scope: Scope): { refetchInterval: number | false; placeholderData: typeof keepPreviousData } {
   return { refetchInterval: scope.live ? scope.live * 1000 : false, placeholderData: keepPreviousData };
@@ -129,6 +140,31 @@ export function useProfiles(s: Scope, type: string | undefined, cursor: string |
       getJson<ProfilesAnswer>('/profiles', { ...range(s), match, type, limit: 200, cursor }, signal),
     ...every(s),
   });
+}
+
+/** One profile without its samples; without an id, the newest one of the selection. */
+export function useProfileDetail(s: Scope, id: string | undefined, enabled: boolean) {
+  const match = matchOf(s);
+  return useQuery({
+    queryKey: ['detail', id, id ? undefined : [s.from, s.to, match]],
+    queryFn: async ({ signal }): Promise<ProfileDetail | null> => {
+      let wanted = id;
+      if (!wanted) {
+        const newest = await getJson<ProfilesAnswer>('/profiles', { ...range(s), match, limit: 1 }, signal);
+        wanted = newest.profiles[0]?.id;
+      }
+      return wanted ? getJson<ProfileDetail>(`/profiles/${encodeURIComponent(wanted)}`, {}, signal) : null;
+    },
+    enabled,
+    ...every(s),
+  });
+}
+
+/** How often samples of CPU time were taken, from two measures of the same events. */
+export function useRate(s: Scope, stepMs: number) {
+  const time = useSeries(s, CPU_TIME, stepMs);
+  const samples = useSeries(s, CPU_SAMPLES, stepMs);
+  return time.data && samples.data ? rateOf(time.data, samples.data) : null;
 }
 
 /** Asks for everything on the page again. */

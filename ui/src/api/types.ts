@@ -106,9 +106,25 @@ export interface ProfileRow {
   client: string | null;
 }
 
+export interface ProfileDetail extends ProfileRow {
+  received_ms: number;
+  cpu_count: number | null;
+  /** In cores; null: not limited, or not known. */
+  cpu_quota: number | null;
+  lost: number;
+  broken: number;
+  unsymbolized: number;
+  /** What else the client said, as it said it. */
+  info: Record<string, string>;
+}
+
 export interface ProfilesAnswer {
   profiles: ProfileRow[];
   next_cursor: string | null;
 }
 
 export const CPU_TIME = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
+export const CPU_SAMPLES = 'process_cpu:samples:count:cpu:nanoseconds';
+/** Attributes of our agent in `ProfileDetail.info`. */
+export const INFO_NAME_SOURCE = 'vesta.service.name.source';
+export const INFO_NOTE = 'vesta.note';

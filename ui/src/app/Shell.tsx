@@ -16,7 +16,13 @@ function Rail() {
   return (
     <nav className="rail" aria-label="Main">
       <img className="logo" src={new URL('favicon.svg', document.baseURI).pathname} alt="Vesta" />
-      <Link to="/" search={scope} activeOptions={{ exact: true, includeSearch: false }} aria-label="Services">
+      <Link
+        to="/"
+        search={scope}
+        activeOptions={{ exact: true, includeSearch: false }}
+        aria-label="Services"
+        title="Services"
+      >
         <LayoutGrid size={19} aria-hidden />
         Services
       </Link>
@@ -25,6 +31,7 @@ function Rail() {
         search={scope}
         activeOptions={{ exact: true, includeSearch: false }}
         aria-label="Flame graph"
+        title="Flame graph"
       >
         <Flame size={19} aria-hidden />
         Flame
@@ -34,12 +41,18 @@ function Rail() {
         search={scope}
         activeOptions={{ exact: true, includeSearch: false }}
         aria-label="Profiles"
+        title="Profiles"
       >
         <ListTree size={19} aria-hidden />
         Profiles
       </Link>
       <span className="spring" />
-      <button type="button" onClick={() => setTheme(other)} aria-label={`Switch to ${other} theme`}>
+      <button
+        type="button"
+        onClick={() => setTheme(other)}
+        aria-label={`Switch to ${other} theme`}
+        title={`Switch to ${other} theme`}
+      >
         {theme === 'dark' ? <Sun size={18} aria-hidden /> : <Moon size={18} aria-hidden />}
         {other === 'dark' ? 'Dark' : 'Light'}
       </button>

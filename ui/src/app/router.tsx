@@ -1,5 +1,5 @@
 // Routes and their validated search parameters.
-import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router';
+import { createRootRoute, createRoute, createRouter, Link } from '@tanstack/react-router';
 import { EmptyState } from '../components/States';
 import { ProfilePage } from '../features/profile/ProfilePage';
 import { ProfilesPage } from '../features/profiles/ProfilesPage';
@@ -11,10 +11,11 @@ const root = createRootRoute({
   component: Shell,
   errorComponent: Crash,
   notFoundComponent: () => (
-    <EmptyState
-      title="There is no such page"
-      why="The address does not belong to any page of this version."
-    />
+    <EmptyState title="There is no such page" why="The address does not belong to any page of this version.">
+      <Link to="/" search={{} as never} className="btn primary">
+        Services
+      </Link>
+    </EmptyState>
   ),
 });
 

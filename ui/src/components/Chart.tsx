@@ -14,6 +14,8 @@ export interface ChartSeries {
 export function Chart(props: {
   /** Epoch milliseconds, ascending. */
   times: number[];
+  /** The whole time axis, in epoch milliseconds; what has no data stays empty. */
+  range?: { from_ms: number; to_ms: number };
   series: ChartSeries[];
   stacked?: boolean;
   height: number;
@@ -27,6 +29,8 @@ export function Chart(props: {
   const select = useRef(props.onSelect);
   select.current = props.onSelect;
   const { times, series, stacked, height, format } = props;
+  const from = props.range?.from_ms;
+  const to = props.range?.to_ms;
   useEffect(() => {
     const el = host.current;
     if (!el || theme === undefined) return;
@@ -45,9 +49,16 @@ export function Chart(props: {
         width: Math.max(50, el.clientWidth),
         height,
         legend: { show: false },
-        padding: [8, 8, 0, 0],
+        padding: [8, 26, 0, 0],
         cursor: { drag: { x: true, y: false, setScale: false, dist: 4 }, points: { show: false } },
-        scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+        scales: {
+          x: {
+            time: true,
+            range: (_u, min, max) =>
+              from === undefined || to === undefined ? [min, max] : [from / 1000, to / 1000],
+          },
+          y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] },
+        },
         axes: [
           { ...axis, size: 26, space: 74, values: (_u, v, _a, _s, step) => v.map((x) => clock(x, step)) },
           { ...axis, size: 66, space: 28, values: (_u, v) => v.map((x) => format(x)) },
@@ -67,9 +78,8 @@ export function Chart(props: {
           setSelect: [
             (u) => {
               if (u.select.width < 4) return;
-              const from = u.posToVal(u.select.left, 'x') * 1000;
-              const to = u.posToVal(u.select.left + u.select.width, 'x') * 1000;
-              select.current(Math.round(from), Math.round(to));
+              const at = (px: number): number => Math.round(u.posToVal(px, 'x') * 1000);
+              select.current(at(u.select.left), at(u.select.left + u.select.width));
             },
           ],
         },
@@ -83,7 +93,7 @@ export function Chart(props: {
       watch.disconnect();
       plot.destroy();
     };
-  }, [times, series, stacked, height, format, theme]);
+  }, [times, series, stacked, height, format, theme, from, to]);
   return <div ref={host} role="img" aria-label={props.summary} />;
 }
 

@@ -63,7 +63,7 @@ function ShareButton({ scope }: { scope: Scope }) {
   url.searchParams.set('to', String(resolveTime(scope.to, now) ?? scope.to));
   url.searchParams.delete('live');
   return (
-    <span title="Copies a link with its times frozen">
+    <span className="share" title="Share: copies a link with its times frozen">
       <CopyButton text={url.href} label="Share" />
     </span>
   );

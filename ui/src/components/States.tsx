@@ -16,7 +16,8 @@ export function EmptyState(props: { title: string; why: ReactNode; children?: Re
   );
 }
 
-export function ErrorPanel({ error, retry }: { error: unknown; retry?: () => void }) {
+export function ErrorPanel(props: { error: unknown; retry?: () => void; children?: ReactNode }) {
+  const { error, retry } = props;
   const problem =
     error instanceof ApiError
       ? error.problem
@@ -35,8 +36,8 @@ export function ErrorPanel({ error, retry }: { error: unknown; retry?: () => voi
       <h2>
         <CircleAlert size={18} aria-hidden /> {problem.title}
       </h2>
-      {problem.detail && <p>{problem.detail}</p>}
-      {'hint' in problem && problem.hint && <p>{problem.hint}</p>}
+      {problem.detail && <p>{sentence(problem.detail)}</p>}
+      {'hint' in problem && problem.hint && <p>{sentence(problem.hint)}</p>}
       {problem.status === 401 && <TokenForm />}
       {problem.status === 403 && (
         <p>Your token does not allow this. An administrator can give you a role that does.</p>
@@ -47,6 +48,7 @@ export function ErrorPanel({ error, retry }: { error: unknown; retry?: () => voi
             Retry
           </button>
         )}
+        {props.children}
         <CopyButton text={details} label="Copy details" />
         {'request_id' in problem && problem.request_id && (
           <span className="faint">
@@ -56,6 +58,12 @@ export function ErrorPanel({ error, retry }: { error: unknown; retry?: () => voi
       </div>
     </section>
   );
+}
+
+/** Servers begin details in lower case; on a page they are sentences. */
+function sentence(text: string): string {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(first) ? first : `${first}.`;
 }
 
 function TokenForm() {
@@ -130,8 +138,7 @@ export async function copyText(text: string): Promise<boolean> {
 export function Command({ text }: { text: string }) {
   return (
     <div className="cmd">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a long command scrolls sideways and must be reachable by keyboard */}
-      <code tabIndex={0}>{text}</code>
+      <code>{text}</code>
       <CopyButton text={text} name={`Copy: ${text}`} />
     </div>
   );

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { randomColumns, seeded } from '../test/gen';
 import { functionTable } from './functions';
-import { ellipsis, hitBelow, hitTest, scan, type Viewport } from './geometry';
-import { contrast, PALETTES } from './palette';
+import { hitBelow, hitTest, scan, type Viewport } from './geometry';
+import { colouring, colourTable, contrast, PALETTES } from './palette';
 import { compile, matchNames, matchStats } from './search';
 import { ancestorsOf, childrenOf, type FlameTree, findPath, layout, pathId } from './tree';
 
@@ -162,12 +162,6 @@ describe('geometry', () => {
     scan(layout(c), v, null, null, { box: () => rects++, run: () => rects++ });
     expect(rects).toBeLessThanOrEqual(10);
   });
-
-  it('keeps the tail of a label', () => {
-    expect(ellipsis('com.example.shop.Checkout.total', 12)).toBe('com.…t.total');
-    expect(ellipsis('abc', 3)).toBe('abc');
-    expect(ellipsis('abcdef', 1)).toBe('a');
-  });
 });
 
 describe('search', () => {
@@ -227,5 +221,26 @@ describe('palette', () => {
       expect(contrast(p.hit, p.hitText)).toBeGreaterThanOrEqual(4.5);
       expect(contrast(p.background, p.focusRing)).toBeGreaterThanOrEqual(3);
     }
+  });
+
+  it('gives the heaviest groups different hues, and says in the legend what they are', () => {
+    const n = 9;
+    const columns = randomColumns(1, 2);
+    columns.names = ['all', ...Array.from({ length: n }, (_, i) => `pkg${i}::work`)];
+    const self = Array.from({ length: n }, (_, i) => 100 - i);
+    columns.depth = [0, ...new Array(n).fill(1)];
+    columns.name = Array.from({ length: n + 1 }, (_, i) => i);
+    columns.self = [0, ...self];
+    columns.total = [self.reduce((a, v) => a + v, 0), ...self];
+    for (const k of ['library', 'file', 'line', 'flags'] as const) columns[k] = new Array(n + 1).fill(0);
+    const { legend, index } = colouring(layout(columns), 'pkg');
+    expect(legend.map((e) => e.text)).toEqual(Array.from({ length: n }, (_, i) => `pkg${i}`));
+    expect(new Set(legend.map((e) => e.colour)).size).toBe(n);
+    const hueOf = (colour: number): number => Math.floor((colour - 4) / 5);
+    legend.forEach((e, i) => {
+      expect(e.self).toBe(100 - i);
+      expect(hueOf(index[i + 1])).toBe(hueOf(e.colour));
+    });
+    expect(colourTable('dark').length).toBeGreaterThan(Math.max(...index));
   });
 });

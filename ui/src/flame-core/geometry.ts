@@ -130,12 +130,3 @@ export function hitTest(t: FlameTree, v: Viewport, px: number, py: number): numb
   }
   return -1;
 }
-
-/** Shortens a label to `max` characters, keeping more of its tail, where names differ. */
-export function ellipsis(text: string, max: number): string {
-  if (text.length <= max) return text;
-  if (max < 2) return text.slice(0, Math.max(0, max));
-  const tail = Math.ceil((max - 1) * 0.6);
-  const head = max - 1 - tail;
-  return `${text.slice(0, head)}…${text.slice(text.length - tail)}`;
-}

@@ -1,5 +1,6 @@
 // Colours of the flame graph, made in OKLCH so that every hue has the same
 // lightness: the text on every box keeps a contrast of at least 4.5:1.
+import { packageOf } from './names';
 import { FLAG_KERNEL, FLAG_TRIMMED, FLAG_UNSYMBOLISED, type FlameTree } from './tree';
 
 export type Theme = 'dark' | 'light';
@@ -117,17 +118,6 @@ function hash(text: string): number {
   return Math.imul(h, 0x2c1b3c6d) >>> 0;
 }
 
-/** The part of a name that says whose code it is: namespace, package or module. */
-export function packageOf(name: string): string {
-  const plain = name.replace(/<[^<>]*>|\([^()]*\)/g, '');
-  const slash = plain.lastIndexOf('/');
-  const colons = plain.indexOf('::');
-  if (colons > 0) return plain.slice(0, colons);
-  const dot = slash >= 0 ? plain.indexOf('.', slash) : plain.lastIndexOf('.');
-  if (dot > 0) return plain.slice(0, dot);
-  return '';
-}
-
 /** A group per node: its package if asked for and known, else its library, else its own name. */
 function grouping(t: FlameTree, mode: ColorMode): { texts: string[]; of: (i: number) => number } {
   const ids = new Map<string, number>();
@@ -156,34 +146,89 @@ function grouping(t: FlameTree, mode: ColorMode): { texts: string[]; of: (i: num
   return { texts, of };
 }
 
-/** The colour of every node as an index into `colourTable`. */
-export function colourIndex(t: FlameTree, mode: ColorMode): Uint8Array {
-  const out = new Uint8Array(t.n);
-  const size = FAMILIES.length * VARIANTS;
-  if (mode === 'self') {
-    for (let i = 1; i < t.n; i++) {
-      const share = t.total[i] > 0 ? t.self[i] / t.total[i] : 0;
-      out[i] = t.flags[i] & FLAG_TRIMMED ? 0 : 4 + size + Math.round(share * 11);
-    }
-    if (t.n > 0) out[0] = 3;
-    return out;
+/** What the colours of a tree stand for. */
+export interface LegendEntry {
+  text: string;
+  /** Position in `colourTable`. */
+  colour: number;
+  /** Own value of its frames. */
+  self: number;
+}
+
+export interface Colouring {
+  /** The colour of every node as a position in `colourTable`. */
+  index: Uint8Array;
+  /** Largest first. */
+  legend: LegendEntry[];
+}
+
+const TRIMMED = 0;
+const UNNAMED = 1;
+const KERNEL = 2;
+const ROOT = 3;
+const FIRST_BOX = 4;
+const FIRST_HEAT = FIRST_BOX + FAMILIES.length * VARIANTS;
+
+function bySelf(t: FlameTree): Colouring {
+  const index = new Uint8Array(t.n);
+  for (let i = 1; i < t.n; i++) {
+    const share = t.total[i] > 0 ? t.self[i] / t.total[i] : 0;
+    index[i] = t.flags[i] & FLAG_TRIMMED ? TRIMMED : FIRST_HEAT + Math.round(share * 11);
   }
+  if (t.n > 0) index[0] = ROOT;
+  return { index, legend: [] };
+}
+
+/** The heaviest group gets the flame's colour; each next one its own hue while there are any left. */
+function familiesOf(texts: string[], weight: Float64Array): Uint8Array {
+  const family = new Uint8Array(texts.length);
+  const taken = new Uint8Array(FAMILIES.length);
+  const order = Array.from(texts.keys()).sort((a, b) => weight[b] - weight[a] || a - b);
+  const others = FAMILIES.length - 1;
+  order.forEach((group, rank) => {
+    if (rank === 0) return;
+    let f = 1 + (hash(texts[group]) % others);
+    if (rank <= others) while (taken[f]) f = 1 + (f % others);
+    taken[f] = 1;
+    family[group] = f;
+  });
+  return family;
+}
+
+/** Colours a tree by library or package, or by the share of own time in each frame. */
+export function colouring(t: FlameTree, mode: ColorMode): Colouring {
+  if (mode === 'self') return bySelf(t);
+  const index = new Uint8Array(t.n);
   const { texts, of } = grouping(t, mode);
-  const special = FLAG_TRIMMED | FLAG_KERNEL | FLAG_UNSYMBOLISED;
   const weight = new Float64Array(texts.length);
-  for (let i = 1; i < t.n; i++) if (!(t.flags[i] & special)) weight[of(i)] += t.self[i];
-  const main = weight.indexOf(weight.reduce((a, v) => Math.max(a, v), 0));
-  const family = texts.map((s, g) => (g === main ? 0 : 1 + (hash(s) % (FAMILIES.length - 1))));
+  const special = new Float64Array(FIRST_BOX);
+  const slot = (i: number): number => {
+    const f = t.flags[i];
+    if (f & FLAG_TRIMMED) return TRIMMED;
+    if (i === 0) return ROOT;
+    if (f & FLAG_KERNEL) return KERNEL;
+    return f & FLAG_UNSYMBOLISED ? UNNAMED : FIRST_BOX;
+  };
+  for (let i = 0; i < t.n; i++) {
+    const s = slot(i);
+    if (s === FIRST_BOX) weight[of(i)] += t.self[i];
+    else special[s] += t.self[i];
+  }
+  const family = familiesOf(texts, weight);
   const variant = t.names.map((s) => hash(s) % VARIANTS);
   for (let i = 0; i < t.n; i++) {
-    const f = t.flags[i];
-    if (f & FLAG_TRIMMED) out[i] = 0;
-    else if (i === 0) out[i] = 3;
-    else if (f & FLAG_KERNEL) out[i] = 2;
-    else if (f & FLAG_UNSYMBOLISED) out[i] = 1;
-    else out[i] = 4 + family[of(i)] * VARIANTS + variant[t.name[i]];
+    const s = slot(i);
+    index[i] = s === FIRST_BOX ? FIRST_BOX + family[of(i)] * VARIANTS + variant[t.name[i]] : s;
   }
-  return out;
+  const legend = texts.map((text, g) => ({
+    text,
+    colour: FIRST_BOX + family[g] * VARIANTS + 2,
+    self: weight[g],
+  }));
+  legend.push({ text: 'kernel', colour: KERNEL, self: special[KERNEL] });
+  legend.push({ text: 'no name found', colour: UNNAMED, self: special[UNNAMED] });
+  legend.push({ text: 'trimmed', colour: TRIMMED, self: special[TRIMMED] });
+  return { index, legend: legend.filter((e) => e.self > 0).sort((a, b) => b.self - a.self) };
 }
 
 export function colourTable(theme: Theme): string[] {

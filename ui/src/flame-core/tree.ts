@@ -166,6 +166,24 @@ function fitTotals(n: number, parent: Int32Array, total: Float64Array, self: Flo
   return true;
 }
 
+export interface FrameShares {
+  /** Values of all frames, each frame counted with its own total, and of those without a name. */
+  all: number;
+  unnamed: number;
+}
+
+/** How much of what is drawn has no name; the root and trimmed remainders are no frames. */
+export function frameShares(t: FlameTree): FrameShares {
+  let all = 0;
+  let unnamed = 0;
+  for (let i = 1; i < t.n; i++) {
+    if (t.flags[i] & FLAG_TRIMMED) continue;
+    all += t.total[i];
+    if (t.flags[i] & FLAG_UNSYMBOLISED) unnamed += t.total[i];
+  }
+  return { all, unnamed };
+}
+
 /** The direct children of `i`, in order, at most `limit`. */
 export function childrenOf(t: FlameTree, i: number, limit = Number.POSITIVE_INFINITY): number[] {
   const out: number[] = [];

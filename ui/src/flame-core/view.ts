@@ -1,8 +1,9 @@
 // The canvas: two layers (boxes; hover, selection and focus ring), zoom, pan and
 // vertical scroll. Knows nothing of React; the page listens to its events.
-import { ellipsis, hitBelow, hitTest, scan, type Viewport } from './geometry';
-import { type ColorMode, colourIndex, colourTable, PALETTES, type Theme } from './palette';
-import { EMPTY_TREE, FLAG_TRIMMED, type FlameTree } from './tree';
+import { hitBelow, hitTest, scan, type Viewport } from './geometry';
+import { cut, fitting, frameName, labelForms } from './names';
+import { type ColorMode, colouring, colourTable, PALETTES, type Theme } from './palette';
+import { EMPTY_TREE, FLAG_TRIMMED, FLAG_UNSYMBOLISED, type FlameTree } from './tree';
 
 export interface FlameElements {
   base: HTMLCanvasElement;
@@ -31,7 +32,9 @@ const DRAG_SLOP_PX = 4;
 export class FlameView {
   private tree: FlameTree = EMPTY_TREE;
   private theme: Theme = 'dark';
-  private mode: ColorMode = 'lib';
+  private mode: ColorMode = 'pkg';
+  /** Forms of each distinct name, made when first drawn. */
+  private forms: (string[] | undefined)[] = [];
   private colours: Uint8Array = new Uint8Array();
   private match: Uint8Array | null = null;
   private below: Uint8Array | null = null;
@@ -80,7 +83,8 @@ export class FlameView {
 
   setTree(tree: FlameTree, focus: number): void {
     this.tree = tree;
-    this.colours = colourIndex(tree, this.mode);
+    this.colours = colouring(tree, this.mode).index;
+    this.forms = new Array(tree.names.length);
     this.match = null;
     this.below = null;
     this.hovered = -1;
@@ -97,7 +101,7 @@ export class FlameView {
 
   setColours(mode: ColorMode): void {
     this.mode = mode;
-    this.colours = colourIndex(this.tree, mode);
+    this.colours = colouring(this.tree, mode).index;
     this.draw();
   }
 
@@ -299,10 +303,22 @@ export class FlameView {
     for (const { i, x, y, w, kind } of labels) {
       g.fillStyle = kind === HIT ? p.hitText : kind === DIM || kind === 0 ? p.dimText : p.text;
       const room = Math.floor((w - 9) / this.charWidth);
-      const name = t.flags[i] & FLAG_TRIMMED ? '(trimmed)' : t.names[t.name[i]];
-      g.fillText(ellipsis(name, room), x + 4, y + ROW_HEIGHT_PX / 2);
+      g.fillText(this.labelOf(i, room), x + 4, y + ROW_HEIGHT_PX / 2);
     }
     this.drawOverlay();
+  }
+
+  /** The longest form of a frame's name that fits, else its shortest one, cut. */
+  private labelOf(i: number, room: number): string {
+    const t = this.tree;
+    if (t.flags[i] & FLAG_TRIMMED) return cut('(trimmed)', room);
+    if (t.flags[i] & FLAG_UNSYMBOLISED) return cut(frameName(t, i), room);
+    let forms = this.forms[t.name[i]];
+    if (!forms) {
+      forms = labelForms(t.names[t.name[i]]);
+      this.forms[t.name[i]] = forms;
+    }
+    return fitting(forms, room);
   }
 
   private drawOverlay(): void {

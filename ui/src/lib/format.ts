@@ -17,31 +17,43 @@ function sig(v: number): string {
 export function compact(v: number): string {
   const a = Math.abs(v);
   if (a < 10_000) return Number.isInteger(v) ? count(v) : sig(v);
-  if (a < 1e6) return `${sig(v / 1e3)} k`;
-  if (a < 1e9) return `${sig(v / 1e6)} M`;
-  return `${sig(v / 1e9)} G`;
+  return scaled(v, [
+    [1e3, 'k'],
+    [1e6, 'M'],
+    [1e9, 'G'],
+  ]);
 }
+
+/** Steps of a unit: from which amount on, and what it is called. */
+function scaled(v: number, steps: [number, string][]): string {
+  const a = Math.abs(v);
+  let at = steps.length - 1;
+  // Rounding must not give "1000 ms" where "1.00 s" is meant.
+  while (at > 0 && a < steps[at][0] * ROUNDS_UP) at--;
+  return `${sig(v / steps[at][0])} ${steps[at][1]}`;
+}
+const ROUNDS_UP = 0.9995;
 
 export function duration(ns: number): string {
   const a = Math.abs(ns);
   if (a === 0) return '0 s';
-  if (a < 1e3) return `${sig(ns)} ns`;
-  if (a < 1e6) return `${sig(ns / 1e3)} µs`;
-  if (a < 1e9) return `${sig(ns / 1e6)} ms`;
-  if (a < 120e9) return `${sig(ns / 1e9)} s`;
-  if (a < 7200e9) return `${sig(ns / 60e9)} min`;
-  return `${sig(ns / 3600e9)} h`;
+  if (a >= 7200e9 * ROUNDS_UP) return `${sig(ns / 3600e9)} h`;
+  if (a >= 120e9 * ROUNDS_UP) return `${sig(ns / 60e9)} min`;
+  return scaled(ns, [
+    [1, 'ns'],
+    [1e3, 'µs'],
+    [1e6, 'ms'],
+    [1e9, 's'],
+  ]);
 }
 
 export function bytes(v: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-  let i = 0;
-  let x = v;
-  while (Math.abs(x) >= 1024 && i < units.length - 1) {
-    x /= 1024;
-    i++;
-  }
-  return `${i === 0 ? Math.round(x) : sig(x)} ${units[i]}`;
+  if (Math.abs(v) < 1024 * ROUNDS_UP) return `${Math.round(v)} B`;
+  const names = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  return scaled(
+    v,
+    names.map((name, i) => [1024 ** (i + 1), name]),
+  );
 }
 
 /** A value of a profile type in its unit. */

@@ -1,6 +1,7 @@
 // The URL is the state: what the search parameters mean, their defaults and their validation.
 // Defaults are left out of the URL, unknown parameters are ignored, invalid values fall back.
 import { CPU_TIME } from '../api/types';
+import type { ColorMode } from '../flame-core/palette';
 import { resolveTime } from './time';
 
 export interface Scope {
@@ -27,7 +28,7 @@ export interface ProfileSearch extends Scope {
   root?: string;
   /** Selected functions, by name. */
   fn: string[];
-  color: 'lib' | 'pkg' | 'self';
+  color: ColorMode;
   sort: string;
   /** Node budget asked from the server. */
   nodes: number;
@@ -106,7 +107,7 @@ export function validateProfile(raw: Raw): ProfileSearch {
     hlm: pick(raw, 'hlm', ['lit', 're'], 'lit'),
     root: one(raw, 'root'),
     fn: many(raw, 'fn'),
-    color: pick(raw, 'color', ['lib', 'pkg', 'self'], 'lib'),
+    color: pick(raw, 'color', ['pkg', 'lib', 'self'], 'pkg'),
     sort: one(raw, 'sort') ?? '-self',
     nodes: nodes >= 100 && nodes <= MOST_NODES ? Math.round(nodes) : DEFAULT_NODES,
     profile: one(raw, 'profile'),
@@ -123,7 +124,7 @@ const DEFAULTS: Raw = {
   type: CPU_TIME,
   view: 'both',
   hlm: 'lit',
-  color: 'lib',
+  color: 'pkg',
   nodes: DEFAULT_NODES,
 };
 
@@ -147,6 +148,11 @@ export function parseSearch(text: string): Raw {
     out[k] = had === undefined ? v : Array.isArray(had) ? [...had, v] : [had, v];
   }
   return out;
+}
+
+/** The same time for everything: what the overview asks for. */
+export function timeOnly(s: Scope): Scope {
+  return { from: s.from, to: s.to, live: s.live, env: [], ver: [], role: [], host: [] };
 }
 
 /** What moves with the user from one page to another. */

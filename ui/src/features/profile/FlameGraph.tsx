@@ -3,6 +3,8 @@
 import { Maximize2, Minus, Plus } from 'lucide-react';
 import { forwardRef, useEffect, useId, useImperativeHandle, useRef } from 'react';
 import { copyText } from '../../components/States';
+import { frameName } from '../../flame-core/names';
+import type { ColorMode } from '../../flame-core/palette';
 import { ancestorsOf, childrenOf, FLAG_TRIMMED, type FlameTree } from '../../flame-core/tree';
 import { FlameView } from '../../flame-core/view';
 import { percent, value } from '../../lib/format';
@@ -20,7 +22,7 @@ interface Props {
   focus: number;
   selected: number;
   match: Uint8Array | null;
-  color: 'lib' | 'pkg' | 'self';
+  color: ColorMode;
   select: (node: number) => void;
   focusOn: (node: number) => void;
   stepOut: () => void;
@@ -35,6 +37,7 @@ export const FlameGraph = forwardRef<FlameHandle, Props>(function FlameGraph(pro
   const spacer = useRef<HTMLDivElement>(null);
   const tip = useRef<HTMLDivElement>(null);
   const view = useRef<FlameView | null>(null);
+  const shownTree = useRef<FlameTree | null>(null);
   const latest = useRef(props);
   latest.current = props;
   const theme = useTheme();
@@ -55,13 +58,14 @@ export const FlameGraph = forwardRef<FlameHandle, Props>(function FlameGraph(pro
       },
     );
     view.current = v;
+    // A new view has no tree yet, even if an older one showed it.
+    shownTree.current = null;
     return () => {
       v.destroy();
       view.current = null;
     };
   }, []);
 
-  const shownTree = useRef<FlameTree | null>(null);
   useEffect(() => {
     const v = view.current;
     if (!v) return;
@@ -146,7 +150,7 @@ function showTip(el: HTMLElement, p: Props, node: number, x: number, y: number):
   }
   const [name, numbers, ofFocus, where] = el.children;
   const trimmed = t.flags[node] & FLAG_TRIMMED;
-  name.textContent = trimmed ? 'Stacks too small to draw' : t.names[t.name[node]];
+  name.textContent = trimmed ? 'Stacks too small to draw' : frameName(t, node);
   const whole = t.total[0];
   numbers.textContent = `total ${value(t.total[node], p.unit)} (${percent(t.total[node], whole)} of all) · self ${value(
     t.self[node],
@@ -154,7 +158,7 @@ function showTip(el: HTMLElement, p: Props, node: number, x: number, y: number):
   )} (${percent(t.self[node], whole)} of all)`;
   ofFocus.textContent =
     p.focus > 0 && node >= p.focus
-      ? `${percent(t.total[node], t.total[p.focus])} of the focused ${t.names[t.name[p.focus]]}`
+      ? `${percent(t.total[node], t.total[p.focus])} of the focused ${frameName(t, p.focus)}`
       : '';
   const file = t.files[t.file[node]];
   where.textContent = [
@@ -242,7 +246,7 @@ function Mirror({ tree: t, at, unit, id }: { tree: FlameTree; at: number; unit: 
       aria-selected={n === at}
       aria-expanded={t.end[n] > n + 1 ? n <= at : undefined}
     >
-      {`${t.names[t.name[n]]}, ${value(t.total[n], unit)}, ${percent(t.total[n], t.total[0])} of all, self ${percent(
+      {`${frameName(t, n)}, ${value(t.total[n], unit)}, ${percent(t.total[n], t.total[0])} of all, self ${percent(
         t.self[n],
         t.total[0],
       )}`}

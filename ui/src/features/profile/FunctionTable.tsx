@@ -1,30 +1,11 @@
 // The virtualised table of functions: self and total, sortable, filterable; a click highlights.
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { useEffect, useMemo, useRef, useState } from 'react';
-import type { TopFunction } from '../../api/types';
 import { copyText } from '../../components/States';
-import { functionTable } from '../../flame-core/functions';
 import { compile } from '../../flame-core/search';
-import type { FlameTree } from '../../flame-core/tree';
 import { baseName, count, percent, plural, value } from '../../lib/format';
 import type { ProfileSearch } from '../../lib/scope';
-
-export type FunctionRow = TopFunction;
-
-export function rowsOfTree(t: FlameTree, root: number): FunctionRow[] {
-  const f = functionTable(t, root);
-  return Array.from({ length: f.n }, (_, i) => ({
-    name: t.names[f.name[i]],
-    library: t.libraries[f.library[i]],
-    file: t.files[f.file[i]],
-    self: f.self[i],
-    total: f.total[i],
-  }));
-}
-
-export function rowsOfTop(functions: TopFunction[]): FunctionRow[] {
-  return functions;
-}
+import { type FunctionRow, nameParts } from './functionRows';
 
 const COLS = [
   { id: 'name', title: 'Function' },
@@ -44,6 +25,8 @@ interface Props {
   within: string | null;
   /** The rows come from the server's own count rather than from the drawn tree. */
   exact: boolean;
+  /** What is highlighted in the graph. */
+  test: ((name: string) => boolean) | null;
   search: ProfileSearch;
   change: (next: Partial<ProfileSearch>, replace?: boolean) => void;
   toggle: (name: string) => void;
@@ -111,6 +94,7 @@ export function FunctionTable(props: Props) {
           onChange={(e) => setFind(e.target.value)}
         />
         <span className="cap" aria-live="polite">
+          {props.test && <span className="hitmark">highlighted in the graph</span>}
           {list.length === rows.length
             ? plural(rows.length, 'function')
             : `${count(list.length)} of ${plural(rows.length, 'function')}`}
@@ -172,7 +156,7 @@ export function FunctionTable(props: Props) {
                 role="row"
                 aria-rowindex={v.index + 2}
                 aria-selected={chosen.has(r.name)}
-                className={v.index === active ? 'frow active' : 'frow'}
+                className={rowClass(v.index === active, props.test?.(r.name) === true)}
                 style={{ transform: `translateY(${v.start}px)` }}
                 onClick={() => {
                   setActive(v.index);
@@ -185,8 +169,7 @@ export function FunctionTable(props: Props) {
                   className="fname"
                   title={`${r.name}\n${r.library}${r.file ? `\n${r.file}` : ''}`}
                 >
-                  {r.name}
-                  {r.library && <small>{baseName(r.library)}</small>}
+                  <Name row={r} wide={search.view === 'table'} />
                 </div>
                 <Cell text={value(r.self, unit)} />
                 <Cell text={percent(r.self, whole)} bar={r.self / most.self} />
@@ -201,11 +184,27 @@ export function FunctionTable(props: Props) {
   );
 }
 
+function rowClass(isActive: boolean, isHit: boolean): string {
+  return `frow${isActive ? ' active' : ''}${isHit ? ' hit' : ''}`;
+}
+
+/** The front of a name gives way first: names differ at their end. */
+function Name({ row, wide }: { row: FunctionRow; wide: boolean }) {
+  const [head, tail] = nameParts(row.name);
+  return (
+    <>
+      {head && <span className="head">{head}</span>}
+      <span className="tail">{tail}</span>
+      {row.library && (wide || !head) && <small>{baseName(row.library)}</small>}
+    </>
+  );
+}
+
 function Cell({ text, bar }: { text: string; bar?: number }) {
   return (
     // biome-ignore lint/a11y: part of the virtualised grid
     <div role="gridcell" className={bar === undefined ? 'num' : 'num bar'}>
-      {bar !== undefined && bar > 0.005 && <i style={{ width: `${Math.min(1, bar) * 92}%` }} />}
+      {bar !== undefined && bar > 0.005 && <i style={{ width: `${Math.min(1, bar) * 100}%` }} />}
       {text}
     </div>
   );

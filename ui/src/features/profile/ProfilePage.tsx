@@ -2,18 +2,23 @@
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { ApiError } from '../../api/client';
-import { useFlame, useServices, useTop, useTypes } from '../../api/queries';
+import { useFlame, useRate, useSeries, useServices, useTop, useTypes } from '../../api/queries';
 import { CPU_TIME } from '../../api/types';
 import { ScopeBar } from '../../components/ScopeBar';
 import { EmptyState, ErrorPanel, Skeleton } from '../../components/States';
+import { colouring } from '../../flame-core/palette';
 import { compile, matchesByWeight, matchNames, matchStats } from '../../flame-core/search';
-import { ancestorsOf, EMPTY_TREE, findPath, pathId } from '../../flame-core/tree';
+import { ancestorsOf, EMPTY_TREE, findPath, frameShares, pathId } from '../../flame-core/tree';
 import { DEFAULT_FROM, MOST_NODES, type ProfileSearch, type Scope } from '../../lib/scope';
+import { type Shape, shapeOf } from '../../lib/series';
+import { resolveTime, stepFor } from '../../lib/time';
 import { Breadcrumb } from './Breadcrumb';
 import { Details } from './Details';
 import { FlameGraph, type FlameHandle } from './FlameGraph';
-import { type FunctionRow, FunctionTable, rowsOfTop, rowsOfTree } from './FunctionTable';
-import { Heading, QualityLine } from './Heading';
+import { FunctionTable } from './FunctionTable';
+import { type FunctionRow, rowsOfTree } from './functionRows';
+import { Heading } from './Heading';
+import { QualityLine } from './QualityLine';
 import { Strip } from './Strip';
 import { Toolbar } from './Toolbar';
 
@@ -28,31 +33,63 @@ export function ProfilePage() {
   );
   const types = useTypes(search);
   const flame = useFlame(search, { type: search.type, maxNodes: search.nodes, profile: search.profile });
+  const strip = useStrip(search);
   const known = types.data ?? [];
   const missing = types.isSuccess && !types.isPlaceholderData && known.every((t) => t.id !== search.type);
+  const isEmpty = flame.data !== undefined && (flame.data.tree.n === 0 || flame.data.meta.total === 0);
+  const failed = flame.error !== null && (!flame.data || flame.isPlaceholderData);
   return (
     <>
       <ScopeBar scope={search} change={change as (n: Partial<Scope>) => void} />
       <main id="main" tabIndex={-1}>
         <div className="profile">
           <Heading search={search} types={known} meta={flame.data?.meta} change={change} />
-          <Strip search={search} type={known.find((t) => t.id === search.type)} change={change} />
-          {flame.error && (!flame.data || flame.isPlaceholderData) ? (
-            <ErrorPanel error={flame.error} retry={() => void flame.refetch()} />
+          {!isEmpty && !failed && (
+            <Strip {...strip} type={known.find((t) => t.id === search.type)} change={change} />
+          )}
+          {failed ? (
+            <ErrorPanel error={flame.error} retry={() => void flame.refetch()}>
+              {search.type !== CPU_TIME && (
+                <button
+                  type="button"
+                  className="btn"
+                  onClick={() => change({ type: CPU_TIME, root: undefined })}
+                >
+                  Show CPU time
+                </button>
+              )}
+            </ErrorPanel>
           ) : !flame.data ? (
             <>
               <Skeleton height={32} label="Loading tools" />
               <Skeleton height={460} label="Loading flame graph" />
             </>
-          ) : flame.data.tree.n === 0 || flame.data.meta.total === 0 ? (
+          ) : isEmpty ? (
             <NoData search={search} change={change} other={missing ? known.map((t) => t.id) : []} />
           ) : (
-            <Work search={search} change={change} flame={flame} />
+            <Work search={search} change={change} flame={flame} shape={strip.shape} />
           )}
         </div>
       </main>
     </>
   );
+}
+
+/** The chart over time and the time axis it stands on. */
+function useStrip(search: ProfileSearch) {
+  const now = Date.now();
+  const from = resolveTime(search.from, now) ?? now - 36e5;
+  const query = useSeries(search, search.type, stepFor((resolveTime(search.to, now) ?? now) - from));
+  const at = query.dataUpdatedAt;
+  const range = useMemo(
+    () => ({
+      from_ms: resolveTime(search.from, at || Date.now()) ?? at - 36e5,
+      to_ms: resolveTime(search.to, at || Date.now()) ?? at,
+    }),
+    [search.from, search.to, at],
+  );
+  const shape = useMemo(() => (query.data ? shapeOf(query.data, range) : null), [query.data, range]);
+  return { query, shape, range };
 }
 
 type Change = (next: Partial<ProfileSearch>, replace?: boolean) => void;
@@ -88,6 +125,11 @@ function NoData({ search, change, other }: { search: ProfileSearch; change: Chan
           Remove the filters
         </button>
       )}
+      {search.svc && (
+        <button type="button" className="btn" onClick={() => change({ svc: undefined, root: undefined })}>
+          All services
+        </button>
+      )}
       {search.profile && (
         <button type="button" className="btn" onClick={() => change({ profile: undefined })}>
           Show all profiles
@@ -107,10 +149,12 @@ function Work({
   search,
   change,
   flame,
+  shape,
 }: {
   search: ProfileSearch;
   change: Change;
   flame: ReturnType<typeof useFlame>;
+  shape: Shape | null;
 }) {
   const tree = flame.data?.tree ?? EMPTY_TREE;
   const meta = flame.data!.meta;
@@ -119,6 +163,10 @@ function Work({
   const trail = useRef<(string | undefined)[]>([]);
   const services = useServices(search);
   const top = useTop(search, search.type, meta.trimmed > 0 && !search.root && !search.profile);
+
+  const rate = useRate(search, stepFor(meta.range.to_ms - meta.range.from_ms, 60));
+  const frames = useMemo(() => frameShares(tree), [tree]);
+  const legend = useMemo(() => colouring(tree, search.color).legend, [tree, search.color]);
 
   const found = useMemo(() => (search.root ? findPath(tree, search.root) : 0), [tree, search.root]);
   const focus = found < 0 ? 0 : found;
@@ -140,7 +188,7 @@ function Work({
   }, [tree, searched, search.fn]);
 
   const rows: FunctionRow[] = useMemo(
-    () => (top.data && !search.root ? rowsOfTop(top.data.functions) : rowsOfTree(tree, focus)),
+    () => (top.data && !search.root ? top.data.functions : rowsOfTree(tree, focus)),
     [tree, focus, top.data, search.root],
   );
 
@@ -185,6 +233,9 @@ function Work({
     <>
       <QualityLine
         meta={meta}
+        frames={frames}
+        rate={rate}
+        covered={search.profile ? null : (shape?.covered ?? null)}
         search={search}
         cpus={services.data?.cpu_count ?? null}
         change={change}
@@ -209,6 +260,7 @@ function Work({
         path={[...ancestorsOf(tree, focus), focus]}
         lost={found < 0}
         fn={search.fn}
+        legend={legend}
         focusOn={focusOn}
         clearFn={() => change({ fn: [] })}
       />
@@ -223,6 +275,7 @@ function Work({
             unit={meta.unit}
             within={focus > 0 ? tree.names[tree.name[focus]] : null}
             exact={top.data !== undefined && !search.root}
+            test={test}
             search={search}
             change={change}
             toggle={toggleFn}

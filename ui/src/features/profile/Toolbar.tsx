@@ -13,9 +13,9 @@ const VIEWS: { id: ViewMode; text: string }[] = [
   { id: 'table', text: 'Table' },
 ];
 const COLOURS = [
-  { id: 'lib', text: 'by library' },
-  { id: 'pkg', text: 'by package' },
-  { id: 'self', text: 'by self share' },
+  { id: 'pkg', text: 'by package', note: 'crate, namespace or module; else the library' },
+  { id: 'lib', text: 'by library', note: 'the binary a function lies in' },
+  { id: 'self', text: 'by self share', note: 'how much of a frame is its own code' },
 ];
 
 export function Toolbar(props: {

@@ -3,7 +3,6 @@ import { Command } from '../../components/States';
 
 export function Onboarding() {
   const origin = window.location.origin;
-  const host = window.location.hostname;
   return (
     <div className="page">
       <div className="hero">
@@ -17,7 +16,7 @@ export function Onboarding() {
         </span>
       </div>
       <div className="onboard">
-        <section className="card">
+        <section className="card first">
           <h2>This host, every process</h2>
           <p>The agent needs no change to the processes. As root it sees all of them, otherwise your own.</p>
           <Command text={`sudo vesta-agent --endpoint ${origin}`} />
@@ -37,8 +36,11 @@ export function Onboarding() {
         </section>
         <section className="card">
           <h2>OpenTelemetry</h2>
-          <p>Point the OTLP exporter of a collector or profiler at this server.</p>
-          <Command text={`OTEL_EXPORTER_OTLP_ENDPOINT=http://${host}:4317`} />
+          <p>
+            Point the OTLP exporter of a collector or profiler at this server: over HTTP here, over gRPC on
+            port 4317 unless it was moved.
+          </p>
+          <Command text={`OTEL_EXPORTER_OTLP_ENDPOINT=${origin}`} />
         </section>
         <section className="card">
           <h2>Pyroscope SDKs and Alloy</h2>

@@ -184,18 +184,30 @@ function coreText(v: number): string {
   return v >= 10 ? v.toFixed(1) : v >= 0.01 ? v.toFixed(2) : v > 0 ? '<0.01' : '0';
 }
 
+/** Unnamed frames in a stack, on average. */
+const UNNAMED_WORTH_SAYING = 0.5;
+
 function QualityChips({ s }: { s: ServiceRow }) {
-  const items: string[] = [];
+  const items: { text: string; title: string }[] = [];
   const share = (v: number): number => v / Math.max(1, s.samples);
-  if (share(s.lost) > 0.001) items.push(`${percent(s.lost, s.lost + s.samples)} lost`);
-  if (share(s.broken) > 0.01) items.push(`${percent(s.broken, s.samples)} incomplete`);
-  if (share(s.unsymbolized) > 0.1) items.push(`${percent(s.unsymbolized, s.samples)} unnamed`);
+  if (share(s.lost) > 0.001) {
+    items.push({ text: `${percent(s.lost, s.lost + s.samples)} lost`, title: 'Of the samples taken' });
+  }
+  if (share(s.broken) > 0.01) {
+    const text = `${percent(s.broken, s.samples)} incomplete`;
+    items.push({ text, title: 'Samples whose stack does not reach its root, of all samples' });
+  }
+  // Frames, not samples: a stack may have several, so this is no percentage.
+  if (share(s.unsymbolized) >= UNNAMED_WORTH_SAYING) {
+    const text = `${share(s.unsymbolized).toFixed(1)} unnamed frames a sample`;
+    items.push({ text, title: 'Addresses for which no symbol was found; debug symbols would name them' });
+  }
   if (items.length === 0) return <span className="faint">good</span>;
   return (
     <div className="chips">
       {items.map((t) => (
-        <span key={t} className="chip warn">
-          {t}
+        <span key={t.text} className="chip warn" title={t.title}>
+          {t.text}
         </span>
       ))}
     </div>

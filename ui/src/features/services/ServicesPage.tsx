@@ -1,13 +1,15 @@
 // The first page: which services there are and where this fleet's CPU time goes.
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
-import { useServices } from '../../api/queries';
+import { useRate, useServices } from '../../api/queries';
 import type { ServicesAnswer } from '../../api/types';
 import { Chart, type ChartSeries } from '../../components/Chart';
 import { ScopeBar } from '../../components/ScopeBar';
 import { EmptyState, ErrorPanel, Skeleton } from '../../components/States';
 import { compact, percent, plural } from '../../lib/format';
-import { DEFAULT_FROM, type OverviewSearch, type Scope } from '../../lib/scope';
+import { isLowered, rateText } from '../../lib/rate';
+import { DEFAULT_FROM, type OverviewSearch, type Scope, timeOnly } from '../../lib/scope';
+import { stepFor } from '../../lib/time';
 import { Onboarding } from './Onboarding';
 import { ServiceTable } from './ServiceTable';
 
@@ -54,7 +56,7 @@ export function ServicesPage() {
             aria-busy={query.isPlaceholderData}
           >
             <h1>Services</h1>
-            <Tiles data={query.data} />
+            <Tiles data={query.data} search={search} />
             <Hero
               data={query.data}
               onSelect={(a, b) => change({ from: String(a), to: String(b), live: undefined })}
@@ -67,12 +69,14 @@ export function ServicesPage() {
   );
 }
 
-function Tiles({ data }: { data: ServicesAnswer }) {
+function Tiles({ data, search }: { data: ServicesAnswer; search: OverviewSearch }) {
+  const rate = useRate(timeOnly(search), stepFor(data.range.to_ms - data.range.from_ms, 60));
   const s = data.services;
   const cores = s.reduce((sum, x) => sum + (x.cpu_cores ?? 0), 0);
   const samples = s.reduce((sum, x) => sum + x.samples, 0);
   const lost = s.reduce((sum, x) => sum + x.lost, 0);
   const broken = s.reduce((sum, x) => sum + x.broken, 0);
+  const unnamed = s.reduce((sum, x) => sum + x.unsymbolized, 0);
   const instances = s.reduce((sum, x) => sum + x.instances, 0);
   const cpus = data.cpu_count;
   return (
@@ -101,7 +105,10 @@ function Tiles({ data }: { data: ServicesAnswer }) {
       <div className="tile card">
         <div className="k">Samples</div>
         <div className="v">{compact(samples)}</div>
-        <div className="s">in this time range</div>
+        <div className={rate && isLowered(rate) ? 's warn' : 's'}>
+          {rate ? `of CPU time, at ${rateText(rate)}` : 'in this time range'}
+          {rate && isLowered(rate) && ': a collector lowered its rate'}
+        </div>
       </div>
       <div className="tile card">
         <div className="k">Lost samples</div>
@@ -113,7 +120,14 @@ function Tiles({ data }: { data: ServicesAnswer }) {
       <div className="tile card">
         <div className="k">Incomplete stacks</div>
         <div className="v">{percent(broken, samples)}</div>
-        <div className="s">of {compact(samples)} samples</div>
+        <div className="s">of {compact(samples)} samples miss their callers</div>
+      </div>
+      <div className="tile card">
+        <div className="k">Unnamed frames</div>
+        <div className="v">
+          {(unnamed / Math.max(1, samples)).toFixed(2)} <small>a sample</small>
+        </div>
+        <div className="s">no symbol was found</div>
       </div>
     </div>
   );

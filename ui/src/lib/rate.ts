@@ -1,0 +1,50 @@
+// The rate at which a collector sampled, from what it sent: each CPU sample stands for one period.
+import type { SeriesAnswer } from '../api/types';
+
+export interface Rate {
+  /** Samples per second of CPU time: lowest, highest and mean over the steps. */
+  lowest: number;
+  highest: number;
+  mean: number;
+}
+
+/** Steps with fewer samples say little and are left out of the extremes. */
+const LEAST_SAMPLES = 5;
+/** Less difference than this is rounding, not a change of the rate. */
+const STEADY_WITHIN = 0.05;
+
+/** Null where there are no samples of CPU time or the collector sends no number of samples. */
+export function rateOf(time: SeriesAnswer, samples: SeriesAnswer): Rate | null {
+  const nanos = new Map<number, number>();
+  for (const s of time.series) for (const [at, v] of s.points) nanos.set(at, (nanos.get(at) ?? 0) + (v ?? 0));
+  let lowest = Number.POSITIVE_INFINITY;
+  let highest = 0;
+  let allNanos = 0;
+  let allSamples = 0;
+  const counts = new Map<number, number>();
+  for (const s of samples.series)
+    for (const [at, v] of s.points) counts.set(at, (counts.get(at) ?? 0) + (v ?? 0));
+  for (const [at, count] of counts) {
+    const spent = nanos.get(at) ?? 0;
+    if (count <= 0 || spent <= 0) continue;
+    allNanos += spent;
+    allSamples += count;
+    if (count < LEAST_SAMPLES) continue;
+    const hz = (count * 1e9) / spent;
+    lowest = Math.min(lowest, hz);
+    highest = Math.max(highest, hz);
+  }
+  if (allNanos <= 0) return null;
+  const mean = (allSamples * 1e9) / allNanos;
+  return highest > 0 ? { lowest, highest, mean } : { lowest: mean, highest: mean, mean };
+}
+
+/** Whether the collector changed its rate, as our agent does to stay within its CPU budget. */
+export function isLowered(r: Rate): boolean {
+  return r.lowest < r.highest * (1 - STEADY_WITHIN);
+}
+
+export function rateText(r: Rate): string {
+  const hz = (v: number): string => (v >= 10 ? v.toFixed(0) : v.toFixed(1));
+  return isLowered(r) ? `${hz(r.lowest)} to ${hz(r.highest)} Hz` : `${hz(r.mean)} Hz`;
+}
