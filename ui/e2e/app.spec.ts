@@ -1,54 +1,15 @@
 // The journeys of the first pages, against the real server or the mock; see playwright.config.ts.
 import AxeBuilder from '@axe-core/playwright';
-import { test as base, expect, type Page } from '@playwright/test';
-
-/** Every test also fails on a page error, a CSP violation or a request that leaves the server. */
-const test = base.extend<{ guard: string[] }>({
-  guard: [
-    async ({ page, baseURL }, use) => {
-      const faults: string[] = [];
-      page.on('pageerror', (e) => faults.push(`page error: ${e.message}`));
-      page.on('console', (m) => {
-        if (/content security policy/i.test(m.text())) faults.push(`CSP: ${m.text()}`);
-      });
-      page.on('request', (r) => {
-        const url = r.url();
-        if (!url.startsWith(baseURL ?? '') && !/^(data|blob):/.test(url))
-          faults.push(`foreign request: ${url}`);
-      });
-      await use(faults);
-      expect(faults).toEqual([]);
-    },
-    { auto: true },
-  ],
-});
-
-const VIEW = '/profiles/view';
-
-/** The service with the most CPU time in the last hour: its name comes from the server itself. */
-async function busiest(page: Page): Promise<string> {
-  const r = await page.request.get('/api/v1/services?from=now-1h&to=now');
-  expect(r.ok()).toBe(true);
-  const { services } = (await r.json()) as { services: { service: string; cpu_cores: number | null }[] };
-  expect(services.length).toBeGreaterThan(0);
-  return services.reduce((a, b) => ((b.cpu_cores ?? 0) > (a.cpu_cores ?? 0) ? b : a)).service;
-}
-
-async function openBusiest(page: Page, more = ''): Promise<string> {
-  const service = await busiest(page);
-  await page.goto(`${VIEW}?svc=${encodeURIComponent(service)}${more}`);
-  await expect(page.getByTestId('flame')).toBeVisible();
-  await expect(page.getByTestId('details')).toBeVisible();
-  return service;
-}
-
-/** Clicks into a row of the graph near its left edge, where the heaviest stack lies. */
-async function clickRow(page: Page, row: number): Promise<void> {
-  const box = await page.getByTestId('flame').boundingBox();
-  await page.mouse.click(box!.x + 30, box!.y + row * 20 + 10);
-}
-
-const rootParam = (page: Page): string | null => new URL(page.url()).searchParams.get('root');
+import {
+  busiest,
+  clickRow,
+  expect,
+  expectNothingSideways,
+  openBusiest,
+  rootParam,
+  test,
+  VIEW,
+} from './support';
 
 test('the overview lists services and a click opens the flame graph', async ({ page }) => {
   const service = await busiest(page);
@@ -59,21 +20,6 @@ test('the overview lists services and a click opens the flame graph', async ({ p
   await expect(page.getByRole('heading', { name: service, level: 1 })).toBeVisible();
   await expect(page.getByRole('tree')).toHaveAttribute('aria-label', /Flame graph, .+ frames/);
   await expect(page.getByRole('note', { name: 'Data behind this graph' })).toContainText(/sample.* lost/);
-});
-
-test('the base layer is painted', async ({ page }) => {
-  await openBusiest(page);
-  const colours = await page
-    .locator('.flamebox canvas')
-    .first()
-    .evaluate((el) => {
-      const c = el as HTMLCanvasElement;
-      const data = c.getContext('2d')!.getImageData(0, 0, c.width, c.height).data;
-      const seen = new Set<number>();
-      for (let i = 0; i < data.length; i += 4) seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
-      return seen.size;
-    });
-  expect(colours).toBeGreaterThan(3);
 });
 
 test('search shows the matched share, modes and errors', async ({ page }) => {
@@ -195,6 +141,17 @@ test('time range: quick range, typed range and its errors', async ({ page }) => 
   await expect(page).toHaveURL(/from=now-2h/);
 });
 
+test('live refreshes by itself and is part of the address', async ({ page }) => {
+  await page.goto('/');
+  await page
+    .getByRole('button', { name: /Refresh/ })
+    .last()
+    .click();
+  await page.getByRole('option', { name: 'Live 5 s' }).click();
+  await expect(page).toHaveURL(/live=5/);
+  await page.waitForRequest((r) => r.url().includes('/api/v1/services'), { timeout: 9_000 });
+});
+
 test('a bad profile type is an error panel with a way out', async ({ page }) => {
   const r = await page.request.get('/api/v1/flamegraph?type=no-such-type&from=now-1h&to=now');
   await page.goto(`${VIEW}?type=no-such-type`);
@@ -235,10 +192,7 @@ test('one screen at 320 px: nothing scrolls sideways', async ({ page }) => {
   for (const path of ['/', VIEW]) {
     await page.goto(path);
     await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    expect(over).toBeLessThanOrEqual(0);
-    const body = await page.locator('.body').evaluate((el) => el.scrollWidth - el.clientWidth);
-    expect(body).toBeLessThanOrEqual(0);
+    await expectNothingSideways(page);
   }
 });
 

@@ -181,3 +181,61 @@ export function meta(type, columns, from, to) {
     range: { from_ms: from, to_ms: to },
   };
 }
+
+/** CPU time and its samples over time, by service if asked for; the rate falls in the second half. */
+export function series(q, service, from, to) {
+  const step = Number(q.get('step_ms') ?? 30_000);
+  const samples = q.get('type')?.includes(':samples:');
+  const line = (labels, scale) => {
+    const rnd = seeded(service.length);
+    const points = [];
+    for (let t = Math.ceil(from / step) * step; t < to; t += step) {
+      const nanos = step * 1e6 * scale * (0.4 + 0.2 * Math.sin(t / 4e5) + 0.15 * rnd());
+      const hz = t > (from + to) / 2 ? 62 : 99;
+      points.push([t, Math.round(samples ? (nanos / 1e9) * hz : nanos)]);
+    }
+    return { labels, points };
+  };
+  const lines = q.get('group_by')
+    ? SERVICES.map(([name, , cores]) => line({ service_name: name }, cores))
+    : [line({}, 1)];
+  return {
+    unit: samples ? 'count' : 'nanoseconds',
+    aggregation: 'sum',
+    step_ms: step,
+    series: lines,
+    left_out: 0,
+  };
+}
+
+export function profiles(service, to) {
+  return Array.from({ length: 40 }, (_, i) => ({
+    id: `01J${String(i).padStart(8, '0')}`,
+    start_ms: to - (i + 1) * 10_000,
+    end_ms: to - i * 10_000,
+    labels: {
+      service_name: service === 'all' ? 'checkout' : service,
+      env: 'prod',
+      host: 'web-1',
+      version: '2.14.1',
+    },
+    samples: 430 - i,
+    totals: [{ type: CPU, value: 4.3e9, unit: 'nanoseconds' }],
+    client: 'vesta-agent/0.1.0',
+  }));
+}
+
+export function detail(id, to) {
+  const found = profiles('checkout', to).find((p) => p.id === id) ?? profiles('checkout', to)[0];
+  return {
+    ...found,
+    id,
+    received_ms: found.end_ms + 300,
+    cpu_count: 4,
+    cpu_quota: 1.5,
+    lost: 1,
+    broken: 4,
+    unsymbolized: 12,
+    info: { 'vesta.service.name.source': 'OTEL_SERVICE_NAME', 'vesta.note': 'Python frames not read yet' },
+  };
+}

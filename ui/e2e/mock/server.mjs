@@ -14,7 +14,7 @@ import {
   uint32,
   utf8,
 } from '@uwdata/flechette';
-import { flame, meta, seeded, services, TYPES } from './data.mjs';
+import { detail, flame, meta, profiles, series, services, TYPES } from './data.mjs';
 
 const DIST = new URL('../../dist/', import.meta.url).pathname;
 const MIME = {
@@ -101,36 +101,10 @@ function api(req, res, url) {
     }[name];
     return json(res, { values: (values ?? []).map((value, i) => ({ value, profiles: 900 - i * 70 })) });
   }
-  if (path === '/series') {
-    const step = Number(q.get('step_ms') ?? 30_000);
-    const rnd = seeded(service.length);
-    const points = [];
-    for (let t = Math.ceil(from / step) * step; t < to; t += step) {
-      points.push([t, step * 1e6 * (0.4 + 0.2 * Math.sin(t / 4e5) + 0.15 * rnd())]);
-    }
-    return json(res, {
-      unit: type?.unit ?? 'nanoseconds',
-      aggregation: 'sum',
-      step_ms: step,
-      series: [{ labels: {}, points }],
-    });
-  }
+  if (path === '/series') return json(res, series(q, service, from, to));
+  if (path.startsWith('/profiles/')) return json(res, detail(decodeURIComponent(path.slice(10)), to));
   if (path === '/profiles') {
-    const profiles = Array.from({ length: 40 }, (_, i) => ({
-      id: `01J${String(i).padStart(8, '0')}`,
-      start_ms: to - (i + 1) * 10_000,
-      end_ms: to - i * 10_000,
-      labels: {
-        service_name: service === 'all' ? 'checkout' : service,
-        env: 'prod',
-        host: 'web-1',
-        version: '2.14.1',
-      },
-      samples: 430 - i,
-      totals: [{ type: TYPES[0].id, value: 4.3e9, unit: 'nanoseconds' }],
-      client: 'vesta-agent/0.1.0',
-    }));
-    return json(res, { profiles, next_cursor: null });
+    return json(res, { profiles: profiles(service, to), next_cursor: null });
   }
   if (path === '/flamegraph' || path === '/top') {
     if (!type) {
@@ -142,7 +116,7 @@ function api(req, res, url) {
         'List them with GET /api/v1/profile-types.',
       );
     }
-    const c = flame(service, type.unit);
+    const c = flame(service, type.unit, Math.min(3000, Number(q.get('max_nodes') ?? 3000)));
     const m = meta(type, c, from, to);
     if (path === '/top') return json(res, { meta: m, functions: [] });
     if (!(req.headers.accept ?? '').includes('arrow')) return json(res, { meta: m, ...c });

@@ -19,6 +19,8 @@ describe('packageOf', () => {
     ['com.acme.shop.Checkout.total', 'com.acme.shop'],
     ['finish_task_switch.isra.0', ''],
     ['_PyEval_EvalFrameDefault.cold', ''],
+    ['run.constprop.0.cold.12', ''],
+    ['main.func1.2', 'main'],
     ['malloc@@GLIBC_2.34', ''],
     ['0x1098eb', ''],
     ['[Python frames not read yet]', ''],
@@ -82,6 +84,14 @@ describe('labels', () => {
       for (let i = 1; i < forms.length; i++) expect(forms[i].length).toBeLessThan(forms[i - 1].length);
       expect(typeof packageOf(text)).toBe('string');
     }
+    const start = performance.now();
+    for (const piece of ['.1', '1', '.cold', '<', '(', '::', ' as ', '/', '&']) {
+      const text = `a.isra${piece.repeat(900)}`;
+      labelForms(text);
+      packageOf(text);
+    }
+    // Linear work takes microseconds; a pattern that tries every split would not end.
+    expect(performance.now() - start).toBeLessThan(1_000);
     const long = '<'.repeat(100_000);
     expect(labelForms(long)).toEqual([long]);
     expect(packageOf(long)).toBe('');

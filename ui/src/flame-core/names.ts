@@ -5,9 +5,24 @@ import { FLAG_UNSYMBOLISED, type FlameTree } from './tree';
 /** Longer names are neither parsed nor shortened by their parts. */
 const PARSED_LIMIT_CHARS = 2_048;
 
-/** Suffixes compilers add to a function they split, cloned or moved. */
-const CLONE_SUFFIX = /(\.(isra|part|constprop|cold|llvm|lto_priv|localalias|str|warm)(\.?\d+)*)+$/;
+/** Suffixes compilers add to a function they split, cloned or moved; numbers may follow. */
+const CLONES = new Set(['isra', 'part', 'constprop', 'cold', 'llvm', 'lto_priv', 'localalias', 'warm']);
 const RUST_HASH = /^h[0-9a-f]{16}$/;
+
+/** `run.constprop.0.cold` is `run`. */
+function withoutClones(text: string): string {
+  let end = text.length;
+  let keep = end;
+  for (;;) {
+    const dot = text.lastIndexOf('.', end - 1);
+    if (dot <= 0) break;
+    const part = text.slice(dot + 1, end);
+    if (CLONES.has(part)) keep = dot;
+    else if (!/^\d+$/.test(part)) break;
+    end = dot;
+  }
+  return text.slice(0, keep);
+}
 
 /** Drops what stands in angle brackets, an arrow's `>` apart. */
 function withoutGenerics(text: string): string {
@@ -54,7 +69,7 @@ function withoutParameters(text: string): string {
 /** A name without the parts that say nothing of whose it is. */
 function plain(name: string): string {
   const at = name.indexOf('@');
-  const base = (at > 0 ? name.slice(0, at) : name).replace(CLONE_SUFFIX, '');
+  const base = withoutClones(at > 0 ? name.slice(0, at) : name);
   const text = withoutGenerics(withoutParameters(withoutTrait(base)));
   // C++ may begin with the returned type.
   const typed = text.includes('::') && text[0] !== '(';

@@ -195,9 +195,18 @@ function familiesOf(texts: string[], weight: Float64Array): Uint8Array {
   return family;
 }
 
-/** Colours a tree by library or package, or by the share of own time in each frame. */
+const known = new WeakMap<FlameTree, Map<ColorMode, Colouring>>();
+
+/** Colours a tree by library or package, or by the share of own time in each frame; once a tree. */
 export function colouring(t: FlameTree, mode: ColorMode): Colouring {
-  if (mode === 'self') return bySelf(t);
+  const modes = known.get(t) ?? new Map<ColorMode, Colouring>();
+  known.set(t, modes);
+  const found = modes.get(mode) ?? (mode === 'self' ? bySelf(t) : byGroup(t, mode));
+  modes.set(mode, found);
+  return found;
+}
+
+function byGroup(t: FlameTree, mode: ColorMode): Colouring {
   const index = new Uint8Array(t.n);
   const { texts, of } = grouping(t, mode);
   const weight = new Float64Array(texts.length);

@@ -10,6 +10,9 @@ describe('format', () => {
     expect(duration(1_500_000_000)).toBe('1.50 s');
     expect(duration(300e9)).toBe('5.00 min');
     expect(bytes(1.2 * 1024 ** 3)).toBe('1.20 GiB');
+    expect(duration(999_960_000)).toBe('1.00 s');
+    expect(duration(119.99e9)).toBe('2.00 min');
+    expect(bytes(1023.9 * 1024)).toBe('1.00 MiB');
     expect(percent(0, 0)).toBe('0 %');
     expect(percent(1, 0)).toBe('0 %');
     expect(percent(1, 1e9)).toBe('<0.01 %');
@@ -36,6 +39,11 @@ describe('URL state', () => {
     expect(s.live).toBeUndefined();
     expect(stringifySearch({ ...s })).toBe('');
     expect(validateScope({ from: 'now', to: 'now-1h' }).from).toBe('now-1h');
+  });
+
+  it('takes numbers that a page hands over as it takes text from an address', () => {
+    expect(validateProfile({ nodes: 500_000, live: 5 })).toMatchObject({ nodes: 500_000, live: 5 });
+    expect(validateProfile({ nodes: '500000', live: '5' })).toMatchObject({ nodes: 500_000, live: 5 });
   });
 
   it('survives a round trip, lists and awkward text included', () => {

@@ -59,6 +59,8 @@ type Raw = Record<string, unknown>;
 function one(raw: Raw, key: string): string | undefined {
   const v = raw[key];
   const text = Array.isArray(v) ? v[0] : v;
+  // Pages hand over numbers where an address has text.
+  if (typeof text === 'number') return String(text);
   return typeof text === 'string' && text !== '' ? text : undefined;
 }
 

@@ -52,6 +52,12 @@ describe('shapeOf', () => {
     expect(s.covered).toEqual({ from_ms: 4_000, to_ms: 80_000 });
   });
 
+  it('draws a single step as long as it is', () => {
+    const s = shapeOf(answer([[50_000, 5e9]]), range);
+    expect(s.times).toEqual([50_000, 60_000]);
+    expect(s.rows[0].values).toEqual([0.5, 0.5]);
+  });
+
   it('does not build a grid without bound', () => {
     const s = shapeOf(
       {

@@ -41,15 +41,17 @@ export function shapeOf(a: SeriesAnswer, range: { from_ms: number; to_ms: number
   const settled = range.to_ms - ARRIVES_WITHIN_MS;
   while (times.length > LEAST_STEPS && times[times.length - 1] + a.step_ms > settled) times.pop();
   while (times.length > LEAST_STEPS && times[0] < range.from_ms) times.shift();
+  // One step alone is drawn as long as it is.
+  if (times.length === 1) times.push(times[0] + a.step_ms);
   const seconds = Math.max(0.001, a.step_ms / 1000);
   const sum = a.aggregation === 'sum';
   const cores = sum && isTime(a.unit);
   const convert = (v: number): number => (cores ? nanos(v, a.unit) / 1e9 / seconds : sum ? v / seconds : v);
   let max = 0;
-  const rows = a.series.slice(0, 8).map((s) => {
+  const rows = a.series.map((s) => {
     const at = new Map(s.points);
     const values = times.map((t) => {
-      const v = at.get(t) ?? (sum ? 0 : null);
+      const v = at.get(known.length === 1 ? known[0] : t) ?? (sum ? 0 : null);
       if (v === null) return null;
       const c = convert(v);
       if (c > max) max = c;

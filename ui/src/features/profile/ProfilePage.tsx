@@ -170,6 +170,8 @@ function Work({
 
   const found = useMemo(() => (search.root ? findPath(tree, search.root) : 0), [tree, search.root]);
   const focus = found < 0 ? 0 : found;
+  // Back, forward or a link changed the focus, or there is a new tree: what was selected is gone.
+  useEffect(() => setSelected(found > 0 ? found : -1), [found]);
   useEffect(() => setSelected(-1), [tree]);
 
   const matcher = useMemo(() => compile(search.hl, search.hlm), [search.hl, search.hlm]);

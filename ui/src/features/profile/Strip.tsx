@@ -11,6 +11,8 @@ import { isoLocal } from '../../lib/time';
 /** Data that fills less of the range than this gets a button that narrows the range to it. */
 const SMALL_PART = 0.5;
 
+const LINES_MOST = 8;
+
 export function Strip(props: {
   query: ReturnType<typeof useSeries>;
   shape: Shape | null;
@@ -21,7 +23,7 @@ export function Strip(props: {
 }) {
   const { query, shape, change, range } = props;
   const series = useMemo(
-    () => (shape?.rows ?? []).map((r, i) => ({ ...r, colour: `--chart-${i + 1}` })),
+    () => (shape?.rows ?? []).slice(0, LINES_MOST).map((r, i) => ({ ...r, colour: `--chart-${i + 1}` })),
     [shape],
   );
   if (query.error && !query.data) {

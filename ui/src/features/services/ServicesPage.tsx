@@ -1,15 +1,14 @@
 // The first page: which services there are and where this fleet's CPU time goes.
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { useMemo } from 'react';
 import { useRate, useServices } from '../../api/queries';
 import type { ServicesAnswer } from '../../api/types';
-import { Chart, type ChartSeries } from '../../components/Chart';
 import { ScopeBar } from '../../components/ScopeBar';
 import { EmptyState, ErrorPanel, Skeleton } from '../../components/States';
 import { compact, percent, plural } from '../../lib/format';
 import { isLowered, rateText } from '../../lib/rate';
 import { DEFAULT_FROM, type OverviewSearch, type Scope, timeOnly } from '../../lib/scope';
 import { stepFor } from '../../lib/time';
+import { CpuByService } from './CpuByService';
 import { Onboarding } from './Onboarding';
 import { ServiceTable } from './ServiceTable';
 
@@ -57,8 +56,10 @@ export function ServicesPage() {
           >
             <h1>Services</h1>
             <Tiles data={query.data} search={search} />
-            <Hero
-              data={query.data}
+            <CpuByService
+              search={search}
+              range={query.data.range}
+              cpus={query.data.cpu_count}
               onSelect={(a, b) => change({ from: String(a), to: String(b), live: undefined })}
             />
             <ServiceTable data={query.data} search={search} change={change} />
@@ -132,60 +133,3 @@ function Tiles({ data, search }: { data: ServicesAnswer; search: OverviewSearch 
     </div>
   );
 }
-
-const TOP = 8;
-
-function Hero({ data, onSelect }: { data: ServicesAnswer; onSelect: (a: number, b: number) => void }) {
-  const { times, series } = useMemo(() => {
-    const withSpark = data.services.filter((s) => s.spark.length > 0);
-    const ranked = [...withSpark].sort((a, b) => (b.cpu_cores ?? 0) - (a.cpu_cores ?? 0));
-    const n = Math.max(0, ...ranked.map((s) => s.spark.length));
-    const { from_ms, to_ms } = data.range;
-    const step = n > 0 ? (to_ms - from_ms) / n : 1;
-    const list: ChartSeries[] = ranked.slice(0, TOP).map((s, i) => ({
-      label: s.service,
-      colour: `--chart-${i + 1}`,
-      values: Array.from({ length: n }, (_, k) => s.spark[k] ?? 0),
-    }));
-    const rest = ranked.slice(TOP);
-    if (rest.length > 0) {
-      list.push({
-        label: `${rest.length} more`,
-        colour: '--chart-rest',
-        values: Array.from({ length: n }, (_, k) => rest.reduce((sum, s) => sum + (s.spark[k] ?? 0), 0)),
-      });
-    }
-    return { times: Array.from({ length: n }, (_, k) => from_ms + (k + 0.5) * step), series: list };
-  }, [data]);
-  if (times.length < 2) return null;
-  const summary = `CPU cores used over time by service; highest on average: ${series
-    .slice(0, 3)
-    .map((s) => s.label)
-    .join(', ')}. The table below has the figures.`;
-  return (
-    <section className="chartcard card" aria-label="CPU by service">
-      <div className="head">
-        <h2>CPU cores used, by service</h2>
-        <ul className="legend">
-          {series.map((s, i) => (
-            <li key={s.label}>
-              <i className={i < TOP ? `c${i + 1}` : 'cr'} />
-              {s.label}
-            </li>
-          ))}
-        </ul>
-      </div>
-      <Chart
-        times={times}
-        series={series}
-        stacked
-        height={168}
-        format={cores}
-        summary={summary}
-        onSelect={onSelect}
-      />
-    </section>
-  );
-}
-
-const cores = (v: number): string => (v >= 10 ? v.toFixed(0) : v >= 1 ? v.toFixed(1) : v.toFixed(2));
