@@ -22,6 +22,37 @@ test('the overview lists services and a click opens the flame graph', async ({ p
   await expect(page.getByRole('note', { name: 'Data behind this graph' })).toContainText(/sample.* lost/);
 });
 
+test('the overview sorts and filters its table', async ({ page }) => {
+  await page.goto('/');
+  const names = () => page.locator('table.svc tbody .name a').allInnerTexts();
+  await expect.poll(async () => (await names()).length).toBeGreaterThan(1);
+  await page.getByRole('button', { name: 'Service', exact: true }).click();
+  await expect(page).toHaveURL(/sort=name/);
+  const sorted = await names();
+  const lower = sorted.map((n) => n.toLowerCase());
+  expect(lower).toEqual([...lower].sort());
+  await page.getByRole('searchbox', { name: 'Filter services' }).fill(sorted[0]);
+  await expect.poll(async () => (await names()).length).toBeLessThanOrEqual(sorted.length);
+  for (const name of await names()) expect(name.toLowerCase()).toContain(lower[0]);
+  await page.getByRole('searchbox', { name: 'Filter services' }).fill('no such service');
+  await page.getByRole('button', { name: 'Clear the filter' }).click();
+  await expect.poll(async () => (await names()).length).toBe(sorted.length);
+});
+
+test('dragging over a chart narrows the time range', async ({ page }) => {
+  await openBusiest(page, '&from=now-5m');
+  const box = (await page.locator('.strip .u-over').boundingBox())!;
+  await page.mouse.move(box.x + box.width * 0.25, box.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.75, box.y + 24, { steps: 5 });
+  await page.mouse.up();
+  await expect(page).toHaveURL(/from=\d{13}/);
+  const q = new URL(page.url()).searchParams;
+  const span = Number(q.get('to')) - Number(q.get('from'));
+  expect(span).toBeGreaterThan(140_000);
+  expect(span).toBeLessThan(160_000);
+});
+
 test('search shows the matched share, modes and errors', async ({ page }) => {
   await openBusiest(page);
   const search = page.getByRole('searchbox', { name: 'Highlight functions' });

@@ -150,6 +150,32 @@ describe('geometry', () => {
     }
   });
 
+  it('leaves no weight blank: in every row, boxes and runs cover what frames cover', () => {
+    const rnd = seeded(29);
+    for (const t of trees) {
+      const v = { ...view(t, rnd), width: 60 + Math.floor(rnd() * 200) };
+      const covered = new Map<number, number>();
+      const add = (y: number, w: number): void => {
+        covered.set(y, (covered.get(y) ?? 0) + w);
+      };
+      scan(t, v, null, null, { box: (_i, _x, y, w) => add(y, w), run: (_x, y, w) => add(y, w) });
+      // Rows of the root and of its children: nothing above them is culled.
+      const scale = v.width / (v.x1 - v.x0);
+      for (const row of [0, 1]) {
+        const y = row * v.rowHeight - v.top;
+        if (y < -v.rowHeight + 1) continue;
+        let want = 0;
+        for (let i = 0; i < t.n; i++) {
+          if (t.depth[i] !== row) continue;
+          const from = Math.max(0, (t.x[i] - v.x0) * scale);
+          const to = Math.min(v.width, (t.x[i] + t.total[i] - v.x0) * scale);
+          if (to > from) want += to - from;
+        }
+        expect(covered.get(y) ?? 0).toBeGreaterThan(want - 0.5);
+      }
+    }
+  });
+
   it('bounds the number of rectangles by rows times width', () => {
     const n = 20_000;
     const c = randomColumns(1, 2);

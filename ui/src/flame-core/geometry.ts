@@ -50,7 +50,7 @@ export function scan(
   const span = v.x1 - v.x0;
   if (t.n === 0 || span <= 0 || v.width <= 0) return;
   const scale = v.width / span;
-  const { x, total, end, parent, depth, name } = t;
+  const { x, total, self, end, parent, depth, name } = t;
   const firstRow = Math.floor(v.top / v.rowHeight);
   const lastRow = Math.floor((v.top + v.height) / v.rowHeight);
   const rows = lastRow - firstRow + 1;
@@ -61,6 +61,14 @@ export function scan(
     const y = (firstRow + (slot >> 1)) * v.rowHeight - v.top;
     out.run(runFrom[slot], y, Math.max(runTo[slot] - runFrom[slot], 1), (slot & 1) === 1);
     runFrom[slot] = -1;
+  };
+  // What is too narrow on its own joins its neighbours, so that no weight is left blank.
+  const extend = (slot: number, from: number, to: number): void => {
+    if (runFrom[slot] >= 0 && from - runTo[slot] > 1) flush(slot);
+    if (runFrom[slot] < 0) {
+      runFrom[slot] = from;
+      runTo[slot] = to;
+    } else if (to > runTo[slot]) runTo[slot] = to;
   };
   let i = 0;
   while (i < t.n) {
@@ -83,7 +91,13 @@ export function scan(
     const wanted = below !== null && below[i] === 1;
     if (w < CULL_BELOW_PX && !wanted) {
       // Left-heavy order: every later sibling is at most as wide, but one of them may hold a hit.
-      i = t.leftHeavy && below === null && parent[i] >= 0 ? end[parent[i]] : end[i];
+      const p = parent[i];
+      const rest = t.leftHeavy && below === null && p >= 0;
+      if (d >= firstRow) {
+        const to = rest ? (x[p] + total[p] - self[p] - v.x0) * scale : left + w;
+        extend((d - firstRow) * 2, Math.max(left, 0), Math.min(to, v.width));
+      }
+      i = rest ? end[p] : end[i];
       continue;
     }
     if (d >= firstRow) {
@@ -91,12 +105,7 @@ export function scan(
       const to = Math.min(left + w, v.width);
       const hit = match !== null && match[name[i]] === 1;
       if (w < MERGE_BELOW_PX) {
-        const slot = (d - firstRow) * 2 + (hit ? 1 : 0);
-        if (runFrom[slot] >= 0 && from - runTo[slot] > 1) flush(slot);
-        if (runFrom[slot] < 0) {
-          runFrom[slot] = from;
-          runTo[slot] = to;
-        } else if (to > runTo[slot]) runTo[slot] = to;
+        extend((d - firstRow) * 2 + (hit ? 1 : 0), from, to);
       } else {
         out.box(i, from, d * v.rowHeight - v.top, to - from);
       }

@@ -201,9 +201,25 @@ export function ancestorsOf(t: FlameTree, i: number): number[] {
 
 /**
  * A 64-bit hash (16 hex digits) of the names and libraries on each path from the root: it names a
- * frame in a URL and survives a reload or another time range. Returns two lanes per node.
+ * frame in a URL and survives a reload or another time range. Two lanes per node, made once a tree.
  */
-export function pathHashes(t: FlameTree): { hi: Uint32Array; lo: Uint32Array } {
+function pathHashes(t: FlameTree): PathHashes {
+  let found = hashed.get(t);
+  if (!found) {
+    found = makePathHashes(t);
+    hashed.set(t, found);
+  }
+  return found;
+}
+
+interface PathHashes {
+  hi: Uint32Array;
+  lo: Uint32Array;
+}
+
+const hashed = new WeakMap<FlameTree, PathHashes>();
+
+function makePathHashes(t: FlameTree): PathHashes {
   const text = (s: string, seed: number): number => {
     let h = seed;
     for (let i = 0; i < s.length; i++) h = Math.imul(h ^ s.charCodeAt(i), 0x01000193);

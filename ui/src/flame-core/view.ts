@@ -26,6 +26,8 @@ const FONT =
   '12px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';
 const MAX_ZOOM = 2 ** 40;
 const ANIMATION_MS = 150;
+/** Wider boxes leave a gap of one pixel at their right. */
+const GAP_FROM_PX = 2;
 const LABEL_MIN_CHARS = 3;
 const DRAG_SLOP_PX = 4;
 
@@ -45,6 +47,8 @@ export class FlameView {
   private x1 = 1;
   private width = 0;
   private height = 0;
+  /** Vertical scroll position; kept, as reading it while painting would force a layout. */
+  private top = 0;
   private dpr = 1;
   private charWidth = 7.2;
   private frame = 0;
@@ -64,7 +68,7 @@ export class FlameView {
     this.resize = new ResizeObserver(() => this.fit());
     this.resize.observe(el.scroller);
     const on = { signal: this.abort.signal };
-    el.scroller.addEventListener('scroll', () => this.draw(), on);
+    el.scroller.addEventListener('scroll', () => this.scrolled(), on);
     el.scroller.addEventListener('wheel', (e) => this.onWheel(e), { ...on, passive: false });
     el.scroller.addEventListener('pointerdown', (e) => this.onDown(e), on);
     el.scroller.addEventListener('pointermove', (e) => this.onMove(e), on);
@@ -128,11 +132,12 @@ export class FlameView {
   reveal(node: number): void {
     if (node < 0 || node >= this.tree.n) return;
     const y = this.tree.depth[node] * ROW_HEIGHT_PX;
-    const top = this.el.scroller.scrollTop;
+    const top = this.top;
     if (y < top + ROW_HEIGHT_PX) this.el.scroller.scrollTop = Math.max(0, y - 2 * ROW_HEIGHT_PX);
     else if (y + 2 * ROW_HEIGHT_PX > top + this.height) {
       this.el.scroller.scrollTop = y - this.height + 4 * ROW_HEIGHT_PX;
-    }
+    } else return;
+    this.top = this.el.scroller.scrollTop;
   }
 
   /** Makes a frame wide enough to be read without changing the focused sub-tree. */
@@ -176,7 +181,7 @@ export class FlameView {
     const scale = this.width / (this.x1 - this.x0);
     const left = Math.max(0, (t.x[node] - this.x0) * scale);
     const right = Math.min(this.width, (t.x[node] + t.total[node] - this.x0) * scale);
-    const y = t.depth[node] * ROW_HEIGHT_PX - this.el.scroller.scrollTop;
+    const y = t.depth[node] * ROW_HEIGHT_PX - this.top;
     if (right < 0 || left > this.width || y < -ROW_HEIGHT_PX || y > this.height) return null;
     return { x: left, y, w: Math.max(1, right - left) };
   }
@@ -222,7 +227,7 @@ export class FlameView {
       const e = 1 - (1 - f) ** 3;
       this.x0 = f === 1 ? x0 : from[0] + (x0 - from[0]) * e;
       this.x1 = f === 1 ? x1 : from[1] + (x1 - from[1]) * e;
-      this.paint();
+      this.paint(f === 1);
       if (f < 1) this.animation = requestAnimationFrame(step);
       else this.announce();
     };
@@ -233,6 +238,7 @@ export class FlameView {
     const { scroller, base, overlay } = this.el;
     this.width = scroller.clientWidth;
     this.height = scroller.clientHeight;
+    this.top = scroller.scrollTop;
     this.dpr = Math.min(window.devicePixelRatio || 1, 3);
     for (const c of [base, overlay]) {
       c.width = Math.max(1, Math.round(this.width * this.dpr));
@@ -251,9 +257,14 @@ export class FlameView {
       x1: this.x1,
       width: this.width,
       height: this.height,
-      top: this.el.scroller.scrollTop,
+      top: this.top,
       rowHeight: ROW_HEIGHT_PX,
     };
+  }
+
+  private scrolled(): void {
+    this.top = this.el.scroller.scrollTop;
+    this.draw();
   }
 
   private draw(): void {
@@ -261,7 +272,8 @@ export class FlameView {
     this.frame = requestAnimationFrame(() => this.paint());
   }
 
-  private paint(): void {
+  /** `still`: nothing moves, so there is time for what only helps a reader. */
+  private paint(still = true): void {
     const g = this.base;
     const p = PALETTES[this.theme];
     const t = this.tree;
@@ -294,8 +306,10 @@ export class FlameView {
       if (list.length === 0) continue;
       g.fillStyle = fills[b];
       for (let k = 0; k < list.length; k += 3) {
-        const w = list[k + 2];
-        g.fillRect(list[k], list[k + 1], w > 3 ? w - 1 : w * 0.86, ROW_HEIGHT_PX - 1);
+        // On whole pixels: sharp edges, and the rasteriser need not blend them.
+        const left = Math.round(list[k] * this.dpr) / this.dpr;
+        const w = Math.round((list[k] + list[k + 2]) * this.dpr) / this.dpr - left;
+        g.fillRect(left, Math.round(list[k + 1]), w > GAP_FROM_PX ? w - 1 : w, ROW_HEIGHT_PX - 1);
       }
     }
     g.font = FONT;
@@ -305,7 +319,7 @@ export class FlameView {
       const room = Math.floor((w - 9) / this.charWidth);
       g.fillText(this.labelOf(i, room), x + 4, y + ROW_HEIGHT_PX / 2);
     }
-    this.drawOverlay();
+    this.drawOverlay(still);
   }
 
   /** The longest form of a frame's name that fits, else its shortest one, cut. */
@@ -321,7 +335,7 @@ export class FlameView {
     return fitting(forms, room);
   }
 
-  private drawOverlay(): void {
+  private drawOverlay(still = true): void {
     const g = this.overlay;
     const p = PALETTES[this.theme];
     g.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
@@ -342,15 +356,16 @@ export class FlameView {
       if (b) g.fillRect(b.x, b.y, b.w, ROW_HEIGHT_PX - 1);
       // Other visible places of the same function get a thin outline.
       let left = 400;
-      scan(this.tree, v, null, null, {
-        box: (i) => {
-          if (left > 0 && i !== this.hovered && this.tree.name[i] === name && this.tree.depth[i] > 0) {
-            left--;
-            outline(i, p.hover, 1);
-          }
-        },
-        run: () => {},
-      });
+      if (still)
+        scan(this.tree, v, null, null, {
+          box: (i) => {
+            if (left > 0 && i !== this.hovered && this.tree.name[i] === name && this.tree.depth[i] > 0) {
+              left--;
+              outline(i, p.hover, 1);
+            }
+          },
+          run: () => {},
+        });
       outline(this.hovered, p.hover, 1.5);
     }
     if (this.selected >= 0) {
@@ -377,8 +392,7 @@ export class FlameView {
   private onDown(e: PointerEvent): void {
     const { x } = this.at(e);
     if (e.button !== 0 || x > this.width) return;
-    const top = this.el.scroller.scrollTop;
-    this.drag = { x: e.clientX, y: e.clientY, x0: this.x0, x1: this.x1, top, moved: false };
+    this.drag = { x: e.clientX, y: e.clientY, x0: this.x0, x1: this.x1, top: this.top, moved: false };
   }
 
   private onMove(e: PointerEvent): void {

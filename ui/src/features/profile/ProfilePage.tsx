@@ -189,10 +189,11 @@ function Work({
     return out;
   }, [tree, searched, search.fn]);
 
-  const rows: FunctionRow[] = useMemo(
-    () => (top.data && !search.root ? top.data.functions : rowsOfTree(tree, focus)),
-    [tree, focus, top.data, search.root],
-  );
+  const withTable = search.view !== 'flame';
+  const rows: FunctionRow[] = useMemo(() => {
+    if (!withTable) return [];
+    return top.data && !search.root ? top.data.functions : rowsOfTree(tree, focus);
+  }, [tree, focus, top.data, search.root, withTable]);
 
   const focusOn = useCallback(
     (node: number): void => {
@@ -270,7 +271,7 @@ function Work({
         className={`work ${search.view} ${flame.isPlaceholderData ? 'stale' : ''}`}
         aria-busy={flame.isPlaceholderData}
       >
-        {search.view !== 'flame' && (
+        {withTable && (
           <FunctionTable
             rows={rows}
             whole={tree.total[focus] ?? 0}
