@@ -150,29 +150,28 @@ describe('geometry', () => {
     }
   });
 
-  it('leaves no weight blank: in every row, boxes and runs cover what frames cover', () => {
-    const rnd = seeded(29);
-    for (const t of trees) {
-      const v = { ...view(t, rnd), width: 60 + Math.floor(rnd() * 200) };
-      const covered = new Map<number, number>();
-      const add = (y: number, w: number): void => {
-        covered.set(y, (covered.get(y) ?? 0) + w);
-      };
-      scan(t, v, null, null, { box: (_i, _x, y, w) => add(y, w), run: (_x, y, w) => add(y, w) });
-      // Rows of the root and of its children: nothing above them is culled.
-      const scale = v.width / (v.x1 - v.x0);
-      for (const row of [0, 1]) {
-        const y = row * v.rowHeight - v.top;
-        if (y < -v.rowHeight + 1) continue;
-        let want = 0;
-        for (let i = 0; i < t.n; i++) {
-          if (t.depth[i] !== row) continue;
-          const from = Math.max(0, (t.x[i] - v.x0) * scale);
-          const to = Math.min(v.width, (t.x[i] + t.total[i] - v.x0) * scale);
-          if (to > from) want += to - from;
-        }
-        expect(covered.get(y) ?? 0).toBeGreaterThan(want - 0.5);
-      }
+  it('leaves no weight blank: frames too narrow to draw join into a run', () => {
+    const n = 20_000;
+    const c = randomColumns(1, 2);
+    c.depth = [0, ...new Array(n).fill(1)];
+    c.total = [n, ...new Array(n).fill(1)];
+    for (const k of ['name', 'library', 'file', 'line', 'self', 'flags'] as const)
+      c[k] = new Array(n + 1).fill(0);
+    const t = layout(c);
+    const v = { x0: 0, x1: n, width: 1_000, height: 100, top: 0, rowHeight: 20 };
+    for (const match of [null, new Uint8Array(t.names.length)]) {
+      let covered = 0;
+      let rects = 0;
+      scan(t, v, match, hitBelow(t, match), {
+        box: () => {},
+        run: (_x, y, w, hit) => {
+          expect(hit).toBe(false);
+          if (y === 20) covered += w;
+          rects++;
+        },
+      });
+      expect(covered).toBeCloseTo(1_000, 3);
+      expect(rects).toBe(1);
     }
   });
 
