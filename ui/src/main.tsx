@@ -11,6 +11,7 @@ import './styles/base.css';
 import './styles/shell.css';
 import './styles/services.css';
 import './styles/profile.css';
+import './styles/functions.css';
 
 const client = new QueryClient({
   defaultOptions: {

@@ -1,7 +1,8 @@
 // One place for query keys and fetchers; components only say what they want.
 import { keepPreviousData, type QueryClient, useQuery } from '@tanstack/react-query';
-import { rateOf } from '../lib/rate';
+import { type Rate, rateOf } from '../lib/rate';
 import { matchOf, type Scope } from '../lib/scope';
+import { resolveTime } from '../lib/time';
 import { getFlame, getJson } from './client';
 import {
   type Config,
@@ -160,11 +161,26 @@ export function useProfileDetail(s: Scope, id: string | undefined, enabled: bool
   });
 }
 
-/** How often samples of CPU time were taken, from two measures of the same events. */
+/** How often samples of CPU time were taken, from two measures of the same events and range. */
 export function useRate(s: Scope, stepMs: number) {
-  const time = useSeries(s, CPU_TIME, stepMs);
-  const samples = useSeries(s, CPU_SAMPLES, stepMs);
-  return time.data && samples.data ? rateOf(time.data, samples.data) : null;
+  const match = matchOf(s);
+  return useQuery({
+    queryKey: ['rate', s.from, s.to, match, s.src, stepMs],
+    queryFn: async ({ signal }): Promise<Rate | null> => {
+      const now = Date.now();
+      const from_ms = resolveTime(s.from, now) ?? now;
+      const to_ms = resolveTime(s.to, now) ?? now;
+      const ask = (type: string) =>
+        getJson<SeriesAnswer>(
+          '/series',
+          { type, from: from_ms, to: to_ms, match, source: s.src, step_ms: stepMs },
+          signal,
+        );
+      const [time, samples] = await Promise.all([ask(CPU_TIME), ask(CPU_SAMPLES)]);
+      return rateOf(time, samples, { from_ms, to_ms });
+    },
+    ...every(s),
+  }).data;
 }
 
 /** Asks for everything on the page again. */

@@ -5,6 +5,7 @@ import { Flame, LayoutGrid, ListTree, Moon, Sun, X } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { useConfig } from '../api/queries';
 import { ErrorPanel } from '../components/States';
+import { sentence } from '../lib/format';
 import { type Scope, scopeOnly } from '../lib/scope';
 import { setTheme, useTheme } from '../lib/theme';
 
@@ -87,7 +88,7 @@ function LocalNotice() {
   };
   return (
     <div className="notice" role="note">
-      Open on loopback: whoever is on this machine is admin.
+      {sentence(config.data.note ?? 'open on loopback: whoever is on this machine is admin')}
       <button type="button" className="btn icon quiet" aria-label="Hide this notice" onClick={hide}>
         <X size={14} aria-hidden />
       </button>

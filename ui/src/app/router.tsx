@@ -19,7 +19,7 @@ const root = createRootRoute({
   ),
 });
 
-export const servicesRoute = createRoute({
+const servicesRoute = createRoute({
   getParentRoute: () => root,
   path: '/',
   validateSearch: validateOverview,
@@ -27,7 +27,7 @@ export const servicesRoute = createRoute({
   errorComponent: Crash,
 });
 
-export const profileRoute = createRoute({
+const profileRoute = createRoute({
   getParentRoute: () => root,
   path: '/profiles/view',
   validateSearch: validateProfile,
@@ -35,7 +35,7 @@ export const profileRoute = createRoute({
   errorComponent: Crash,
 });
 
-export const profilesRoute = createRoute({
+const profilesRoute = createRoute({
   getParentRoute: () => root,
   path: '/profiles',
   validateSearch: validateScope,

@@ -3,6 +3,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Check, CircleAlert, Copy, Inbox } from 'lucide-react';
 import { type ReactNode, useEffect, useState } from 'react';
 import { ApiError, setToken } from '../api/client';
+import { sentence } from '../lib/format';
 
 export function EmptyState(props: { title: string; why: ReactNode; children?: ReactNode }) {
   return (
@@ -58,12 +59,6 @@ export function ErrorPanel(props: { error: unknown; retry?: () => void; children
       </div>
     </section>
   );
-}
-
-/** Servers begin details in lower case; on a page they are sentences. */
-function sentence(text: string): string {
-  const first = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?…]$/.test(first) ? first : `${first}.`;
 }
 
 function TokenForm() {

@@ -14,9 +14,9 @@ export interface Viewport {
 }
 
 /** Boxes narrower than this are not drawn on their own. */
-export const MERGE_BELOW_PX = 2;
+const MERGE_BELOW_PX = 2;
 /** A sub-tree narrower than this is not visited, unless it may hold a search hit. */
-export const CULL_BELOW_PX = 0.5;
+const CULL_BELOW_PX = 0.5;
 
 export interface BoxSink {
   /** One frame, in pixels. */

@@ -27,7 +27,7 @@ export interface Palette {
 }
 
 /** OKLCH → sRGB, chroma lowered until the colour is inside the gamut. */
-export function oklch(l: number, c: number, hue: number): Rgb {
+function oklch(l: number, c: number, hue: number): Rgb {
   for (let chroma = c; chroma > 0; chroma -= 0.004) {
     const rgb = toSrgb(l, chroma, hue);
     if (rgb.every((v) => v >= -0.0005 && v <= 1.0005)) return toBytes(rgb);

@@ -12,9 +12,9 @@ export interface Matcher {
 }
 
 /** Longest pattern taken; longer ones are refused with a message. */
-export const PATTERN_LIMIT_CHARS = 512;
+const PATTERN_LIMIT_CHARS = 512;
 /** A name is searched in its first this many characters, which bounds a regex's work. */
-export const NAME_LIMIT_CHARS = 2_048;
+const NAME_LIMIT_CHARS = 2_048;
 
 /**
  * Literal mode: smart case (capitals in the term make it case-sensitive), `|` separates alternatives.

@@ -18,10 +18,9 @@ export interface FlameEvents {
   hover(node: number, clientX: number, clientY: number): void;
   /** A frame was clicked or chosen. */
   pick(node: number): void;
-  zoomed(isWhole: boolean): void;
 }
 
-export const ROW_HEIGHT_PX = 20;
+const ROW_HEIGHT_PX = 20;
 const FONT =
   '12px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';
 const MAX_ZOOM = 2 ** 40;
@@ -204,14 +203,7 @@ export class FlameView {
     cancelAnimationFrame(this.animation);
     this.x0 = x0;
     this.x1 = x1;
-    this.announce();
     this.draw();
-  }
-
-  private announce(): void {
-    const [f0, f1] = this.rangeOf(this.focus);
-    const slack = (f1 - f0) * 1e-6;
-    this.events.zoomed(Math.abs(this.x0 - f0) <= slack && Math.abs(this.x1 - f1) <= slack);
   }
 
   private animate(x0: number, x1: number): void {
@@ -229,7 +221,6 @@ export class FlameView {
       this.x1 = f === 1 ? x1 : from[1] + (x1 - from[1]) * e;
       this.paint(f === 1);
       if (f < 1) this.animation = requestAnimationFrame(step);
-      else this.announce();
     };
     this.animation = requestAnimationFrame(step);
   }

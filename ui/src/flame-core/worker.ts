@@ -11,7 +11,7 @@ export type WorkerReply =
   | { id: number; ok: false; error: string };
 
 /** The buffers of a tree that can move between threads without a copy. */
-export function buffersOf(t: FlameTree): ArrayBuffer[] {
+function buffersOf(t: FlameTree): ArrayBuffer[] {
   return [t.depth, t.name, t.library, t.file, t.line, t.total, t.self, t.flags, t.x, t.end, t.parent].map(
     (a) => a.buffer as ArrayBuffer,
   );

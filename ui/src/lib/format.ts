@@ -113,3 +113,9 @@ export function plural(n: number, one: string, many = `${one}s`): string {
 export function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1) || path;
 }
+
+/** Servers begin details in lower case; on a page they are sentences. */
+export function sentence(text: string): string {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(first) ? first : `${first}.`;
+}

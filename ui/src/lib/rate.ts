@@ -13,8 +13,19 @@ const LEAST_SAMPLES = 5;
 /** Less difference than this is rounding, not a change of the rate. */
 const STEADY_WITHIN = 0.05;
 
-/** Null where there are no samples of CPU time or the collector sends no number of samples. */
-export function rateOf(time: SeriesAnswer, samples: SeriesAnswer): Rate | null {
+/** Samples of this age have arrived; younger steps may differ between two answers. */
+const SETTLED_AFTER_MS = 30_000;
+
+/**
+ * Both answers are of the same range. Null where there are no samples of CPU time or the collector
+ * sends no number of samples. Steps that the range cuts or that may still grow do not count as extremes:
+ * the two answers need not have seen the same samples of them.
+ */
+export function rateOf(
+  time: SeriesAnswer,
+  samples: SeriesAnswer,
+  range: { from_ms: number; to_ms: number },
+): Rate | null {
   const nanos = new Map<number, number>();
   for (const s of time.series) for (const [at, v] of s.points) nanos.set(at, (nanos.get(at) ?? 0) + (v ?? 0));
   let lowest = Number.POSITIVE_INFINITY;
@@ -29,7 +40,8 @@ export function rateOf(time: SeriesAnswer, samples: SeriesAnswer): Rate | null {
     if (count <= 0 || spent <= 0) continue;
     allNanos += spent;
     allSamples += count;
-    if (count < LEAST_SAMPLES) continue;
+    const isCut = at < range.from_ms || at + samples.step_ms > range.to_ms - SETTLED_AFTER_MS;
+    if (count < LEAST_SAMPLES || isCut) continue;
     const hz = (count * 1e9) / spent;
     lowest = Math.min(lowest, hz);
     highest = Math.max(highest, hz);

@@ -50,7 +50,7 @@ export const FILTERS = [
 ] as const;
 
 export const DEFAULT_FROM = 'now-1h';
-export const DEFAULT_NODES = 100_000;
+const DEFAULT_NODES = 100_000;
 export const MOST_NODES = 500_000;
 export const LIVE_SECONDS = [5, 15, 60];
 

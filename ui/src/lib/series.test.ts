@@ -75,6 +75,8 @@ describe('shapeOf', () => {
 });
 
 describe('rate', () => {
+  const range = { from_ms: 0, to_ms: 200_000 };
+
   const times = (hz: number[], count = 100) => ({
     time: answer(hz.map((h, i) => [i * 10_000, (count / h) * 1e9])),
     samples: answer(
@@ -85,20 +87,28 @@ describe('rate', () => {
 
   it('is one number while it is steady', () => {
     const { time, samples } = times([99, 99.5, 98.8]);
-    const r = rateOf(time, samples)!;
+    const r = rateOf(time, samples, range)!;
     expect(isLowered(r)).toBe(false);
     expect(rateText(r)).toBe('99 Hz');
   });
 
   it('shows that a collector lowered it', () => {
     const { time, samples } = times([99, 62, 99]);
-    const r = rateOf(time, samples)!;
+    const r = rateOf(time, samples, range)!;
     expect(isLowered(r)).toBe(true);
     expect(rateText(r)).toBe('62 to 99 Hz');
   });
 
+  it('does not take samples that one of two answers has not seen for a change', () => {
+    const { time, samples } = times([99, 99, 99, 99, 99, 107]);
+    const r = rateOf(time, samples, { from_ms: 0, to_ms: 62_000 })!;
+    expect(isLowered(r)).toBe(false);
+    const cut = times([120, 99, 99, 99]);
+    expect(isLowered(rateOf(cut.time, cut.samples, { from_ms: 3_000, to_ms: 200_000 })!)).toBe(false);
+  });
+
   it('knows nothing without samples', () => {
-    expect(rateOf(answer([]), answer([]))).toBeNull();
-    expect(rateOf(answer([[0, 0]]), answer([[0, 5]]))).toBeNull();
+    expect(rateOf(answer([]), answer([]), range)).toBeNull();
+    expect(rateOf(answer([[0, 0]]), answer([[0, 5]]), range)).toBeNull();
   });
 });

@@ -54,7 +54,6 @@ export const FlameGraph = forwardRef<FlameHandle, Props>(function FlameGraph(pro
       {
         hover: (node, x, y) => showTip(tip.current!, latest.current, node, x, y),
         pick: (node) => latest.current.focusOn(node),
-        zoomed: () => {},
       },
     );
     view.current = v;

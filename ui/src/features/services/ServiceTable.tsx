@@ -214,7 +214,7 @@ function QualityChips({ s }: { s: ServiceRow }) {
   );
 }
 
-export function Spark({ values }: { values: number[] }) {
+function Spark({ values }: { values: number[] }) {
   if (values.length < 2) return <span className="faint">–</span>;
   const max = Math.max(...values, 1e-9);
   const pts = values.map(
