@@ -179,19 +179,23 @@ function bySelf(t: FlameTree): Colouring {
   return { index, legend: [] };
 }
 
-/** The heaviest group gets the flame's colour; each next one its own hue while there are any left. */
+/**
+ * The heaviest group gets the flame's colour, the next ones a hue each while there are any left. Among
+ * these the name decides, not the weight, so that a colour stays while the figures move.
+ */
 function familiesOf(texts: string[], weight: Float64Array): Uint8Array {
-  const family = new Uint8Array(texts.length);
-  const taken = new Uint8Array(FAMILIES.length);
-  const order = Array.from(texts.keys()).sort((a, b) => weight[b] - weight[a] || a - b);
   const others = FAMILIES.length - 1;
-  order.forEach((group, rank) => {
-    if (rank === 0) return;
-    let f = 1 + (hash(texts[group]) % others);
-    if (rank <= others) while (taken[f]) f = 1 + (f % others);
+  const own = (group: number): number => 1 + (hash(texts[group]) % others);
+  const family = Uint8Array.from(texts, (_, group) => own(group));
+  const order = Array.from(texts.keys()).sort((a, b) => weight[b] - weight[a] || a - b);
+  const taken = new Uint8Array(FAMILIES.length);
+  for (const group of order.slice(1, 1 + others).sort((a, b) => (texts[a] < texts[b] ? -1 : 1))) {
+    let f = own(group);
+    while (taken[f]) f = 1 + (f % others);
     taken[f] = 1;
     family[group] = f;
-  });
+  }
+  if (order.length > 0) family[order[0]] = 0;
   return family;
 }
 

@@ -25,9 +25,11 @@ export function rateOf(
   time: SeriesAnswer,
   samples: SeriesAnswer,
   range: { from_ms: number; to_ms: number },
+  nowMs = Date.now(),
 ): Rate | null {
   const nanos = new Map<number, number>();
   for (const s of time.series) for (const [at, v] of s.points) nanos.set(at, (nanos.get(at) ?? 0) + (v ?? 0));
+  const settled = Math.min(range.to_ms, nowMs - SETTLED_AFTER_MS);
   let lowest = Number.POSITIVE_INFINITY;
   let highest = 0;
   let allNanos = 0;
@@ -40,7 +42,7 @@ export function rateOf(
     if (count <= 0 || spent <= 0) continue;
     allNanos += spent;
     allSamples += count;
-    const isCut = at < range.from_ms || at + samples.step_ms > range.to_ms - SETTLED_AFTER_MS;
+    const isCut = at < range.from_ms || at + samples.step_ms > settled;
     if (count < LEAST_SAMPLES || isCut) continue;
     const hz = (count * 1e9) / spent;
     lowest = Math.min(lowest, hz);

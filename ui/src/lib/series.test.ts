@@ -46,10 +46,12 @@ describe('shapeOf', () => {
 
   it('leaves out steps that the range cuts or that may still grow', () => {
     const points = Array.from({ length: 8 }, (_, i): [number, number] => [i * 10_000, 10e9]);
-    const s = shapeOf(answer(points), { from_ms: 4_000, to_ms: 82_000 });
+    const s = shapeOf(answer(points), { from_ms: 4_000, to_ms: 82_000 }, 82_000);
     expect(s.times[0]).toBe(10_000);
     expect(s.times.at(-1)).toBe(60_000);
     expect(s.covered).toEqual({ from_ms: 4_000, to_ms: 80_000 });
+    const past = shapeOf(answer(points), { from_ms: 0, to_ms: 82_000 }, 1_000_000);
+    expect(past.times).toHaveLength(8);
   });
 
   it('draws a single step as long as it is', () => {
@@ -101,7 +103,7 @@ describe('rate', () => {
 
   it('does not take samples that one of two answers has not seen for a change', () => {
     const { time, samples } = times([99, 99, 99, 99, 99, 107]);
-    const r = rateOf(time, samples, { from_ms: 0, to_ms: 62_000 })!;
+    const r = rateOf(time, samples, { from_ms: 0, to_ms: 62_000 }, 62_000)!;
     expect(isLowered(r)).toBe(false);
     const cut = times([120, 99, 99, 99]);
     expect(isLowered(rateOf(cut.time, cut.samples, { from_ms: 3_000, to_ms: 200_000 })!)).toBe(false);

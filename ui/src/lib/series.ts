@@ -28,7 +28,11 @@ const asCores = (v: number): string =>
  * data a missing step of a sum is 0: nothing was seen; a gauge has a gap. A step that the range cuts,
  * and the newest one while data may still arrive for it, are left out: they would look like a drop.
  */
-export function shapeOf(a: SeriesAnswer, range: { from_ms: number; to_ms: number }): Shape {
+export function shapeOf(
+  a: SeriesAnswer,
+  range: { from_ms: number; to_ms: number },
+  nowMs = Date.now(),
+): Shape {
   const known = [...new Set(a.series.flatMap((s) => s.points.map((p) => p[0])))].sort((x, y) => x - y);
   const covered =
     known.length > 0
@@ -38,7 +42,7 @@ export function shapeOf(a: SeriesAnswer, range: { from_ms: number; to_ms: number
         }
       : null;
   const times = gridOf(known, a.step_ms);
-  const settled = range.to_ms - ARRIVES_WITHIN_MS;
+  const settled = Math.min(range.to_ms, nowMs - ARRIVES_WITHIN_MS);
   while (times.length > LEAST_STEPS && times[times.length - 1] + a.step_ms > settled) times.pop();
   while (times.length > LEAST_STEPS && times[0] < range.from_ms) times.shift();
   // One step alone is drawn as long as it is.
