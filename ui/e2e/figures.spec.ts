@@ -64,6 +64,8 @@ async function open(page: Page, more = '', quality = {}): Promise<void> {
   await page.route('**/api/v1/flamegraph*', (route) => route.fulfill({ json: answer(quality) }));
   await page.goto(`${VIEW}?view=flame${more}`);
   await expect(page.getByTestId('details')).toBeVisible();
+  // What comes later may move the graph: no point on it is measured before.
+  await page.waitForLoadState('networkidle');
 }
 
 async function highlight(page: Page, text: string): Promise<string> {

@@ -9,6 +9,7 @@ test('from the overview to the hot function and to a shared link', async ({ page
   await page.getByRole('button', { name: 'Flame', exact: true }).click();
   const details = page.getByTestId('details');
   await expect(details).toContainText('All stacks');
+  await page.waitForLoadState('networkidle');
 
   await clickRow(page, 2);
   await expect.poll(() => rootParam(page)).not.toBeNull();

@@ -41,6 +41,8 @@ export async function openBusiest(page: Page, more = ''): Promise<string> {
   await page.goto(`${VIEW}?svc=${encodeURIComponent(service)}${more}`);
   await expect(page.getByTestId('flame')).toBeVisible();
   await expect(page.getByTestId('details')).toBeVisible();
+  // What comes later may move the graph: no point on it is measured before.
+  await page.waitForLoadState('networkidle');
   return service;
 }
 

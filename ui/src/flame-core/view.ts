@@ -42,6 +42,7 @@ export class FlameView {
   private focus = 0;
   private selected = -1;
   private hovered = -1;
+  private overlayIsClear = true;
   private x0 = 0;
   private x1 = 1;
   private width = 0;
@@ -327,6 +328,10 @@ export class FlameView {
   }
 
   private drawOverlay(still = true): void {
+    const isEmpty = this.hovered < 0 && this.selected < 0;
+    // Even clearing makes the browser compose the whole layer anew.
+    if (isEmpty && this.overlayIsClear) return;
+    this.overlayIsClear = isEmpty;
     const g = this.overlay;
     const p = PALETTES[this.theme];
     g.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);

@@ -164,7 +164,7 @@ function Work({
   const services = useServices(search);
   const top = useTop(search, search.type, meta.trimmed > 0 && !search.root && !search.profile);
 
-  const rate = useRate(search, stepFor(meta.range.to_ms - meta.range.from_ms, 60)) ?? null;
+  const rate = useRate(search, stepFor(meta.range.to_ms - meta.range.from_ms, 60));
   const frames = useMemo(() => frameShares(tree), [tree]);
   const legend = useMemo(() => colouring(tree, search.color).legend, [tree, search.color]);
 

@@ -14,7 +14,8 @@ export interface Covered {
 interface Props {
   meta: FlameMeta;
   frames: FrameShares;
-  rate: Rate | null;
+  /** Undefined while it is not known yet: its place is kept, so that the graph does not move. */
+  rate: Rate | null | undefined;
   /** First and last moment with data. */
   covered: Covered | null;
   search: ProfileSearch;
@@ -37,6 +38,7 @@ export function QualityLine(props: Props) {
         {plural(samples, 'sample')} from {plural(meta.series, 'instance')}
         {meta.profiles > 0 && ` in ${plural(meta.profiles, 'profile')}`}
       </span>
+      {rate === undefined && isCpu(meta) && <span>sampled at … Hz</span>}
       {rate && isCpu(meta) && (
         <span
           className={isLowered(rate) ? 'warn' : ''}
