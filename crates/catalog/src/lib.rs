@@ -145,7 +145,7 @@ impl Catalog {
     }
 
     /// Commits a flush: the segments are there and logs up to `wal_flushed` are not needed any
-    /// more, or neither.
+    /// more, or neither. After an error nobody knows which; the same call again settles it.
     pub fn commit_flush(&self, segments: &[SegmentRow], wal_flushed: u64) -> Result<(), Error> {
         self.change(|changes| {
             insert(changes, segments)?;
@@ -157,7 +157,8 @@ impl Catalog {
         })
     }
 
-    /// Puts `outputs` in the place of `inputs`, which become retired.
+    /// Puts `outputs` in the place of `inputs`, which become retired. After an error nobody knows
+    /// whether it happened; the same call again settles it.
     pub fn swap(&self, inputs: &[Ulid], outputs: &[SegmentRow]) -> Result<(), Error> {
         self.change(|changes| {
             insert(changes, outputs)?;
@@ -201,6 +202,9 @@ impl Catalog {
 
 fn insert(changes: &Transaction<'_>, segments: &[SegmentRow]) -> Result<(), rusqlite::Error> {
     for row in segments {
+        if holds(changes, row)? {
+            continue;
+        }
         changes.execute(
             "INSERT INTO segments (id, level, tenant, t_min_ns, t_max_ns, rows, bytes, state,
                  created_at_ns, range_index)
@@ -219,6 +223,22 @@ fn insert(changes: &Transaction<'_>, segments: &[SegmentRow]) -> Result<(), rusq
         )?;
     }
     Ok(())
+}
+
+/// Whether the very same segment is live already: its commit is being tried again.
+fn holds(changes: &Transaction<'_>, row: &SegmentRow) -> Result<bool, rusqlite::Error> {
+    changes.query_row(
+        "SELECT count(*) > 0 FROM segments WHERE id = ?1 AND state = 'live' AND tenant = ?2
+             AND rows = ?3 AND bytes = ?4 AND range_index = ?5",
+        params![
+            row.id.to_string(),
+            row.tenant,
+            row.rows.cast_signed(),
+            row.bytes.cast_signed(),
+            row.range_index
+        ],
+        |row| row.get(0),
+    )
 }
 
 fn retire(changes: &Transaction<'_>, ids: &[Ulid]) -> Result<(), rusqlite::Error> {
@@ -278,8 +298,80 @@ mod tests {
     fn half_a_swap_is_no_swap() {
         let catalog = Catalog::open_in_memory().expect("opens");
         catalog.commit_flush(&[row(1)], 0).expect("commits");
-        catalog.swap(&[row(1).id], &[row(2), row(2)]).expect_err("the same id twice");
+        let other = SegmentRow { rows: 9, ..row(2) };
+        catalog.swap(&[row(1).id], &[row(2), other]).expect_err("one id for two segments");
         assert_eq!(catalog.live().expect("lists"), [row(1)]);
+    }
+
+    #[test]
+    fn the_same_commit_again_changes_nothing() {
+        let catalog = Catalog::open_in_memory().expect("opens");
+        for _ in 0..2 {
+            catalog.commit_flush(&[row(1), row(2)], 3).expect("commits");
+            assert_eq!(catalog.live().expect("lists"), [row(1), row(2)]);
+        }
+        for _ in 0..2 {
+            catalog.swap(&[row(1).id, row(2).id], &[row(3)]).expect("swaps");
+            assert_eq!(catalog.live().expect("lists"), [row(3)]);
+        }
+        assert_eq!(catalog.wal_flushed().expect("reads"), 3);
+    }
+
+    /// A file of which the first `cut` bytes were written anew.
+    fn cut(before: &[u8], after: &[u8], cut: usize) -> Vec<u8> {
+        let mut found = after[..cut.min(after.len())].to_vec();
+        found.extend_from_slice(before.get(found.len()..).unwrap_or_default());
+        found
+    }
+
+    /// The segments that a catalog of these files knows; the flushed log must fit them.
+    fn recovered(database: &[u8], log: &[u8]) -> usize {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("catalog.sqlite");
+        std::fs::write(&path, database).expect("writes");
+        std::fs::write(dir.path().join("catalog.sqlite-wal"), log).expect("writes");
+        let catalog = Catalog::open(&path).expect("opens after the cut");
+        let live = catalog.live().expect("lists").len();
+        assert_eq!(catalog.wal_flushed().expect("reads"), live as u64, "one transaction");
+        live
+    }
+
+    #[test]
+    fn a_cut_at_any_byte_of_a_commit_or_a_checkpoint_is_before_or_after_it() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("catalog.sqlite");
+        let catalog = Catalog::open(&path).expect("opens");
+        let log_path = dir.path().join("catalog.sqlite-wal");
+        let files = || [&path, &log_path].map(|path| std::fs::read(path).unwrap_or_default());
+        // The log is moved into the database every few commits.
+        let every_pages = catalog.lock().pragma_update(None, "wal_autocheckpoint", 24);
+        every_pages.expect("sets");
+        let mut rng = stdx::Rng::seeded(1);
+        let (mut moves, mut restarts, mut undone) = (0, 0, 0);
+        for done in 0..40_usize {
+            let before = files();
+            let large = SegmentRow { range_index: vec![7; 9_000], ..row(done as u128 + 1) };
+            catalog.commit_flush(&[large], done as u64 + 1).expect("commits");
+            let after = files();
+            let was_moved = before[0] != after[0];
+            moves += usize::from(was_moved);
+            restarts += usize::from(!after[1].starts_with(&before[1]));
+            assert_eq!(recovered(&before[0], &after[1]), done + 1, "synced is committed");
+            let same = before[1].iter().zip(&after[1]).take_while(|(a, b)| a == b).count();
+            for _ in 0..3 {
+                let at = same + rng.below((after[1].len() - same) as u64) as usize;
+                let live = recovered(&before[0], &cut(&before[1], &after[1], at));
+                assert!(live == done || live == done + 1, "{live} of {done}");
+                undone += usize::from(live == done);
+            }
+            if was_moved {
+                let at = rng.below(after[0].len() as u64) as usize;
+                let database = cut(&before[0], &after[0], at);
+                assert_eq!(recovered(&database, &after[1]), done + 1, "in a checkpoint");
+            }
+        }
+        let counts = (moves, restarts, undone);
+        assert!(moves >= 2 && restarts >= 2 && undone > 20, "{counts:?}");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use crate::Error;
 use crate::codec::read::Reader;
 use crate::codec::write::Writer;
+use stdx::Ulid;
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// The index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(crate) struct RangeIndex {
     pub(crate) profiles: u64,
     /// Estimated bytes of its tables in memory.
     pub(crate) raw_bytes: u64,
+    /// Smallest and largest id of its profiles; version 1 did not know them.
+    pub(crate) ids: Option<(Ulid, Ulid)>,
 }
 
 impl RangeIndex {
@@ -38,6 +41,11 @@ impl RangeIndex {
         }
         out.number(self.profiles);
         out.number(self.raw_bytes);
+        out.number(u64::from(self.ids.is_some()));
+        for id in self.ids.iter().flat_map(|(first, last)| [first, last]) {
+            out.number(halves(*id).0);
+            out.number(halves(*id).1);
+        }
         out.bytes
     }
 
@@ -49,14 +57,24 @@ impl RangeIndex {
         self.files.iter().find(|(name, _)| name == "samples").map_or(0, |(_, bytes)| *bytes)
     }
 
+    /// Whether the profile may be in it.
+    pub(crate) fn may_hold(&self, id: Ulid) -> bool {
+        self.ids.is_none_or(|(first, last)| first <= id && id <= last)
+    }
+
     pub(crate) fn has(&self, table: &str) -> bool {
         self.files.iter().any(|(name, _)| name == table)
     }
 }
 
+fn halves(id: Ulid) -> (u64, u64) {
+    ((id.0 >> 64) as u64, id.0 as u64)
+}
+
 fn read(bytes: &[u8]) -> Result<RangeIndex, &'static str> {
     let mut from = Reader::new(bytes);
-    if from.number()? != VERSION {
+    let version = from.number()?;
+    if version == 0 || version > VERSION {
         return Err("unknown version");
     }
     let mut index = RangeIndex::default();
@@ -70,7 +88,15 @@ fn read(bytes: &[u8]) -> Result<RangeIndex, &'static str> {
     }
     index.profiles = from.number()?;
     index.raw_bytes = from.number()?;
+    if version >= 2 && from.number()? != 0 {
+        index.ids = Some((id(&mut from)?, id(&mut from)?));
+    }
     Ok(index)
+}
+
+fn id(from: &mut Reader<'_>) -> Result<Ulid, &'static str> {
+    let (high, low) = (from.number()?, from.number()?);
+    Ok(Ulid::from((u128::from(high) << 64) | u128::from(low)))
 }
 
 #[cfg(test)]
@@ -85,11 +111,14 @@ mod tests {
             files: vec![("samples".to_owned(), 300)],
             profiles: 2,
             raw_bytes: 1 << 40,
+            ids: Some((Ulid::from(3), Ulid::from(u128::MAX))),
         };
         let bytes = index.encode();
         assert_eq!(RangeIndex::decode(&bytes).expect("decodes"), index);
         for length in 0..bytes.len() {
             RangeIndex::decode(&bytes[..length]).expect_err("cut");
         }
+        assert!(index.may_hold(Ulid::from(3)) && !index.may_hold(Ulid::from(2)));
+        assert!(RangeIndex::default().may_hold(Ulid::from(2)), "not known is not absent");
     }
 }

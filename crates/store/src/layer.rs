@@ -38,7 +38,8 @@ pub trait FileLayer: Send + Sync + std::fmt::Debug {
     fn sync_dir(&self, path: &str) -> io::Result<()>;
     /// A reader over the same files for query engines.
     fn object_store(&self) -> Arc<dyn ObjectStore>;
-    /// Called before and after each catalog transaction, so that tests can cut the power there.
+    /// Called before and after each catalog transaction, so that tests can cut the power there; an
+    /// error after one reads as its own: nobody knows whether the catalog has it.
     fn step(&self, _what: &'static str) -> io::Result<()> {
         Ok(())
     }

@@ -81,6 +81,14 @@ impl Part {
         }
     }
 
+    /// Whether the profile may be in it (from the range index, nothing is read).
+    pub(crate) fn may_hold(&self, id: Ulid) -> bool {
+        match &self.source {
+            Source::Segment(segment, _) => segment.index.may_hold(id),
+            Source::Chunk(chunk) => chunk.profiles.iter().any(|row| row.id == id),
+        }
+    }
+
     /// The part's samples.
     pub fn samples(&self) -> Samples {
         match &self.source {

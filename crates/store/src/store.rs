@@ -53,11 +53,32 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     memtable: Memtable,
-    /// Chunks that are being written to segments.
-    flushing: BTreeMap<Arc<str>, Vec<ChunkView>>,
-    flushing_bytes: usize,
+    /// What is being written to segments.
+    flushing: Option<Frozen>,
     segments: Vec<Arc<Segment>>,
     retired: Vec<Retired>,
+    /// A compaction whose commit failed: whether the catalog has it is not known.
+    unsure: Option<Merge>,
+}
+
+/// A memtable that does not grow any more.
+#[derive(Clone, Debug)]
+struct Frozen {
+    chunks: BTreeMap<Arc<str>, Vec<ChunkView>>,
+    bytes: usize,
+    /// The last log that holds any of it.
+    sequence: u64,
+    wal_bytes: u64,
+    /// Its segments once their files are written. A commit that failed is tried again with the
+    /// same ids, so that one the catalog knows after all is not made a second time.
+    segments: Option<Vec<Arc<Segment>>>,
+}
+
+/// Segments and what is to take their place.
+#[derive(Clone, Debug)]
+struct Merge {
+    inputs: Vec<Ulid>,
+    merged: Arc<Segment>,
 }
 
 /// A segment that nothing new reads.
@@ -132,6 +153,13 @@ pub struct Stats {
     pub rejected_full: u64,
 }
 
+impl State {
+    /// Estimated bytes of what is in no segment yet.
+    fn bytes(&self) -> usize {
+        self.memtable.bytes() + self.flushing.as_ref().map_or(0, |frozen| frozen.bytes)
+    }
+}
+
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         // State is changed by whole steps only; a panic elsewhere leaves it usable.
@@ -176,17 +204,26 @@ impl Store {
         let caches = &self.inner.caches;
         let segments =
             segments.map(|segment| Source::Segment(Arc::clone(segment), Arc::clone(caches)));
-        let flushing = state.flushing.get(tenant).into_iter().flatten();
+        let flushing =
+            state.flushing.iter().filter_map(|frozen| frozen.chunks.get(tenant)).flatten();
         let chunks = flushing.chain(state.memtable.views(tenant));
         let chunks = chunks.filter(|chunk| chunk.overlaps(range)).cloned().map(Source::Chunk);
         Snapshot { parts: segments.chain(chunks).map(|source| Part { source }).collect() }
+    }
+
+    /// The parts that may hold one profile, as their indexes say; nothing is read.
+    pub fn parts_with_profile(&self, tenant: &str, id: Ulid) -> Snapshot {
+        let mut snapshot = self.snapshot(tenant, TimeRange::ALL);
+        snapshot.parts.retain(|part| part.may_hold(id));
+        snapshot
     }
 
     /// Tenants that have profiles, sorted.
     pub fn tenants(&self) -> Vec<String> {
         let state = self.inner.state();
         let segments = state.segments.iter().map(|segment| segment.row.tenant.clone());
-        let chunks = state.flushing.keys().chain(state.memtable.tenants());
+        let flushing = state.flushing.iter().flat_map(|frozen| frozen.chunks.keys());
+        let chunks = flushing.chain(state.memtable.tenants());
         let all: std::collections::BTreeSet<String> =
             segments.chain(chunks.map(ToString::to_string)).collect();
         all.into_iter().collect()
@@ -209,7 +246,7 @@ impl Store {
             wal_commits: of(&counters.wal_commits),
             wal_bytes_written: of(&counters.wal_bytes_written),
             wal_bytes: of(&counters.wal_bytes),
-            memtable_bytes: (state.memtable.bytes() + state.flushing_bytes) as u64,
+            memtable_bytes: state.bytes() as u64,
             segments: state.segments.len() as u64,
             segment_rows: sum(|segment| segment.row.rows),
             segment_profiles: sum(|segment| segment.index.profiles),
@@ -262,7 +299,7 @@ impl Store {
         let interval = self.inner.options.flush_interval.as_nanos();
         let age = state.memtable.since.map(|since| now.saturating_sub(since.nanos()).max(0));
         let is_old = age.is_some_and(|age| u128::from(age.cast_unsigned()) >= interval);
-        let is_retry = !state.flushing.is_empty();
+        let is_retry = state.flushing.is_some();
         is_old || is_retry || state.memtable.bytes() >= self.inner.options.memtable_bytes_max
     }
 

@@ -51,6 +51,7 @@ pub(crate) fn encode(
         files: files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.len() as u64)).collect(),
         profiles: collector.profiles.len() as u64,
         raw_bytes,
+        ids: ids(collector),
     };
     let row = SegmentRow {
         id,
@@ -81,6 +82,11 @@ pub(crate) fn put(layer: &dyn FileLayer, id: Ulid, files: &[File]) -> Result<(),
     }
     layer.sync_dir(&dir).map_err(Error::io(format!("sync {dir}")))?;
     layer.sync_dir(super::DIR).map_err(Error::io("sync segments"))
+}
+
+fn ids(collector: &Collector) -> Option<(Ulid, Ulid)> {
+    let ids = || collector.profiles.iter().map(|row| row.id);
+    ids().min().zip(ids().max())
 }
 
 fn services(collector: &Collector) -> Vec<String> {

@@ -82,7 +82,7 @@ impl Inner {
         if growing >= self.options.memtable_bytes_max {
             self.flush_wanted.notify_one();
         }
-        let used = growing + state.flushing_bytes + pending;
+        let used = state.bytes() + pending;
         if used < self.options.memtable_bytes_max.saturating_mul(2) {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! Compaction: small segments of one tenant and day become one larger segment of the next level.
 
-use super::{Inner, Store, count};
+use super::{Inner, Merge, Store, count};
 use crate::Error;
 use crate::collect::Collector;
 use crate::limits::{
@@ -17,6 +17,7 @@ impl Store {
         let turn = Arc::clone(&self.inner.maintenance).lock_owned().await;
         let inner = Arc::clone(&self.inner);
         super::in_background(move || {
+            inner.finish_unsure()?;
             let segments = inner.state().segments.clone();
             let group = choose(&segments, inner.clock.now().nanos());
             let merged = !group.is_empty();
@@ -78,10 +79,21 @@ impl Inner {
         let merged = self.write_segment(&mut collector, level)?;
         drop(collector);
         let inputs: Vec<_> = group.iter().map(|segment| segment.id).collect();
+        self.state().unsure = Some(Merge { inputs, merged });
+        self.finish_unsure()
+    }
+
+    /// Commits the compaction that is written but not known to be committed, if there is one. A
+    /// commit that failed is tried again with the same segment before anything else is merged or
+    /// dropped, so that one the catalog knows after all is not made a second time.
+    pub(super) fn finish_unsure(&self) -> Result<(), Error> {
+        let Some(Merge { inputs, merged }) = self.state().unsure.clone() else { return Ok(()) };
         self.step("before the compaction's commit")?;
         self.catalog.swap(&inputs, std::slice::from_ref(&merged.row))?;
+        self.step("after the compaction's commit")?;
         self.retire_from_state(&inputs, Some(merged));
+        self.state().unsure = None;
         count(&self.counters.compactions, 1);
-        self.step("after the compaction's commit")
+        Ok(())
     }
 }

@@ -1,13 +1,14 @@
 //! Flushing: the memtable becomes segments; the catalog's transaction is the commit; only then
 //! are the logs removed.
 
-use super::{Inner, Store, count};
+use super::{Frozen, Inner, Store, count};
 use crate::Error;
 use crate::collect::Collector;
-use crate::memtable;
+use crate::memtable::{self, ChunkView};
 use crate::segment::{self, Segment, write};
 use crate::wal;
 use catalog::SegmentRow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use stdx::Ulid;
@@ -17,19 +18,18 @@ impl Store {
     /// and in the log, and the next flush tries again.
     pub async fn flush(&self) -> Result<(), Error> {
         let turn = Arc::clone(&self.inner.maintenance).lock_owned().await;
+        let inner = Arc::clone(&self.inner);
+        // What an earlier flush left comes first: its logs are older.
+        let turn = super::in_background(move || inner.write_frozen().map(|()| turn)).await?;
         let mut log = Arc::clone(&self.inner.wal).lock_owned().await;
         let inner = Arc::clone(&self.inner);
         super::in_background(move || {
             // Nobody appends while the log is held: what it contains is what is frozen.
             let sequence = log.rotate();
-            inner.freeze();
-            let waiting = inner.counters.wal_bytes.load(Ordering::Relaxed);
+            inner.freeze(sequence);
             drop(log);
-            let result = inner.write_frozen(sequence, waiting);
+            let result = inner.write_frozen();
             drop(turn);
-            if result.is_err() {
-                count(&inner.counters.flush_failures, 1);
-            }
             result
         })
         .await
@@ -37,39 +37,69 @@ impl Store {
 }
 
 impl Inner {
-    fn freeze(&self) {
+    fn freeze(&self, sequence: u64) {
         let mut state = self.state();
         let memtable = std::mem::take(&mut state.memtable);
-        state.flushing_bytes += memtable.bytes();
-        for tenant in memtable.tenants() {
-            let chunks = memtable.views(tenant).cloned();
-            state.flushing.entry(Arc::clone(tenant)).or_default().extend(chunks);
+        let views = |tenant: &Arc<str>| memtable.views(tenant).cloned().collect();
+        let chunks: BTreeMap<Arc<str>, Vec<ChunkView>> =
+            memtable.tenants().map(|tenant| (Arc::clone(tenant), views(tenant))).collect();
+        if chunks.is_empty() {
+            return;
         }
+        let wal_bytes = self.counters.wal_bytes.load(Ordering::Relaxed);
+        let bytes = memtable.bytes();
+        state.flushing = Some(Frozen { chunks, bytes, sequence, wal_bytes, segments: None });
     }
 
-    fn write_frozen(&self, sequence: u64, wal_bytes: u64) -> Result<(), Error> {
-        let frozen = self.state().flushing.clone();
-        if frozen.is_empty() {
-            return Ok(());
+    fn write_frozen(&self) -> Result<(), Error> {
+        let Some(frozen) = self.state().flushing.clone() else { return Ok(()) };
+        let result = self.try_write(&frozen);
+        if result.is_err() {
+            count(&self.counters.flush_failures, 1);
         }
-        let mut segments = Vec::new();
-        for (tenant, chunks) in &frozen {
-            let mut collector = memtable::collect(tenant, chunks, self.options.keep_addresses)?;
-            segments.push(self.write_segment(&mut collector, 0)?);
-        }
+        result
+    }
+
+    fn try_write(&self, frozen: &Frozen) -> Result<(), Error> {
+        let segments = match &frozen.segments {
+            Some(written) => written.clone(),
+            None => self.write_segments(frozen)?,
+        };
         let rows: Vec<SegmentRow> = segments.iter().map(|segment| segment.row.clone()).collect();
         self.step("before the flush's commit")?;
-        self.catalog.commit_flush(&rows, sequence)?;
+        self.catalog.commit_flush(&rows, frozen.sequence)?;
+        self.step("after the flush's commit")?;
         {
             let mut state = self.state();
-            state.flushing.clear();
-            state.flushing_bytes = 0;
+            state.flushing = None;
             state.segments.extend(segments);
         }
         count(&self.counters.flushes, 1);
-        self.counters.wal_bytes.fetch_sub(wal_bytes, Ordering::Relaxed);
-        self.step("after the flush's commit")?;
-        self.remove_logs(sequence)
+        self.counters.wal_bytes.fetch_sub(frozen.wal_bytes, Ordering::Relaxed);
+        self.remove_logs(frozen.sequence)
+    }
+
+    /// Writes what is frozen, a segment a tenant, and remembers them for another try.
+    fn write_segments(&self, frozen: &Frozen) -> Result<Vec<Arc<Segment>>, Error> {
+        let mut segments: Vec<Arc<Segment>> = Vec::new();
+        for (tenant, chunks) in &frozen.chunks {
+            let written = memtable::collect(tenant, chunks, self.options.keep_addresses)
+                .and_then(|mut collector| self.write_segment(&mut collector, 0));
+            match written {
+                Ok(segment) => segments.push(segment),
+                Err(error) => {
+                    for segment in segments {
+                        // What stays behind is removed when the store is opened.
+                        let _ = self.layer.remove_dir(&segment::dir(segment.id));
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        if let Some(frozen) = &mut self.state().flushing {
+            frozen.segments = Some(segments.clone());
+        }
+        Ok(segments)
     }
 
     fn remove_logs(&self, flushed: u64) -> Result<(), Error> {

@@ -15,6 +15,7 @@ impl Store {
         let turn = Arc::clone(&self.inner.maintenance).lock_owned().await;
         let inner = Arc::clone(&self.inner);
         super::in_background(move || {
+            inner.finish_unsure()?;
             let dropped = inner.drop_old()? + inner.drop_for_budget()?;
             inner.delete_retired()?;
             drop(turn);
@@ -68,8 +69,9 @@ impl Inner {
         }
         self.step("before the retirement's commit")?;
         self.catalog.retire(ids)?;
+        self.step("after the retirement's commit")?;
         self.retire_from_state(ids, None);
-        self.step("after the retirement's commit")
+        Ok(())
     }
 
     /// Takes segments out of sight and puts their replacement there, in one step.

@@ -2,7 +2,7 @@
 //!
 //! The catalog is a real SQLite in memory that survives the cut; the power fails between its
 //! transactions (the layer's steps before and after each) and between and inside file operations,
-//! but not inside SQLite, whose own recovery is taken as given.
+//! but not inside SQLite: cuts there are `catalog_cut`'s.
 
 use crate::power::PowerLayer;
 use crate::reading::{contents, expected};

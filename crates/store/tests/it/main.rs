@@ -2,7 +2,9 @@
 //! and power cuts.
 
 mod behaviour;
+mod catalog_cut;
 mod crash;
+mod faults;
 mod golden;
 mod power;
 mod reading;
