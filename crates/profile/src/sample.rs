@@ -104,15 +104,15 @@ impl Profile {
         KindIndex(at as u32)
     }
 
-    /// Sums of each measure over the samples of a kind, saturating.
+    /// Sums of each measure over the samples of a kind, saturating at the end.
     pub fn totals(&self, kind: KindIndex) -> [i64; VALUES_MAX] {
-        let mut totals = [0_i64; VALUES_MAX];
+        let mut totals = [0_i128; VALUES_MAX];
         for sample in self.samples.iter().filter(|sample| sample.kind == kind) {
             for (total, value) in totals.iter_mut().zip(sample.values) {
-                *total = total.saturating_add(value);
+                *total += i128::from(value);
             }
         }
-        totals
+        totals.map(stdx::saturate)
     }
 
     /// When a sample counts as having happened: its own time, else the window's start.

@@ -1,11 +1,12 @@
 //! The engine: each view as metadata, plans and names.
 
+use crate::plan::{Group, Sum};
 use crate::scan::Scanner;
 use crate::select::{Found, Selected, info_of};
 use crate::{Settings, error, rebuild, series, session, tree};
 use profile::Profile;
 use std::sync::Arc;
-use stdx::{TimeRange, Timestamp, Ulid};
+use stdx::Ulid;
 use store::Store;
 use tokio::sync::Semaphore;
 use views::{
@@ -23,10 +24,13 @@ pub struct Engine {
     permits: Arc<Semaphore>,
 }
 
-/// A range with both ends rounded down to whole milliseconds: rows know no more.
-pub fn whole_millis(range: &TimeRange) -> TimeRange {
-    let floor = |at: Timestamp| Timestamp::from_millis(at.millis());
-    TimeRange::new(floor(range.start), floor(range.end))
+/// What step 1 of a flame graph found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackSums {
+    /// Stacks with a sum, counted in each part.
+    pub groups: usize,
+    /// Sum of all of them.
+    pub total: i128,
 }
 
 impl Engine {
@@ -38,7 +42,7 @@ impl Engine {
 
     /// The selected profiles, and the selection with a range of whole milliseconds.
     async fn selected(&self, selection: &Selection) -> Result<(Selected, Selection), ViewError> {
-        let selection = Selection { range: whole_millis(&selection.range), ..selection.clone() };
+        let selection = selection.whole_millis();
         let snapshot = self.store.snapshot(&selection.tenant, selection.range);
         let selected = Selected::of(snapshot, &selection).await?;
         Ok((selected, selection))
@@ -62,13 +66,22 @@ impl Engine {
         tree::tree(found, &scanner).await
     }
 
+    /// Step 1 of a flame graph alone, which benchmarks compare with a loop over the same files.
+    pub async fn stack_sums(&self, selection: &Selection) -> Result<StackSums, ViewError> {
+        let (found, scanner) = self.found(selection).await?;
+        let sum = Sum::Value(found.profile_type.measure_index);
+        let jobs = found.jobs(&found.contributors);
+        let answers = scanner.sums(jobs, Group::Stack, sum).await?;
+        let cells = || answers.iter().flat_map(|(_, cells)| cells);
+        Ok(StackSums { groups: cells().count(), total: cells().map(|cell| cell.value).sum() })
+    }
+
     async fn one(
         &self,
         tenant: &str,
         id: Ulid,
     ) -> Result<Option<(ProfileInfo, Profile)>, ViewError> {
-        let snapshot = self.store.snapshot(tenant, TimeRange::ALL);
-        for part in snapshot.parts {
+        for part in self.store.parts_with_profile(tenant, id).parts {
             let profiles = part.profiles().await.map_err(error::store)?;
             let row = profiles.iter().find(|row| row.id == id && *row.tenant == *tenant);
             let Some(row) = row else { continue };
@@ -129,7 +142,7 @@ impl Views for Engine {
         query: &'a SeriesQuery,
     ) -> Answer<'a, SeriesSet> {
         Box::pin(async move {
-            query.check(&whole_millis(&selection.range))?;
+            query.check(&selection.range.whole_millis())?;
             let (found, scanner) = self.found(selection).await?;
             series::series(found, query, &scanner).await
         })

@@ -6,7 +6,7 @@
 //! in the answer are resolved to names and merged into one call tree.
 //!
 //! Questions about metadata read no samples at all. Ranges are whole milliseconds: both ends are
-//! rounded down ([`whole_millis`]), as the rows' times are.
+//! rounded down, as the rows' times are.
 //!
 //! What is absent: SQL, a logical planner, label look-ups per row, clocks.
 
@@ -24,6 +24,7 @@ mod series;
 mod session;
 mod transplant;
 mod tree;
+mod wide_sum;
 
-pub use engine::{Engine, whole_millis};
+pub use engine::{Engine, StackSums};
 pub use limits::Settings;

@@ -3,6 +3,7 @@
 use crate::predicate::Predicate;
 use crate::reader::KnownFooter;
 use crate::session::STORE_URL;
+use crate::wide_sum::wide_sum;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::{DataFusionError, Result};
@@ -14,7 +15,6 @@ use datafusion_datasource_parquet::source::ParquetSource;
 use datafusion_execution::object_store::ObjectStoreUrl;
 use datafusion_expr::Operator;
 use datafusion_functions_aggregate::count::count_udaf;
-use datafusion_functions_aggregate::sum::sum_udaf;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::aggregate::AggregateExprBuilder;
 use datafusion_physical_expr::expressions::{BinaryExpr, col, lit};
@@ -98,7 +98,8 @@ impl Sum {
     }
 }
 
-/// `SELECT group, sum(value) … WHERE predicate GROUP BY group`: the group's columns, then the sum.
+/// `SELECT group, sum(value) … WHERE predicate GROUP BY group`: the group's columns, then the sum
+/// (a count as i64, a sum of values in 128 bits).
 pub(crate) fn sums(
     source: &Source,
     predicate: &Predicate,
@@ -111,7 +112,7 @@ pub(crate) fn sums(
     let schema = input.schema();
     let function = match sum {
         Sum::Rows => count_udaf(),
-        Sum::Value(_) => sum_udaf(),
+        Sum::Value(_) => wide_sum(),
     };
     let aggregate = AggregateExprBuilder::new(function, vec![col(sum.column(), &schema)?])
         .schema(Arc::clone(&schema))

@@ -4,8 +4,8 @@ use crate::error;
 use crate::limits::{GROUPS_MAX, SPLIT_ROWS_MIN, SPLITS_MAX};
 use crate::plan::{self, Group, Source, Sum};
 use crate::predicate::Predicate;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, UInt32Type};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{Decimal128Type, Int64Type, UInt32Type};
 use datafusion_execution::TaskContext;
 use datafusion_physical_plan::ExecutionPlan;
 use futures::StreamExt;
@@ -38,7 +38,7 @@ pub(crate) struct Job {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
     pub(crate) key: (i64, u32),
-    pub(crate) value: i64,
+    pub(crate) value: i128,
 }
 
 impl Scanner {
@@ -160,7 +160,7 @@ fn add_cells(batch: &RecordBatch, cells: &mut Vec<Cell>) -> Result<(), ViewError
         [first, second, value] => ((first, Some(second)), value),
         _ => return Err(error::column("value")),
     };
-    let value = value.as_primitive_opt::<Int64Type>().ok_or_else(|| error::column("value"))?;
+    let value = Value::of(value)?;
     let second = keys.1.map(|column| column.as_primitive_opt::<UInt32Type>());
     if second == Some(None) {
         return Err(error::column("group"));
@@ -169,10 +169,32 @@ fn add_cells(batch: &RecordBatch, cells: &mut Vec<Cell>) -> Result<(), ViewError
     cells.reserve(batch.num_rows());
     for row in 0..batch.num_rows() {
         let second = second.flatten().map_or(0, |column| column.value(row));
-        let value = if value.is_null(row) { 0 } else { value.value(row) };
-        cells.push(Cell { key: (first.at(row), second), value });
+        cells.push(Cell { key: (first.at(row), second), value: value.at(row) });
     }
     Ok(())
+}
+
+/// Counts, or sums in 128 bits.
+enum Value<'a> {
+    Count(&'a [i64]),
+    Sum(&'a [i128]),
+}
+
+impl<'a> Value<'a> {
+    fn of(column: &'a ArrayRef) -> Result<Self, ViewError> {
+        if let Some(column) = column.as_primitive_opt::<Int64Type>() {
+            return Ok(Self::Count(column.values()));
+        }
+        let column = column.as_primitive_opt::<Decimal128Type>();
+        column.map(|column| Self::Sum(column.values())).ok_or_else(|| error::column("value"))
+    }
+
+    fn at(&self, row: usize) -> i128 {
+        match self {
+            Self::Count(values) => values[row].into(),
+            Self::Sum(values) => values[row],
+        }
+    }
 }
 
 enum Key<'a> {

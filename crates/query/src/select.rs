@@ -187,7 +187,8 @@ impl Found {
         for (part, cells) in scanner.sums(jobs, Group::Profile, Sum::Rows).await? {
             for cell in cells {
                 let ordinal = u32::try_from(cell.key.0).unwrap_or(u32::MAX);
-                *counts.entry((part, ordinal)).or_default() += cell.value.unsigned_abs();
+                let rows = u64::try_from(cell.value).unwrap_or(0);
+                *counts.entry((part, ordinal)).or_default() += rows;
             }
         }
         Ok(counts)

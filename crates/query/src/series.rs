@@ -41,17 +41,20 @@ pub(crate) async fn series(
     Ok(lines.finish())
 }
 
-/// Bucket and sum of a profile whose samples lie within the range and in one bucket.
+/// Bucket and sum of a profile whose samples lie within the range and in one bucket. A sum at the
+/// edge of its type may have been cut there, so the samples must say.
 fn single_bucket(
     found: &Found,
     contributor: &Contributor,
     query: &SeriesQuery,
-) -> Option<(i64, i64)> {
+) -> Option<(i64, i128)> {
     let kind = found.totals(contributor)?;
     let is_inside = found.range.start <= kind.first && kind.last < found.range.end;
     let bucket = query.bucket(kind.first);
     let value = kind.totals[found.profile_type.measure_index];
-    (is_inside && bucket == query.bucket(kind.last)).then_some((bucket, value))
+    let is_exact = value != i64::MAX && value != i64::MIN;
+    let is_single = is_inside && is_exact && bucket == query.bucket(kind.last);
+    is_single.then_some((bucket, value.into()))
 }
 
 /// Collects values. Sums are collected by group at once; levels need every series and profile.
@@ -62,7 +65,7 @@ struct Lines<'a> {
     groups: FxHashMap<&'a Arc<Labels>, u32>,
     labels: Vec<Labels>,
     index: FxHashMap<Labels, u32>,
-    sums: FxHashMap<(u32, i64), i64>,
+    sums: FxHashMap<(u32, i64), i128>,
 }
 
 impl<'a> Lines<'a> {
@@ -78,7 +81,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn add(&mut self, contributor: &Contributor, bucket: i64, value: i64) {
+    fn add(&mut self, contributor: &Contributor, bucket: i64, value: i128) {
         let info = &self.found.selected.infos[contributor.info];
         if self.found.profile_type.is_gauge() {
             self.buckets.add(&info.labels, info.id, bucket, value);

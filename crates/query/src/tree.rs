@@ -4,10 +4,10 @@ use crate::error;
 use crate::plan::{Group, Sum};
 use crate::scan::{Cell, Scanner};
 use crate::select::Found;
-use crate::transplant::Transplant;
-use profile::{Labels, StackId, Tables};
+use profile::{Labels, StackId};
 use rustc_hash::FxHashMap;
-use views::{AnswerMeta, CallTree, ViewError, gauge};
+use views::gauge::Levels;
+use views::{AnswerMeta, CallTree, ViewError};
 
 /// The merged call tree of what was found.
 pub(crate) async fn tree(
@@ -21,7 +21,7 @@ pub(crate) async fn tree(
     let tree =
         if is_gauge { gauges(&found, answers).await? } else { sums(&found, answers).await? };
     let mut meta = found.meta;
-    meta.total = tree.totals()[0];
+    meta.total = tree.total();
     Ok((tree, meta))
 }
 
@@ -39,8 +39,8 @@ async fn sums(found: &Found, answers: Vec<(usize, Vec<Cell>)>) -> Result<CallTre
     Ok(tree)
 }
 
-/// Levels: per stack the mean over each series' profiles, then the sum over series. A series may
-/// lie in many parts, so its sums by stack are brought into one set of tables first.
+/// Levels: the mean over each series' profiles, then the sum over series. A series may lie in many
+/// parts; how many profiles it has in all of them is known before.
 async fn gauges(found: &Found, answers: Vec<(usize, Vec<Cell>)>) -> Result<CallTree, ViewError> {
     let mut series: FxHashMap<&Labels, usize> = FxHashMap::default();
     let mut profiles: Vec<u64> = Vec::new();
@@ -57,23 +57,14 @@ async fn gauges(found: &Found, answers: Vec<(usize, Vec<Cell>)>) -> Result<CallT
             of_part.insert((contributor.part, row.series), at);
         }
     }
-    let mut tables = Tables::default();
-    let mut sums: FxHashMap<(usize, StackId), i64> = FxHashMap::default();
+    let mut levels = Levels::default();
     for (part, cells) in answers {
-        let source = found.selected.parts[part].part.tables().await.map_err(error::store)?;
-        let mut transplant = Transplant::of(&source);
-        for cell in cells {
-            let Some(&series) = of_part.get(&(part, cell.key.1)) else { continue };
-            let stack = transplant.stack(&mut tables, stack_of(&cell));
-            let sum = sums.entry((series, stack)).or_default();
-            *sum = sum.saturating_add(cell.value);
-        }
+        let tables = found.selected.parts[part].part.tables().await.map_err(error::store)?;
+        let values = cells.iter().filter_map(|cell| {
+            let series = of_part.get(&(part, cell.key.1))?;
+            Some((stack_of(cell), profiles[*series], cell.value))
+        });
+        levels.add_stacks(&tables, values);
     }
-    let mut levels: FxHashMap<StackId, i128> = FxHashMap::default();
-    for ((series, stack), sum) in sums {
-        *levels.entry(stack).or_default() += gauge::mean(sum, profiles[series]);
-    }
-    let mut tree = CallTree::default();
-    tree.add_stacks(&tables, levels.into_iter().map(|(stack, level)| (stack, gauge::round(level))));
-    Ok(tree)
+    Ok(levels.finish())
 }

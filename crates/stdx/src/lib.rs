@@ -17,3 +17,9 @@ pub fn new_ulid(now: Timestamp, rng: &mut Rng) -> Ulid {
     let random = (u128::from(rng.next_u64()) << 64) | u128::from(rng.next_u64());
     Ulid::from_parts((now.nanos().max(0) / 1_000_000).cast_unsigned(), random)
 }
+
+/// The nearest 64-bit number. Sums are taken in 128 bits and shown through this, so that their
+/// order never matters.
+pub fn saturate(exact: i128) -> i64 {
+    i64::try_from(exact).unwrap_or(if exact < 0 { i64::MIN } else { i64::MAX })
+}

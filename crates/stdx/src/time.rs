@@ -65,6 +65,15 @@ impl TimeRange {
         self.start < other.end && other.start < self.end
     }
 
+    /// This range with both ends rounded down to whole milliseconds.
+    #[must_use]
+    pub const fn whole_millis(&self) -> Self {
+        Self::new(
+            Timestamp::from_millis(self.start.millis()),
+            Timestamp::from_millis(self.end.millis()),
+        )
+    }
+
     /// Length in nanoseconds, never negative.
     pub fn nanos(&self) -> i64 {
         self.end.nanos().saturating_sub(self.start.nanos()).max(0)

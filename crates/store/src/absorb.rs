@@ -96,8 +96,9 @@ impl<F: Fn(StringId) -> StringId> Locations<'_, F> {
             Some(Line { function, ..*line })
         };
         let lines: Vec<Line> = row.lines.iter().filter_map(line).collect();
-        let is_named = lines.iter().any(|line| has_name(target, line.function));
-        let drops_address = is_named && !self.keep_addresses;
+        // A line without a name is shown by the address, so one such line keeps it.
+        let is_named = lines.iter().all(|line| has_name(target, line.function));
+        let drops_address = is_named && !lines.is_empty() && !self.keep_addresses;
         let mapping = row.mapping.and_then(|id| self.mapping(target, id, drops_address));
         let address = if drops_address { 0 } else { row.address };
         target.locations.intern(Location { mapping, address, lines, ..*row })

@@ -103,31 +103,32 @@ pub(crate) fn take_entry(
 /// Totals of the kinds that the profile names, even of those without samples.
 fn totals(profile: &Profile, rows: &[Row], ordinals: &mut Ordinals) -> Vec<KindTotals> {
     let start = Timestamp::from_millis(clamp(profile.window.start).millis());
-    let empty = |kind: &str| KindTotals {
-        kind: kind.to_owned(),
-        samples: 0,
-        totals: [0; VALUES_MAX],
-        ts_min: start,
-        ts_max: start,
+    let empty = |kind: &str| {
+        let kind = kind.to_owned();
+        let none =
+            KindTotals { kind, samples: 0, totals: [0; VALUES_MAX], ts_min: start, ts_max: start };
+        (none, [0_i128; VALUES_MAX])
     };
-    let mut found: FxHashMap<u32, KindTotals> = FxHashMap::default();
+    let mut found: FxHashMap<u32, (KindTotals, [i128; VALUES_MAX])> = FxHashMap::default();
     for at in 0..profile.kinds.len() {
         let kind = &profile.kinds[KindIndex(at as u32).index()].id;
         found.entry(ordinals.kind(kind)).or_insert_with(|| empty(kind));
     }
     for row in rows {
         let kind = || empty(&ordinals.kinds[row.kind as usize]);
-        let totals = found.entry(row.kind).or_insert_with(kind);
+        let (totals, sums) = found.entry(row.kind).or_insert_with(kind);
         let time = Timestamp::from_millis(row.ts_ms);
         let is_first = totals.samples == 0;
         totals.ts_min = if is_first { time } else { totals.ts_min.min(time) };
         totals.ts_max = if is_first { time } else { totals.ts_max.max(time) };
         totals.samples += 1;
-        for (total, value) in totals.totals.iter_mut().zip(row.values) {
-            *total = total.saturating_add(value);
+        for (sum, value) in sums.iter_mut().zip(row.values) {
+            *sum += i128::from(value);
         }
     }
-    let mut found: Vec<_> = found.into_values().collect();
+    let exact = found.into_values();
+    let exact = exact.map(|(row, sums)| KindTotals { totals: sums.map(stdx::saturate), ..row });
+    let mut found: Vec<_> = exact.collect();
     found.sort_unstable_by(|a, b| a.kind.cmp(&b.kind));
     found
 }

@@ -3,7 +3,7 @@
 use profile::labels::names;
 use profile::{
     Attribute, AttributeValue, AttributesId, FrameType, Function, Labels, Line, Link, LinkId,
-    Location, Mapping, Metadata, Profile, Sample, SampleKind, StackId, Thread, ThreadId,
+    Location, Mapping, MappingId, Metadata, Profile, Sample, SampleKind, StackId, Thread, ThreadId,
 };
 use proptest::prelude::*;
 use stdx::{TimeRange, Timestamp};
@@ -28,14 +28,19 @@ struct RawSample {
 }
 
 /// A profile of one of three services with up to 40 samples of up to three kinds, some of them
-/// timed, on threads, in spans and with attributes.
+/// timed, on threads, in spans and with attributes. Many values are equal, some profiles hold values
+/// at the ends of their type, and one function is often seen at several addresses.
 pub fn any_profile() -> impl Strategy<Value = Profile> {
     let labels = (0..SERVICES.len(), 0..3_u8, 0..3_u8, 0..3_u8, 0..3_u8);
-    let window = (0..SPAN_MS, 1_i64..60_000);
-    (labels, window, any_metadata(), prop::collection::vec(any_sample(), 0..40)).prop_map(
+    let window = (0..SPAN_MS * 1_000_000, 1_i64..60_000_000_000);
+    let samples = prop_oneof![
+        7 => prop::collection::vec(any_sample(any_value().boxed()), 0..40),
+        1 => prop::collection::vec(any_sample(any_extreme().boxed()), 0..40),
+    ];
+    (labels, window, any_metadata(), samples).prop_map(
         |(labels, (start, length), metadata, samples)| {
-            let start = Timestamp::from_millis(BASE_MS + start);
-            let window = TimeRange::new(start, start.plus_nanos(length * 1_000_000));
+            let start = Timestamp::from_millis(BASE_MS).plus_nanos(start);
+            let window = TimeRange::new(start, start.plus_nanos(length));
             build(any_labels(labels), window, metadata, &samples)
         },
     )
@@ -74,11 +79,19 @@ fn any_metadata() -> impl Strategy<Value = Metadata> {
     )
 }
 
-fn any_sample() -> impl Strategy<Value = RawSample> {
-    let value = prop_oneof![3 => Just(0_i64), 5 => 1_i64..50_000_000, 1 => -5_i64..0];
+fn any_value() -> impl Strategy<Value = i64> {
+    prop_oneof![3 => Just(0_i64), 3 => 1_i64..50_000_000, 2 => 1_i64..4, 1 => -5_i64..0]
+}
+
+fn any_extreme() -> impl Strategy<Value = i64> {
+    let end = prop::sample::select(vec![i64::MAX, i64::MIN, i64::MAX - 1, i64::MIN + 3]);
+    prop_oneof![3 => any_value(), 1 => end]
+}
+
+fn any_sample(value: BoxedStrategy<i64>) -> impl Strategy<Value = RawSample> {
     (
         0..3_usize,
-        prop::collection::vec(0_u8..12, 0..8),
+        prop::collection::vec(0_u8..18, 0..8),
         prop::option::of(0_i64..60_000_000_000),
         prop::option::of(0_u8..4),
         prop::option::of(0_u8..4),
@@ -135,13 +148,29 @@ fn stack(profile: &mut Profile, frames: &[u8]) -> StackId {
                 let lines = vec![line(profile, 20), line(profile, 21)];
                 profile.tables.locations.intern(Location { lines, ..Location::default() })
             }
+            // The function of a frame below, at another address.
+            12..=16 => {
+                let (mapping, address) = (mapping(profile), 0x2000 + u64::from(frame));
+                let lines = vec![line(profile, frame - 6)];
+                let mapping = Some(mapping);
+                let frame_type = FrameType::Go;
+                let row = Location { mapping, address, lines, frame_type, ..Location::default() };
+                profile.tables.locations.intern(row)
+            }
+            // Inlined code of which only one function has a name.
+            17 => {
+                let mapping = Some(mapping(profile));
+                let function = profile.tables.functions.intern(Function::default());
+                let lines = vec![Line { function, ..Line::default() }, line(profile, 21)];
+                let row = Location { mapping, address: 0x3000, lines, ..Location::default() };
+                profile.tables.locations.intern(row)
+            }
             named => {
+                let mapping = Some(mapping(profile));
                 let lines = vec![line(profile, named)];
-                profile.tables.locations.intern(Location {
-                    lines,
-                    frame_type: FrameType::Go,
-                    ..Location::default()
-                })
+                let frame_type = FrameType::Go;
+                let row = Location { mapping, lines, frame_type, ..Location::default() };
+                profile.tables.locations.intern(row)
             }
         };
         at = profile.tables.stacks.intern(at, location);
@@ -149,11 +178,15 @@ fn stack(profile: &mut Profile, frames: &[u8]) -> StackId {
     at
 }
 
-fn unnamed(profile: &mut Profile, frame: u8) -> profile::LocationId {
+fn mapping(profile: &mut Profile) -> MappingId {
     let strings = &mut profile.tables.strings;
     let (file, build_id) = (strings.intern("/usr/lib/libc.so.6"), strings.intern("abcdef"));
     let mapping = Mapping { start: 0x1000, limit: 0x9000, offset: 0, file, build_id };
-    let mapping = Some(profile.tables.mappings.intern(mapping));
+    profile.tables.mappings.intern(mapping)
+}
+
+fn unnamed(profile: &mut Profile, frame: u8) -> profile::LocationId {
+    let mapping = Some(mapping(profile));
     let address = 0x1000 + u64::from(frame);
     profile.tables.locations.intern(Location { mapping, address, ..Location::default() })
 }

@@ -1,10 +1,11 @@
 //! The merged call tree: what flame graphs and tables of functions are made of.
 
 use crate::{TopFunction, TopSort};
-use profile::{FrameType, LocationId, Tables};
+use profile::{FrameType, LocationId, StackId, Tables};
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::collections::HashMap;
 use std::sync::Arc;
+use stdx::saturate;
 
 /// A frame as people see it; trees of different profiles merge where frames are equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,13 +48,12 @@ pub fn frames_of(tables: &Tables, location: LocationId) -> Vec<Frame> {
     frames
 }
 
-/// A node: its frame, its caller, the value of its own and (after [`CallTree::totals`]) of its
-/// whole subtree.
+/// A node: its frame, its caller and the value of its own, exact whatever the order of additions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
     pub(crate) frame: u32,
     pub(crate) parent: u32,
-    pub(crate) own: i64,
+    pub(crate) own: i128,
 }
 
 /// A tree of frames; node 0 is the root. Children always come after their parents.
@@ -101,57 +101,34 @@ impl CallTree {
         })
     }
 
-    /// Adds to a node's own value, saturating.
-    pub fn add(&mut self, node: u32, value: i64) {
+    /// Adds to a node's own value.
+    pub fn add(&mut self, node: u32, value: i128) {
         if let Some(node) = self.nodes.get_mut(node as usize) {
             node.own = node.own.saturating_add(value);
         }
     }
 
     /// Adds values by stack of one set of tables: only the stacks named are resolved.
-    pub fn add_stacks(
+    pub fn add_stacks<V: Into<i128>>(
         &mut self,
         tables: &Tables,
-        values: impl IntoIterator<Item = (profile::StackId, i64)>,
+        values: impl IntoIterator<Item = (StackId, V)>,
     ) {
-        let mut at: FxHashMap<profile::StackId, u32> = FxHashMap::default();
-        let mut locations: FxHashMap<LocationId, Vec<u32>> = FxHashMap::default();
+        let mut resolver = Resolver::new(tables);
         for (stack, value) in values {
-            let node = self.resolve(tables, stack, &mut at, &mut locations);
-            self.add(node, value);
+            let node = resolver.node(self, stack);
+            self.add(node, value.into());
         }
     }
 
-    fn resolve(
-        &mut self,
-        tables: &Tables,
-        stack: profile::StackId,
-        at: &mut FxHashMap<profile::StackId, u32>,
-        locations: &mut FxHashMap<LocationId, Vec<u32>>,
-    ) -> u32 {
-        let mut path = Vec::new();
-        let mut here = stack;
-        let mut node = loop {
-            if let Some(&node) = at.get(&here) {
-                break node;
-            }
-            let Some((parent, location)) = tables.stacks.node(here) else { break Self::ROOT };
-            path.push((here, location));
-            here = parent;
-        };
-        while let Some((stack, location)) = path.pop() {
-            let frames = locations.entry(location).or_insert_with(|| {
-                frames_of(tables, location).iter().map(|frame| self.intern(frame)).collect()
-            });
-            node = frames.iter().fold(node, |node, &frame| self.child(node, frame));
-            at.insert(stack, node);
-        }
-        node
+    /// The whole tree's value, saturating.
+    pub fn total(&self) -> i64 {
+        saturate(self.nodes.iter().fold(0, |sum, node| node.own.saturating_add(sum)))
     }
 
-    /// Each node's value with all its callees', saturating.
-    pub fn totals(&self) -> Vec<i64> {
-        let mut totals: Vec<i64> = self.nodes.iter().map(|node| node.own).collect();
+    /// Each node's value with all its callees', exact.
+    pub(crate) fn totals(&self) -> Vec<i128> {
+        let mut totals: Vec<i128> = self.nodes.iter().map(|node| node.own).collect();
         for at in (1..self.nodes.len()).rev() {
             let parent = self.nodes[at].parent as usize;
             totals[parent] = totals[parent].saturating_add(totals[at]);
@@ -162,8 +139,8 @@ impl CallTree {
     /// Self and total of each function; a function that calls itself counts once.
     pub fn functions(&self) -> Vec<TopFunction> {
         let totals = self.totals();
-        let mut own = vec![0_i64; self.frames.len()];
-        let mut whole = vec![0_i64; self.frames.len()];
+        let mut own = vec![0_i128; self.frames.len()];
+        let mut whole = vec![0_i128; self.frames.len()];
         let children = self.children_of();
         let mut on_path: FxHashSet<u32> = FxHashSet::default();
         let mut work: Vec<(u32, bool, bool)> = vec![(Self::ROOT, true, false)];
@@ -186,8 +163,12 @@ impl CallTree {
             work.push((at, false, outermost));
             work.extend(children[at as usize].iter().map(|&child| (child, true, false)));
         }
-        let rows = self.frames.iter().zip(own).zip(whole);
-        rows.map(|((frame, own), total)| TopFunction { frame: frame.clone(), own, total }).collect()
+        let row = |((frame, own), total): ((&Frame, i128), i128)| TopFunction {
+            frame: frame.clone(),
+            own: saturate(own),
+            total: saturate(total),
+        };
+        self.frames.iter().zip(own).zip(whole).map(row).collect()
     }
 
     /// The `limit` first functions in the order asked for; ties go by frame.
@@ -211,6 +192,45 @@ impl CallTree {
             children[node.parent as usize].push(at as u32);
         }
         children
+    }
+}
+
+/// Finds the nodes of stacks of one set of tables, each stack and location once.
+#[derive(Debug)]
+pub(crate) struct Resolver<'a> {
+    tables: &'a Tables,
+    stacks: FxHashMap<StackId, u32>,
+    locations: FxHashMap<LocationId, Vec<u32>>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(tables: &'a Tables) -> Self {
+        Self { tables, stacks: FxHashMap::default(), locations: FxHashMap::default() }
+    }
+
+    /// The node of a stack, added if it is new; always of the same tree.
+    pub(crate) fn node(&mut self, tree: &mut CallTree, stack: StackId) -> u32 {
+        let mut path = Vec::new();
+        let mut here = stack;
+        let mut node = loop {
+            if let Some(&node) = self.stacks.get(&here) {
+                break node;
+            }
+            let Some((parent, location)) = self.tables.stacks.node(here) else {
+                break CallTree::ROOT;
+            };
+            path.push((here, location));
+            here = parent;
+        };
+        while let Some((stack, location)) = path.pop() {
+            let frames = self.locations.entry(location).or_insert_with(|| {
+                let frames = frames_of(self.tables, location);
+                frames.iter().map(|frame| tree.intern(frame)).collect()
+            });
+            node = frames.iter().fold(node, |node, &frame| tree.child(node, frame));
+            self.stacks.insert(stack, node);
+        }
+        node
     }
 }
 
@@ -238,7 +258,24 @@ mod tests {
     #[test]
     fn the_root_holds_everything() {
         let tree = tree("a;b 3\nc 2\n");
-        assert_eq!(tree.totals()[0], 5);
+        assert_eq!((tree.total(), tree.totals()[0]), (5, 5));
         assert_eq!(tree.top(1, TopSort::Own)[0].frame.name.as_ref(), "b");
+    }
+
+    #[test]
+    fn sums_beyond_64_bits_do_not_depend_on_order() {
+        for values in [[i64::MAX, 1, -1], [-1, i64::MAX, 1], [1, -1, i64::MAX]] {
+            let mut tree = tree("a;b 0\n");
+            for value in values {
+                tree.add(2, value.into());
+            }
+            assert_eq!(tree.total(), i64::MAX);
+            tree.add(1, 5);
+            let rows = tree.top(2, TopSort::Total);
+            let rows: Vec<_> = rows.iter().map(|row| (row.own, row.total)).collect();
+            assert_eq!(rows, [(i64::MAX, i64::MAX), (5, i64::MAX)]);
+            tree.add(1, -6);
+            assert_eq!(tree.total(), i64::MAX - 1, "the excess was not lost");
+        }
     }
 }

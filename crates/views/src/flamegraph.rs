@@ -1,8 +1,10 @@
 //! Flame graphs: a call tree in pre-order, trimmed to a number of nodes.
 
 use crate::{AnswerMeta, CallTree, Frame};
+use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use stdx::saturate;
 
 /// A merged call tree in pre-order: the root first (depth 0), siblings by total, largest first.
 /// All columns have one entry a node.
@@ -10,7 +12,7 @@ use std::collections::BinaryHeap;
 pub struct FlameGraph {
     /// What it was made of.
     pub meta: AnswerMeta,
-    /// Distinct frames.
+    /// The frames shown, each once, in order of first use.
     pub frames: Vec<Frame>,
     /// Depth; the root has 0.
     pub depth: Vec<u16>,
@@ -58,31 +60,44 @@ impl FlameGraph {
             });
         }
         let keep = largest(&totals, &children, max_nodes);
-        let mut graph = Self { meta, frames: tree.frames.clone(), ..Self::default() };
+        let mut graph = Self { meta, ..Self::default() };
+        let mut shown_frames: FxHashMap<u32, u32> = FxHashMap::default();
         let mut work: Vec<(u32, u16)> = vec![(CallTree::ROOT, 0)];
-        let mut cut = Vec::new();
+        let mut cut: Vec<i128> = Vec::new();
+        let mut trimmed = 0_i128;
         while let Some((at, depth)) = work.pop() {
             if at == TRIMMED {
-                let total = cut.pop().unwrap_or(0);
+                let total = saturate(cut.pop().unwrap_or(0));
                 graph.push(depth, u32::MAX, total, total, true);
                 continue;
             }
             let node = tree.nodes[at as usize];
-            graph.push(depth, node.frame, totals[at as usize], node.own, false);
+            let frame =
+                graph.show(tree.frames.get(node.frame as usize), node.frame, &mut shown_frames);
+            graph.push(depth, frame, saturate(totals[at as usize]), saturate(node.own), false);
             let below = &children[at as usize];
             let shown = |child: u32| keep[child as usize] && depth < DEPTH_MAX;
             let left_out = below.iter().filter(|&&child| !shown(child));
-            let left_out: i64 =
-                left_out.map(|&child| totals[child as usize]).fold(0, i64::saturating_add);
+            let left_out: i128 = left_out.map(|&child| totals[child as usize]).sum();
             if left_out != 0 {
                 cut.push(left_out);
-                graph.trimmed = graph.trimmed.saturating_add(left_out);
+                trimmed += left_out;
                 work.push((TRIMMED, depth.saturating_add(1)));
             }
             let next = below.iter().rev().filter(|&&child| shown(child));
             work.extend(next.map(|&child| (child, depth + 1)));
         }
+        graph.trimmed = saturate(trimmed);
         graph
+    }
+
+    /// The position among the frames shown of a frame of the tree.
+    fn show(&mut self, frame: Option<&Frame>, at: u32, shown: &mut FxHashMap<u32, u32>) -> u32 {
+        let Some(frame) = frame else { return u32::MAX };
+        *shown.entry(at).or_insert_with(|| {
+            self.frames.push(frame.clone());
+            (self.frames.len() - 1) as u32
+        })
     }
 
     fn push(&mut self, depth: u16, frame: u32, total: i64, own: i64, is_trimmed: bool) {
@@ -94,15 +109,24 @@ impl FlameGraph {
     }
 }
 
-/// Marks the `max_nodes` nodes of largest total that hang together from the root.
-fn largest(totals: &[i64], children: &[Vec<u32>], max_nodes: usize) -> Vec<bool> {
+/// Marks the `max_nodes` nodes of largest total that hang together from the root. Ties go by place
+/// in pre-order of the sorted children: the order in which nodes came to be does not matter.
+fn largest(totals: &[i128], children: &[Vec<u32>], max_nodes: usize) -> Vec<bool> {
+    let mut places = vec![0_u32; totals.len()];
+    let (mut next, mut work) = (0, vec![CallTree::ROOT]);
+    while let Some(at) = work.pop() {
+        places[at as usize] = next;
+        next += 1;
+        work.extend(children[at as usize].iter().rev());
+    }
     let mut keep = vec![false; totals.len()];
-    let mut heap = BinaryHeap::from([(i64::MAX, Reverse(CallTree::ROOT))]);
+    let mut heap = BinaryHeap::from([(i128::MAX, Reverse(0), CallTree::ROOT)]);
     for _ in 0..max_nodes.max(1) {
-        let Some((_, Reverse(at))) = heap.pop() else { break };
+        let Some((_, _, at)) = heap.pop() else { break };
         keep[at as usize] = true;
+        let below = children[at as usize].iter();
         heap.extend(
-            children[at as usize].iter().map(|&child| (totals[child as usize], Reverse(child))),
+            below.map(|&child| (totals[child as usize], Reverse(places[child as usize]), child)),
         );
     }
     keep
@@ -147,6 +171,18 @@ mod tests {
             }
             let shown = graph.is_trimmed.iter().filter(|trimmed| !**trimmed).count();
             prop_assert!(shown <= max_nodes);
+        }
+
+        #[test]
+        fn what_is_trimmed_does_not_depend_on_the_order_of_arrival(
+            rows in prop::collection::vec(("[a-d](;[a-d]){0,4}", 1i64..3), 1..30)
+                .prop_flat_map(|rows| (Just(rows.clone()), Just(rows).prop_shuffle())),
+            max_nodes in 1usize..20,
+        ) {
+            let text = |rows: &[(String, i64)]| -> String {
+                rows.iter().map(|(stack, value)| format!("{stack} {value}\n")).collect()
+            };
+            prop_assert_eq!(graph(&text(&rows.0), max_nodes), graph(&text(&rows.1), max_nodes));
         }
     }
 }

@@ -78,8 +78,9 @@ pub struct Quality {
 /// The answer of a view, later.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, ViewError>>;
 
-/// Everything that can be asked. Ranges are half-open; a timed sample belongs by its own time, an
-/// untimed one by its profile's start.
+/// Everything that can be asked. Ranges are half-open, in whole milliseconds (both ends are rounded
+/// down, [`Selection::whole_millis`]); a timed sample belongs by its own time, an untimed one by its
+/// profile's start. Sums are exact and saturate only when they are shown.
 pub trait Views: Send + Sync {
     /// Profile types with data in the selection (`profile_type` is ignored).
     fn profile_types<'a>(&'a self, selection: &'a Selection) -> Answer<'a, Vec<ProfileTypeInfo>>;

@@ -2,16 +2,17 @@
 //!
 //! Property tests hold the query engine equal to this.
 
+use crate::gauge::Levels;
 use crate::infos::{self, KindTotals, ProfileInfo};
 use crate::series::Buckets;
 use crate::{
     Answer, AnswerMeta, CallTree, FlameGraph, LabelValue, ProfileList, ProfileTypeInfo, Selection,
-    SeriesQuery, SeriesSet, Services, TopQuery, TopTable, ViewError, Views, gauge, services,
+    SeriesQuery, SeriesSet, Services, TopQuery, TopTable, ViewError, Views, services,
 };
-use profile::{Profile, Sample, StackId, VALUES_MAX};
+use profile::{Profile, Sample, VALUES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use stdx::{Timestamp, Ulid};
+use stdx::{Timestamp, Ulid, saturate};
 
 /// Profiles in memory.
 #[derive(Debug, Default)]
@@ -19,12 +20,13 @@ pub struct Naive {
     profiles: Vec<(ProfileInfo, Profile)>,
 }
 
-/// The metadata of a profile as any engine must report it.
+/// The metadata of a profile as any engine must report it: sample times in whole milliseconds.
 pub fn info_of(id: Ulid, tenant: &str, received_at: Timestamp, profile: &Profile) -> ProfileInfo {
     let mut kinds: BTreeMap<String, KindTotals> = BTreeMap::new();
+    let mut exact: BTreeMap<String, [i128; VALUES_MAX]> = BTreeMap::new();
     for sample in &profile.samples {
         let Some(kind) = profile.kinds.get(sample.kind.0 as usize) else { continue };
-        let at = profile.time_of(sample);
+        let at = Timestamp::from_millis(profile.time_of(sample).millis());
         let entry = kinds.entry(kind.id.to_string()).or_insert_with(|| KindTotals {
             kind: kind.id.to_string(),
             samples: 0,
@@ -35,9 +37,11 @@ pub fn info_of(id: Ulid, tenant: &str, received_at: Timestamp, profile: &Profile
         entry.samples += 1;
         entry.first = entry.first.min(at);
         entry.last = entry.last.max(at);
-        for (total, value) in entry.totals.iter_mut().zip(sample.values) {
-            *total = total.saturating_add(value);
+        let exact = exact.entry(kind.id.to_string()).or_insert([0_i128; VALUES_MAX]);
+        for (total, value) in exact.iter_mut().zip(sample.values) {
+            *total += i128::from(value);
         }
+        entry.totals = exact.map(saturate);
     }
     ProfileInfo {
         id,
@@ -64,11 +68,13 @@ impl Naive {
     }
 
     fn selected(&self, selection: &Selection) -> Vec<ProfileInfo> {
+        let selection = &selection.whole_millis();
         let infos = self.profiles.iter().map(|(info, _)| info);
         infos.filter(|info| info.selected(selection)).cloned().collect()
     }
 
     fn find(&self, selection: &Selection) -> Result<Found<'_>, ViewError> {
+        let selection = &selection.whole_millis();
         let tenant: Vec<ProfileInfo> = self.selected(selection);
         let profile_type = infos::resolve_type(selection, &tenant)?;
         let (contributors, sources) = infos::contributors(&tenant, selection, &profile_type.kind);
@@ -105,27 +111,22 @@ impl Naive {
         for (info, _, _) in &found.rows {
             *profiles.entry(&info.labels).or_default() += 1;
         }
-        // Everything goes into one set of tables, so that a stack is one stack whoever sent it.
-        let mut all = Profile::default();
-        let mut sums: BTreeMap<(&profile::Labels, StackId), i64> = BTreeMap::new();
+        let (mut tree, mut levels) = (CallTree::default(), Levels::default());
         for (info, profile, samples) in &found.rows {
-            let remap = all.tables.absorb(&profile.tables);
-            for sample in samples {
-                let key = (info.labels.as_ref(), remap.stack(sample.stack));
-                let sum = sums.entry(key).or_default();
-                *sum = sum.saturating_add(sample.values[at]);
+            let values = samples.iter().map(|sample| (sample.stack, sample.values[at]));
+            if found.profile_type.is_gauge() {
+                let count = profiles[info.labels.as_ref()];
+                let values = values.map(|(stack, value)| (stack, count, value));
+                levels.add_stacks(&profile.tables, values);
+            } else {
+                tree.add_stacks(&profile.tables, values);
             }
         }
-        let mut values: BTreeMap<StackId, i128> = BTreeMap::new();
-        for ((labels, stack), sum) in sums {
-            let count = if found.profile_type.is_gauge() { profiles[labels] } else { 1 };
-            *values.entry(stack).or_default() += gauge::mean(sum, count);
+        if found.profile_type.is_gauge() {
+            tree = levels.finish();
         }
-        let mut tree = CallTree::default();
-        let values = values.into_iter().map(|(stack, value)| (stack, gauge::round(value)));
-        tree.add_stacks(&all.tables, values);
         let mut meta = found.meta;
-        meta.total = tree.totals()[0];
+        meta.total = tree.total();
         Ok((tree, meta))
     }
 }
@@ -174,14 +175,15 @@ impl Views for Naive {
         selection: &'a Selection,
         query: &'a SeriesQuery,
     ) -> Answer<'a, SeriesSet> {
-        let answer = query.check(&selection.range).and_then(|()| self.find(selection));
+        let answer =
+            query.check(&selection.range.whole_millis()).and_then(|()| self.find(selection));
         ready(answer.map(|found| {
             let mut buckets = Buckets::new(query);
             for (info, profile, samples) in &found.rows {
                 for sample in samples {
                     let bucket = query.bucket(profile.time_of(sample));
                     let value = sample.values[found.profile_type.measure_index];
-                    buckets.add(&info.labels, info.id, bucket, value);
+                    buckets.add(&info.labels, info.id, bucket, value.into());
                 }
             }
             buckets.finish(found.profile_type)
@@ -209,6 +211,6 @@ impl Views for Naive {
     fn services<'a>(&'a self, selection: &'a Selection, buckets: usize) -> Answer<'a, Services> {
         let infos = self.selected(selection);
         let infos: Vec<&ProfileInfo> = infos.iter().collect();
-        ready(Ok(services::summarize(&infos, &selection.range, buckets)))
+        ready(Ok(services::summarize(&infos, &selection.range.whole_millis(), buckets)))
     }
 }

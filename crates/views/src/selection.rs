@@ -35,6 +35,13 @@ impl Selection {
         }
     }
 
+    /// What every engine answers: stored rows know their time to the millisecond, so both ends of
+    /// the range are rounded down.
+    #[must_use]
+    pub fn whole_millis(&self) -> Self {
+        Self { range: self.range.whole_millis(), ..self.clone() }
+    }
+
     /// Whether a label set fits all matchers.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.matchers.iter().all(|matcher| matcher.matches(labels))

@@ -3,7 +3,7 @@
 use crate::gauge;
 use profile::{Aggregation, Labels};
 use std::collections::{BTreeMap, BTreeSet};
-use stdx::{TimeRange, Timestamp, Ulid};
+use stdx::{TimeRange, Timestamp, Ulid, saturate};
 
 use crate::{ProfileTypeInfo, ViewError};
 
@@ -79,7 +79,7 @@ pub struct Buckets<'a> {
 
 #[derive(Debug, Default)]
 struct Cell {
-    sum: i64,
+    sum: i128,
     profiles: BTreeSet<Ulid>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Buckets<'a> {
     }
 
     /// Adds a value of a profile's samples in one bucket (its start in ms).
-    pub fn add(&mut self, labels: &Labels, profile: Ulid, bucket: i64, value: i64) {
+    pub fn add(&mut self, labels: &Labels, profile: Ulid, bucket: i64, value: i128) {
         let group = self.query.group(labels);
         let cells = self.cells.entry((group, bucket)).or_default();
         if !cells.contains_key(labels) {
@@ -111,9 +111,9 @@ impl<'a> Buckets<'a> {
                 let means = cells.values().map(|c| gauge::mean(c.sum, c.profiles.len() as u64));
                 gauge::round(means.sum())
             } else {
-                cells.values().fold(0_i64, |sum, cell| sum.saturating_add(cell.sum))
+                cells.values().fold(0_i128, |sum, cell| sum.saturating_add(cell.sum))
             };
-            lines.entry(group).or_default().push((bucket, value));
+            lines.entry(group).or_default().push((bucket, saturate(value)));
         }
         let series = lines.into_iter().map(|(labels, points)| Series { labels, points }).collect();
         SeriesSet { profile_type, step_ms: self.query.step_ms, series }

@@ -66,6 +66,28 @@ fn metadata_and_coarse_series_read_no_samples_and_trees_say_what_is_wrong() {
 }
 
 #[test]
+fn one_profile_opens_only_the_segment_that_holds_it() {
+    run(async {
+        let profiles: Vec<_> = profiles().into_iter().cycle().take(9).collect();
+        let fixture = Fixture::with(&profiles, Layout::Flushed).await;
+        let segments = fixture.folder.path().join("segments");
+        let (tenant, id) = &fixture.ids[4];
+        let parts = fixture.store.parts_with_profile(tenant, *id).parts;
+        let [part] = &parts[..] else { panic!("{} of 3 segments may hold it", parts.len()) };
+        for entry in std::fs::read_dir(&segments).expect("a folder") {
+            let entry = entry.expect("an entry");
+            if entry.file_name().to_string_lossy() != part.id().to_string() {
+                std::fs::remove_dir_all(entry.path()).expect("removed");
+            }
+        }
+        let found = fixture.engine.profile(tenant, *id).await.expect("nothing else is opened");
+        assert_eq!(found.expect("there").0.id, *id);
+        let other = fixture.engine.profile(tenant, stdx::Ulid::from(7)).await;
+        assert!(other.expect("nothing is opened").is_none());
+    });
+}
+
+#[test]
 fn bytes_changed_anywhere_in_the_samples_are_an_answer_or_an_error() {
     run(async {
         let profiles = profiles();

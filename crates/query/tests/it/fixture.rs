@@ -3,7 +3,8 @@
 use profile::Profile;
 use query::{Engine, Settings};
 use std::sync::Arc;
-use stdx::{ManualClock, Rng, Timestamp, Ulid};
+use std::time::Duration;
+use stdx::{Clock, ManualClock, Rng, Timestamp, Ulid};
 use store::{Options, Store};
 use testkit::profiles::BASE_MS;
 use views::naive::Naive;
@@ -45,13 +46,15 @@ impl Fixture {
         let now = Timestamp::from_millis(BASE_MS + 30 * 3_600_000);
         let clock = Arc::new(ManualClock::new(now));
         let options = Options { full_resolution: true, ..Options::default() };
-        let store = Store::open(folder.path(), options, clock, Rng::seeded(1)).await;
+        let given_clock = Arc::clone(&clock);
+        let store = Store::open(folder.path(), options, given_clock, Rng::seeded(1)).await;
         let store = store.expect("a store opens");
         let mut naive = Naive::default();
         let mut ids = Vec::new();
         for (at, (tenant, profile)) in profiles.iter().enumerate() {
+            clock.advance(Duration::from_secs(1));
             let given = store.append(tenant, vec![profile.clone()]).await.expect("accepted");
-            naive.insert(given[0], tenant, now, profile.clone());
+            naive.insert(given[0], tenant, clock.now(), profile.clone());
             ids.push((tenant.clone(), given[0]));
             let flushes = match layout {
                 Layout::Memory => false,

@@ -2,4 +2,5 @@
 
 mod agree;
 mod damage;
+mod edges;
 mod fixture;
