@@ -209,9 +209,23 @@ test('names from outside stay text', async ({ page }) => {
   expect(await page.locator('img[src="x"]').count()).toBe(0);
 });
 
+test('CPU in use is the host, not the sum of services that ran at different times', async ({ page }) => {
+  await page.route('**/api/v1/services*', async (route) => {
+    const r = await route.fetch();
+    const body = await r.json();
+    for (const s of body.services.slice(0, 2)) s.cpu_cores = 1.6;
+    await route.fulfill({ json: { ...body, cpu_count: 2, cpu_cores: 1.7 } });
+  });
+  await page.goto('/');
+  await expect(page.getByText('1.70 of 2 CPUs')).toBeVisible();
+  await expect(page.getByText('85.0 % of host CPUs × time')).toBeVisible();
+});
+
 test('an empty install explains the next step', async ({ page }) => {
   await page.route('**/api/v1/services*', (route) =>
-    route.fulfill({ json: { services: [], range: { from_ms: 0, to_ms: 1 }, cpu_count: null } }),
+    route.fulfill({
+      json: { services: [], range: { from_ms: 0, to_ms: 1 }, cpu_count: null, cpu_cores: null },
+    }),
   );
   await page.goto('/');
   await expect(page.getByText('Waiting for the first profile')).toBeVisible();

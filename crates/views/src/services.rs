@@ -5,7 +5,7 @@ use crate::{Quality, infos, sources};
 use profile::ProfileTypeId;
 use profile::labels::names;
 use std::collections::{BTreeMap, BTreeSet};
-use stdx::{TimeRange, Timestamp};
+use stdx::{TimeRange, Timestamp, saturate};
 
 /// Id of the kind whose first value is CPU time in nanoseconds.
 const CPU_KIND: &str = "stack";
@@ -17,6 +17,10 @@ pub struct Services {
     pub services: Vec<ServiceSummary>,
     /// CPUs of all hosts that were seen, where collectors said so.
     pub cpu_count: Option<u64>,
+    /// Mean number of cores in use on these hosts: for each host over the time for which there are
+    /// profiles of it, then summed. Where no host's CPUs are known, of all hosts. `None` without
+    /// CPU samples.
+    pub cpu_cores: Option<f64>,
 }
 
 /// One service.
@@ -63,25 +67,68 @@ pub const NAME_SOURCE_INFO: &str = "vesta.service.name.source";
 pub fn summarize(selected: &[&ProfileInfo], range: &TimeRange, buckets: usize) -> Services {
     let mut by_service: BTreeMap<&str, Vec<&ProfileInfo>> = BTreeMap::new();
     for info in selected {
-        let service = info.labels.get(names::SERVICE).unwrap_or("");
-        by_service.entry(service).or_default().push(info);
+        by_service.entry(label(info, names::SERVICE)).or_default().push(info);
     }
     let mut services: Vec<ServiceSummary> = by_service
         .into_iter()
         .map(|(service, infos)| summarize_one(service, &infos, range, buckets))
         .collect();
     services.sort_by(|a, b| b.cpu_nanos.cmp(&a.cpu_nanos).then_with(|| a.service.cmp(&b.service)));
-    Services { services, cpu_count: cpu_count(selected) }
+    let cpus = cpus_by_host(selected);
+    let cpu_count = (!cpus.is_empty()).then(|| cpus.values().map(|count| u64::from(*count)).sum());
+    let with_cpu: Vec<&ProfileInfo> =
+        selected.iter().copied().filter(|info| cpu_of(info).is_some()).collect();
+    let mut by_host: BTreeMap<&str, Vec<&ProfileInfo>> = BTreeMap::new();
+    for info in with_cpu {
+        by_host.entry(label(info, names::HOST)).or_default().push(info);
+    }
+    let counted = |host: &str| cpus.is_empty() || cpus.contains_key(host);
+    let cores = by_host.iter().filter(|(host, _)| counted(host));
+    let cores = cores.filter_map(|(_, infos)| host_cores(infos));
+    let cpu_cores = cores.fold(None, |sum: Option<f64>, one| Some(sum.unwrap_or(0.0) + one));
+    Services { services, cpu_count, cpu_cores }
 }
 
-fn cpu_count(selected: &[&ProfileInfo]) -> Option<u64> {
+fn label<'a>(info: &'a ProfileInfo, name: &str) -> &'a str {
+    info.labels.get(name).unwrap_or("")
+}
+
+/// CPU nanoseconds of a profile, if it has CPU samples.
+fn cpu_of(info: &ProfileInfo) -> Option<i64> {
+    info.kinds.iter().find(|kind| kind.kind == CPU_KIND).map(|kind| kind.totals[0])
+}
+
+fn cpus_by_host<'a>(selected: &[&'a ProfileInfo]) -> BTreeMap<&'a str, u32> {
     let mut hosts: BTreeMap<&str, u32> = BTreeMap::new();
     for info in selected {
         let Some(count) = info.metadata.cpu_count else { continue };
-        let host = hosts.entry(info.labels.get(names::HOST).unwrap_or("")).or_default();
+        let host = hosts.entry(label(info, names::HOST)).or_default();
         *host = count.max(*host);
     }
-    (!hosts.is_empty()).then(|| hosts.values().map(|count| u64::from(*count)).sum())
+    hosts
+}
+
+/// Mean number of cores in use on one host while it was seen. A host-wide collector sees every
+/// process once, so where there is one it alone answers.
+fn host_cores(profiles: &[&ProfileInfo]) -> Option<f64> {
+    let host_wide: Vec<&ProfileInfo> =
+        profiles.iter().copied().filter(|info| sources::is_host_wide(info)).collect();
+    let counted = if host_wide.is_empty() {
+        let chosen = sources::choose(profiles, CPU_KIND, None);
+        profiles
+            .iter()
+            .copied()
+            .zip(chosen)
+            .filter(|(_, used)| *used)
+            .map(|(info, _)| info)
+            .collect()
+    } else {
+        host_wide
+    };
+    let nanos: i128 = counted.iter().filter_map(|info| cpu_of(info)).map(i128::from).sum();
+    let covered =
+        covered(counted.iter().map(|info| (info.window.start, info.window.end)).collect());
+    (nanos > 0 && covered > 0).then(|| nanos as f64 / covered as f64)
 }
 
 fn summarize_one(
@@ -96,14 +143,14 @@ fn summarize_one(
     };
     let chosen = sources::choose(profiles, CPU_KIND, None);
     let cpu = profiles.iter().zip(chosen).filter(|(_, used)| *used).map(|(info, _)| *info);
-    let mut spark = vec![0_i64; buckets];
-    let (mut cpu_nanos, mut windows) = (0_i64, Vec::new());
+    let mut spark = vec![0_i128; buckets];
+    let (mut cpu_nanos, mut windows) = (0_i128, Vec::new());
     for info in cpu {
-        let value = info.kinds.iter().find(|k| k.kind == CPU_KIND).map_or(0, |k| k.totals[0]);
-        cpu_nanos = cpu_nanos.saturating_add(value);
+        let value = i128::from(cpu_of(info).unwrap_or(0));
+        cpu_nanos += value;
         windows.push((info.window.start, info.window.end));
         if let Some(bucket) = bucket_of(info.window.start, range, buckets) {
-            spark[bucket] = spark[bucket].saturating_add(value);
+            spark[bucket] += value;
         }
     }
     ServiceSummary {
@@ -113,11 +160,11 @@ fn summarize_one(
         name_source: name_source(profiles),
         hosts: values(names::HOST).len() as u64,
         instances: values(names::INSTANCE).len().max(1) as u64,
-        cpu_nanos,
+        cpu_nanos: saturate(cpu_nanos),
         covered_nanos: covered(windows),
         last: profiles.iter().map(|info| info.window.end).max().unwrap_or_default(),
         types: infos::profile_types(profiles.iter().copied()).into_iter().map(|t| t.id).collect(),
-        spark,
+        spark: spark.into_iter().map(saturate).collect(),
         quality: infos::quality(profiles.iter().copied()),
     }
 }
@@ -178,5 +225,49 @@ mod tests {
         let services = summarize(&[&agent, &inside], &range, 4);
         assert_eq!(services.services[0].cpu_cores(), Some(0.5));
         assert_eq!(services.services[0].spark, [second / 2, 0, 0, 0]);
+    }
+
+    fn cpu(labels: &[(&str, &str)], from_s: i64, seconds: i64, cores: f64) -> ProfileInfo {
+        let mut one = info(labels, CPU_KIND);
+        let second = 1_000_000_000;
+        one.window.start = Timestamp::from_nanos(from_s * second);
+        one.window.end = one.window.start.plus_nanos(seconds * second);
+        one.kinds[0].totals[0] = (cores * (seconds * second) as f64) as i64;
+        one.metadata.cpu_count = Some(2);
+        one
+    }
+
+    fn cores(infos: &[ProfileInfo]) -> Option<f64> {
+        let range = TimeRange::new(Timestamp::from_nanos(0), Timestamp::from_millis(60_000));
+        summarize(&infos.iter().collect::<Vec<_>>(), &range, 4).cpu_cores
+    }
+
+    #[test]
+    fn services_that_ran_one_after_the_other_do_not_add_up() {
+        let service = |name| [("service_name", name), ("host", "a"), ("source", "agent")];
+        let (first, second) =
+            (cpu(&service("build"), 0, 10, 1.75), cpu(&service("test"), 10, 10, 1.25));
+        let both = cores(&[first.clone(), second.clone()]);
+        assert_eq!(both, Some(1.5), "of 2 CPUs, though the means add up to 3");
+        let mut other = second.clone();
+        other.labels =
+            std::sync::Arc::new([("host", "b"), ("source", "agent")].into_iter().collect());
+        assert_eq!(cores(&[first, other]), Some(3.0), "two hosts have 4 CPUs");
+        assert_eq!(cores(&[info(&[], "heap")]), None);
+    }
+
+    #[test]
+    fn a_host_is_counted_once_when_its_processes_are_seen_twice() {
+        let agent = [("service_name", "a"), ("host", "a"), ("source", "agent"), ("instance", "1")];
+        let inside =
+            [("service_name", "b"), ("host", "a"), ("source", "ddtrace"), ("instance", "2")];
+        let infos = [cpu(&agent, 0, 10, 1.9), cpu(&inside, 0, 10, 1.5)];
+        assert_eq!(cores(&infos), Some(1.9));
+        assert_eq!(cores(&infos[1..]), Some(1.5), "without a host-wide collector");
+        let mut elsewhere = cpu(&[("service_name", "c")], 0, 10, 1.0);
+        elsewhere.metadata.cpu_count = None;
+        let infos = [infos[0].clone(), elsewhere.clone()];
+        assert_eq!(cores(&infos), Some(1.9), "a host whose CPUs nobody knows is not of them");
+        assert_eq!(cores(&[elsewhere]), Some(1.0));
     }
 }

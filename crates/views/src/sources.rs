@@ -24,6 +24,11 @@ pub fn source_of(info: &ProfileInfo) -> &str {
     info.labels.get(names::SOURCE).unwrap_or("upload")
 }
 
+/// Whether a profile comes from a collector that sees every process of its host.
+pub fn is_host_wide(info: &ProfileInfo) -> bool {
+    source_of(info) == "agent"
+}
+
 /// For each profile, whether it takes part in an answer about `kind`. `wanted` picks one source by
 /// name instead of the preferred one.
 pub fn choose(infos: &[&ProfileInfo], kind: &str, wanted: Option<&str>) -> Vec<bool> {

@@ -67,7 +67,7 @@ export function services(from, to) {
       unsymbolized: k === 4 ? 9000 : Math.round(cores * 900),
     };
   });
-  return { services: rows, range: { from_ms: from, to_ms: to }, cpu_count: 4 };
+  return { services: rows, range: { from_ms: from, to_ms: to }, cpu_count: 4, cpu_cores: 1.54 };
 }
 
 const NAMES = [

@@ -17,7 +17,7 @@ export interface ServiceRow {
   hosts: number;
   instances: number;
   cpu_cores: number | null;
-  /** Of host CPUs × time, 0..1. */
+  /** `cpu_cores` of host CPUs, 0..1. */
   cpu_share: number | null;
   samples: number;
   last_ms: number;
@@ -37,6 +37,8 @@ export interface ServicesAnswer {
   services: ServiceRow[];
   range: TimeRange;
   cpu_count: number | null;
+  /** Mean cores in use on these hosts, each over the time it was seen. */
+  cpu_cores: number | null;
 }
 
 export interface ProfileType {

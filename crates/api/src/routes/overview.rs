@@ -21,6 +21,9 @@ pub struct Services {
     pub range: Range,
     /// CPUs of all hosts seen, where collectors said so.
     pub cpu_count: Option<u64>,
+    /// Mean number of cores in use on these hosts, each over the time it was seen. Not the sum of
+    /// the services' means, which are over the time that each service was seen.
+    pub cpu_cores: Option<f64>,
 }
 
 /// One service.
@@ -40,7 +43,7 @@ pub struct Service {
     pub instances: u64,
     /// Mean number of cores in use while it was seen.
     pub cpu_cores: Option<f64>,
-    /// Part of the CPUs (`cpu_count`) times the range that it used, 0 to 1.
+    /// `cpu_cores` as part of the CPUs (`cpu_count`), 0 to 1.
     pub cpu_share: Option<f64>,
     /// Events.
     pub samples: u64,
@@ -101,7 +104,9 @@ pub async fn services(
     let found = found.map_err(|error| problem_of(&error))?;
     let range = selection.range;
     let rows = found.services.iter().map(|one| service(one, range, found.cpu_count));
-    Ok(Json(Services { services: rows.collect(), range: range.into(), cpu_count: found.cpu_count }))
+    let services = rows.collect();
+    let (cpu_count, cpu_cores) = (found.cpu_count, found.cpu_cores);
+    Ok(Json(Services { services, range: range.into(), cpu_count, cpu_cores }))
 }
 
 fn service(found: &ServiceSummary, range: TimeRange, cpu_count: Option<u64>) -> Service {

@@ -73,7 +73,7 @@ export function ServicesPage() {
 function Tiles({ data, search }: { data: ServicesAnswer; search: OverviewSearch }) {
   const rate = useRate(timeOnly(search), stepFor(data.range.to_ms - data.range.from_ms, 60));
   const s = data.services;
-  const cores = s.reduce((sum, x) => sum + (x.cpu_cores ?? 0), 0);
+  const cores = data.cpu_cores ?? 0;
   const samples = s.reduce((sum, x) => sum + x.samples, 0);
   const lost = s.reduce((sum, x) => sum + x.lost, 0);
   const broken = s.reduce((sum, x) => sum + x.broken, 0);
