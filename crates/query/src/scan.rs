@@ -125,7 +125,7 @@ impl Scanner {
     async fn sources(&self, part: &Part) -> Result<Vec<Source>, ViewError> {
         let (path, size, rows) = match part.samples() {
             Samples::Memory(batches) => return Ok(vec![Source::Memory(batches)]),
-            Samples::Parquet { path, size, rows, .. } => (path, size, rows),
+            Samples::Parquet { path, size, rows } => (path, size, rows),
         };
         let metadata = part.parquet_metadata().await.map_err(error::store)?;
         let Some(metadata) = metadata else {

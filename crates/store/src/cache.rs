@@ -1,8 +1,9 @@
-//! Tables and profile lists that queries asked for, least recently used first out.
+//! Tables, profile lists and footers that queries asked for, least recently used first out.
 
 use crate::absorb::estimate_bytes;
 use crate::segment::Segment;
 use crate::{Error, ProfileRow};
+use parquet::file::metadata::ParquetMetaData;
 use profile::Tables;
 use std::sync::{Arc, Mutex, PoisonError};
 use stdx::Ulid;
@@ -59,12 +60,31 @@ impl<T> Lru<T> {
 pub(crate) struct Caches {
     tables: Lru<Tables>,
     profiles: Lru<Vec<ProfileRow>>,
+    footers: Lru<ParquetMetaData>,
 }
 
 impl Caches {
-    /// A quarter is for profile lists.
+    /// A quarter is for profile lists, an eighth for footers, the rest for tables.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { tables: Lru::new(bytes_max / 4 * 3), profiles: Lru::new(bytes_max / 4) }
+        let (profiles, footers) = (bytes_max / 4, bytes_max / 8);
+        Self {
+            tables: Lru::new(bytes_max.saturating_sub(profiles + footers)),
+            profiles: Lru::new(profiles),
+            footers: Lru::new(footers),
+        }
+    }
+
+    /// Footer and page index of a segment's samples.
+    pub(crate) async fn footer(
+        &self,
+        segment: &Arc<Segment>,
+    ) -> Result<Arc<ParquetMetaData>, Error> {
+        if let Some(have) = self.footers.get(segment.id) {
+            return Ok(have);
+        }
+        let footer = segment.read_in_background(Segment::read_footer).await?;
+        let bytes = footer.memory_size();
+        Ok(self.footers.put(segment.id, footer, bytes))
     }
 
     pub(crate) async fn tables(&self, segment: &Arc<Segment>) -> Result<Arc<Tables>, Error> {
@@ -91,6 +111,7 @@ impl Caches {
     pub(crate) fn forget(&self, ids: &[Ulid]) {
         self.tables.forget(ids);
         self.profiles.forget(ids);
+        self.footers.forget(ids);
     }
 }
 

@@ -30,8 +30,6 @@ pub enum Samples {
         size: u64,
         /// Its rows.
         rows: u64,
-        /// Its footer, where a query has asked for it before; see [`Part::parquet_metadata`].
-        metadata: Option<Arc<ParquetMetaData>>,
     },
     /// Batches in memory, each sorted within itself only.
     Memory(Vec<RecordBatch>),
@@ -96,17 +94,15 @@ impl Part {
                 path: Path::from(segment.path("samples")),
                 size: segment.index.samples_bytes(),
                 rows: segment.row.rows,
-                metadata: segment.metadata.get().cloned(),
             },
             Source::Chunk(chunk) => Samples::Memory(chunk.batches.clone()),
         }
     }
 
-    /// The footer and page index of the samples' file, kept with the segment; `None` for parts in
-    /// memory.
+    /// The footer and page index of the samples' file; `None` for parts in memory.
     pub async fn parquet_metadata(&self) -> Result<Option<Arc<ParquetMetaData>>, Error> {
         match &self.source {
-            Source::Segment(segment, _) => segment.parquet_metadata().await.map(Some),
+            Source::Segment(segment, caches) => caches.footer(segment).await.map(Some),
             Source::Chunk(_) => Ok(None),
         }
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use catalog::SegmentRow;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use profile::Tables;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use stdx::{TimeRange, Ulid};
 
 /// Directory of all segments.
@@ -24,7 +24,6 @@ pub(crate) struct Segment {
     pub(crate) id: Ulid,
     pub(crate) row: SegmentRow,
     pub(crate) index: RangeIndex,
-    pub(crate) metadata: OnceLock<Arc<ParquetMetaData>>,
     layer: Arc<dyn FileLayer>,
 }
 
@@ -36,7 +35,7 @@ pub(crate) fn dir(id: Ulid) -> String {
 impl Segment {
     pub(crate) fn new(row: SegmentRow, layer: Arc<dyn FileLayer>) -> Result<Self, Error> {
         let index = RangeIndex::decode(&row.range_index)?;
-        Ok(Self { id: row.id, row, index, metadata: OnceLock::new(), layer })
+        Ok(Self { id: row.id, row, index, layer })
     }
 
     pub(crate) fn path(&self, table: &str) -> String {
@@ -74,18 +73,11 @@ impl Segment {
         task.await.unwrap_or_else(|_| Err(Error::corrupt("a reader panicked")))
     }
 
-    pub(crate) async fn parquet_metadata(self: &Arc<Self>) -> Result<Arc<ParquetMetaData>, Error> {
-        if let Some(have) = self.metadata.get() {
-            return Ok(Arc::clone(have));
-        }
-        let read = |segment: &Self| {
-            let file = segment.file("samples")?;
-            let file = file.ok_or_else(|| Error::corrupt("a segment without samples"))?;
-            let reader = ParquetMetaDataReader::new();
-            let reader = reader.with_page_index_policy(PageIndexPolicy::Optional);
-            Ok(reader.parse_and_finish(&file)?)
-        };
-        let metadata = Arc::new(self.read_in_background(read).await?);
-        Ok(Arc::clone(self.metadata.get_or_init(|| metadata)))
+    pub(crate) fn read_footer(&self) -> Result<ParquetMetaData, Error> {
+        let file = self.file("samples")?;
+        let file = file.ok_or_else(|| Error::corrupt("a segment without samples"))?;
+        let reader = ParquetMetaDataReader::new();
+        let reader = reader.with_page_index_policy(PageIndexPolicy::Optional);
+        Ok(reader.parse_and_finish(&file)?)
     }
 }

@@ -118,7 +118,7 @@ fn shape(schema: &Schema) -> Vec<(&str, &DataType, bool)> {
 pub(crate) fn batches(part: &Part, layer: &dyn FileLayer) -> Vec<RecordBatch> {
     match part.samples() {
         Samples::Memory(batches) => batches,
-        Samples::Parquet { path, rows, size, .. } => {
+        Samples::Parquet { path, rows, size } => {
             let file = layer.read(path.as_ref()).expect("a segment's samples");
             assert_eq!(file.len() as u64, size);
             let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet");
