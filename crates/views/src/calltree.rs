@@ -1,6 +1,7 @@
 //! The merged call tree: what flame graphs and tables of functions are made of.
 
 use crate::{TopFunction, TopSort};
+use profile::handle::Handle;
 use profile::{FrameType, LocationId, StackId, Tables};
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::collections::HashMap;
@@ -195,26 +196,34 @@ impl CallTree {
     }
 }
 
+/// Stands for "not looked at yet" in a [`Resolver`].
+const UNKNOWN: u32 = u32::MAX;
+
 /// Finds the nodes of stacks of one set of tables, each stack and location once.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     tables: &'a Tables,
-    stacks: FxHashMap<StackId, u32>,
-    locations: FxHashMap<LocationId, Vec<u32>>,
+    /// Node of each stack of the tables.
+    stacks: Vec<u32>,
+    /// Frames of each location of the tables.
+    locations: Vec<Option<Box<[u32]>>>,
 }
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(tables: &'a Tables) -> Self {
-        Self { tables, stacks: FxHashMap::default(), locations: FxHashMap::default() }
+        let stacks = vec![UNKNOWN; tables.stacks.len()];
+        Self { tables, stacks, locations: vec![None; tables.locations.len()] }
     }
 
-    /// The node of a stack, added if it is new; always of the same tree.
+    /// The node of a stack, added if it is new; always of the same tree. A stack that the tables do
+    /// not have is the root.
     pub(crate) fn node(&mut self, tree: &mut CallTree, stack: StackId) -> u32 {
         let mut path = Vec::new();
         let mut here = stack;
         let mut node = loop {
-            if let Some(&node) = self.stacks.get(&here) {
-                break node;
+            let known = self.stacks.get(here.index()).copied().unwrap_or(UNKNOWN);
+            if known != UNKNOWN {
+                break known;
             }
             let Some((parent, location)) = self.tables.stacks.node(here) else {
                 break CallTree::ROOT;
@@ -223,12 +232,14 @@ impl<'a> Resolver<'a> {
             here = parent;
         };
         while let Some((stack, location)) = path.pop() {
-            let frames = self.locations.entry(location).or_insert_with(|| {
-                let frames = frames_of(self.tables, location);
-                frames.iter().map(|frame| tree.intern(frame)).collect()
-            });
-            node = frames.iter().fold(node, |node, &frame| tree.child(node, frame));
-            self.stacks.insert(stack, node);
+            if let Some(place) = self.locations.get_mut(location.index()) {
+                let frames = place.get_or_insert_with(|| {
+                    let frames = frames_of(self.tables, location);
+                    frames.iter().map(|frame| tree.intern(frame)).collect()
+                });
+                node = frames.iter().fold(node, |node, &frame| tree.child(node, frame));
+            }
+            self.stacks[stack.index()] = node;
         }
         node
     }
