@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: figures by hand, in CPU seconds and ratios, of the release build.
+//! `cargo xtask bench`: figures by hand, in CPU seconds and ratios.
 
 use crate::children::Children;
-use crate::command::{cargo, now, run as run_command};
+use crate::command::{cargo, command, now, run as run_command};
 use crate::http::{Client, encode};
 use crate::stack::{self, Purpose};
 use crate::workspace::Workspace;
@@ -23,13 +23,30 @@ enum What {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
-    /// CPU and bytes on disk of uploads of one pprof under many services.
+    /// CPU and bytes on disk of uploads of captured profiles under many services.
     Ingest {
-        /// The pprof to upload.
-        file: PathBuf,
-        /// How many times.
+        /// The profiles to upload.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// How many times each.
         #[arg(long, default_value_t = 100)]
         times: usize,
+    },
+    /// CPU and memory of a server that nobody sends to or asks.
+    Idle {
+        /// How long to watch, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Storing and asking about an hour of this host: captures, repeats the capture shifted in
+    /// time, and compares step 1 of a flame graph with a hand-written loop over the same files.
+    Host {
+        /// How long to capture, in seconds.
+        #[arg(long, default_value_t = 150)]
+        seconds: u64,
+        /// How many minutes to make of it.
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
     },
     /// CPU of flame graph queries over the uploads of one pprof under many services.
     Flame {
@@ -57,14 +74,26 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<()>
     let server = children.id("vesta").context("the server is not running")?;
     match &args.what {
         What::Agent { seconds } => agent(workspace, &mut children, &url, *seconds),
-        What::Ingest { file, times } => {
-            let uploaded = upload(&url, file, *times, server)?;
-            uploaded.print(data.path());
+        What::Ingest { files, times } => {
+            for file in files {
+                let before = bytes_below(data.path());
+                let uploaded = upload(&url, file, *times, server)?;
+                println!("{}:", file.display());
+                uploaded.print(bytes_below(data.path()).saturating_sub(before));
+            }
             Ok(())
         }
         What::Flame { file, times } => {
             let uploaded = upload(&url, file, *times, server)?;
             flame(&url, &uploaded, server)
+        }
+        What::Idle { seconds } => idle(&mut children, *seconds, server),
+        What::Host { seconds, minutes } => {
+            let agent = stack::start_agent(workspace, &mut children, &url)?;
+            watch(&mut children, *seconds, agent, "agent")?;
+            // Both write out what they have when they are asked to end.
+            drop(children);
+            host(workspace, data.path(), *minutes)
         }
     }
 }
@@ -77,21 +106,39 @@ fn agent(
 ) -> anyhow::Result<()> {
     let agent = stack::start_agent(workspace, children, url)?;
     std::thread::sleep(Duration::from_secs(5));
-    let (before, started) = (cpu_seconds(agent)?, now());
+    watch(children, seconds, agent, "agent")
+}
+
+fn idle(children: &mut Children, seconds: u64, server: u32) -> anyhow::Result<()> {
+    std::thread::sleep(Duration::from_secs(5));
+    watch(children, seconds, server, "idle server")
+}
+
+/// CPU and most memory of a process over some time.
+fn watch(children: &mut Children, seconds: u64, id: u32, what: &str) -> anyhow::Result<()> {
+    let (before, started) = (cpu_seconds(id)?, now());
     let mut rss_max = 0;
     while started.elapsed() < Duration::from_secs(seconds) && !children.stop_asked() {
         children.check()?;
-        rss_max = rss_max.max(rss_kib(agent)?);
+        rss_max = rss_max.max(rss_kib(id)?);
         std::thread::sleep(Duration::from_millis(500));
     }
-    let used = cpu_seconds(agent)? - before;
+    let used = cpu_seconds(id)? - before;
     let wall = started.elapsed().as_secs_f64();
     println!(
-        "agent: {:.4} CPU-s per second over {wall:.0} s, {} MiB RSS",
+        "{what}: {:.4} CPU-s per second over {wall:.0} s, {} MiB RSS",
         used / wall,
         rss_max / 1024
     );
     Ok(())
+}
+
+/// What the captured store tells, by the program that repeats it.
+fn host(workspace: &Workspace, data: &Path, minutes: u64) -> anyhow::Result<()> {
+    run_command(&mut cargo(&workspace.root, &["build", "--workspace", "--examples"]))?;
+    let program = workspace.binary("examples/host_hour").to_string_lossy().into_owned();
+    let data = data.to_string_lossy();
+    run_command(&mut command(&workspace.root, &program, &[&data, &minutes.to_string()]))
 }
 
 /// What an amplified upload cost.
@@ -103,9 +150,14 @@ struct Uploaded {
 }
 
 impl Uploaded {
-    fn print(&self, data: &Path) {
-        let bytes = bytes_below(data);
+    fn print(&self, bytes: u64) {
         println!("{} profiles, {} samples, {:.2} CPU-s", self.profiles, self.samples, self.cpu);
+        let (profiles, samples) = (self.profiles as f64, self.samples as f64);
+        println!(
+            "per CPU-second: {:.0} profiles, {:.0} samples",
+            profiles / self.cpu,
+            samples / self.cpu
+        );
         println!("CPU-s per 1,000 profiles: {:.3}", self.cpu * 1e3 / self.profiles as f64);
         println!("CPU-s per 1 M samples:    {:.3}", self.cpu * 1e6 / self.samples.max(1) as f64);
         println!("bytes on disk per sample: {:.2}", bytes as f64 / self.samples.max(1) as f64);
@@ -126,23 +178,25 @@ fn upload(url: &str, file: &Path, times: usize, server: u32) -> anyhow::Result<U
         let id = receipt["profiles"][0]["types"][0]["type"].as_str().unwrap_or_default();
         id.clone_into(&mut profile_type);
     }
-    settle(server)?;
+    settle(&client, url, server)?;
     if profile_type.is_empty() {
         bail!("the server's receipts name no profile type");
     }
     Ok(Uploaded { profiles: times, samples, cpu: cpu_seconds(server)? - before, profile_type })
 }
 
-/// Waits until the server has used next to nothing for five seconds: flushed and compacted.
-fn settle(server: u32) -> anyhow::Result<()> {
-    for _ in 0..24 {
+/// Waits until everything is in segments and the server has used next to nothing for five seconds.
+fn settle(client: &Client, url: &str, server: u32) -> anyhow::Result<()> {
+    for _ in 0..36 {
         let before = cpu_seconds(server)?;
         std::thread::sleep(Duration::from_secs(5));
-        if cpu_seconds(server)? - before < 0.05 {
+        let (_, metrics) = client.get(&format!("{url}/metrics"))?;
+        let is_flushed = metrics.lines().any(|line| line == "vesta_store_memtable_bytes 0");
+        if is_flushed && cpu_seconds(server)? - before < 0.05 {
             return Ok(());
         }
     }
-    println!("note: the server has not come to rest within two minutes");
+    println!("note: the server has not come to rest within three minutes");
     Ok(())
 }
 
