@@ -6,8 +6,7 @@ use crate::compress::decompress;
 use crate::decoded::{Decoded, IssueKind, Issues, Options};
 use crate::intern::{Budget, text};
 use crate::rows::Rows;
-use profile::{KindIndex, LocationId, Profile, Sample};
-use rustc_hash::FxHashMap;
+use profile::{KeyedMap, KindIndex, LocationId, Profile, Sample};
 
 /// What the values are, where the sender says it beside the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +46,7 @@ pub fn decode(bytes: &[u8], shape: &Shape, options: &Options) -> Decoded {
     let types = vec![(shape.sample_type.clone(), shape.unit.clone())];
     let rows = Rows::new(types, ("", ""), options, &mut profile);
     let mut budget = Budget::new(options.limits);
-    let mut names = FxHashMap::default();
+    let mut names = KeyedMap::default();
     for line in body.split(|byte| *byte == b'\n') {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
@@ -98,7 +97,7 @@ fn split<'a>(line: &'a [u8], shape: &Shape, issues: &mut Issues) -> Option<(&'a 
 
 fn location<'a>(
     frame: &'a [u8],
-    names: &mut FxHashMap<&'a [u8], LocationId>,
+    names: &mut KeyedMap<&'a [u8], LocationId>,
     profile: &mut Profile,
     budget: &mut Budget,
     options: &Options,

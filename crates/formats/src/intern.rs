@@ -2,7 +2,7 @@
 
 use crate::decoded::{IssueKind, Issues};
 use crate::limits::Limits;
-use profile::{LocationId, StackId, Tables};
+use profile::{LocationId, StackId, StringId, Tables};
 
 /// What a payload has used of its limits, over all its profiles.
 #[derive(Debug)]
@@ -13,11 +13,22 @@ pub(crate) struct Budget {
     locations: usize,
     lines: usize,
     labels: usize,
+    text_bytes: usize,
+    work_bytes: usize,
 }
 
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, samples: 0, nodes: 0, locations: 0, lines: 0, labels: 0 }
+        Self {
+            limits,
+            samples: 0,
+            nodes: 0,
+            locations: 0,
+            lines: 0,
+            labels: 0,
+            text_bytes: 0,
+            work_bytes: 0,
+        }
     }
 
     /// Whether one more row may be kept.
@@ -40,6 +51,37 @@ impl Budget {
     /// Gives back what an already known set did not cost.
     pub(crate) fn return_labels(&mut self, count: usize) {
         self.labels = self.labels.saturating_sub(count);
+    }
+
+    /// Whether a profile may take over that much more text.
+    pub(crate) fn text(&mut self, bytes: usize, issues: &mut Issues) -> bool {
+        spend(&mut self.text_bytes, bytes, self.limits.text_bytes_max, "bytes of text", issues)
+    }
+
+    /// Whether that much more of the payload may be read once more.
+    pub(crate) fn work(&mut self, bytes: usize, issues: &mut Issues) -> bool {
+        let max = self.limits.work_bytes_max;
+        spend(&mut self.work_bytes, bytes, max, "bytes of what samples refer to", issues)
+    }
+
+    /// The handle of a text; the empty one's when no more text may be taken over.
+    pub(crate) fn intern(
+        &mut self,
+        tables: &mut Tables,
+        text: &str,
+        issues: &mut Issues,
+    ) -> StringId {
+        let before = tables.strings.len();
+        if self.text_bytes >= self.limits.text_bytes_max {
+            // Says so, once more.
+            self.text(1, issues);
+            return StringId::default();
+        }
+        let id = tables.strings.intern(text);
+        if tables.strings.len() > before {
+            self.text_bytes += text.len();
+        }
+        id
     }
 
     /// The stack of `leaf_first`, cut to what limits allow.
@@ -77,7 +119,7 @@ impl Budget {
 }
 
 fn spend(used: &mut usize, count: usize, max: usize, what: &str, issues: &mut Issues) -> bool {
-    if *used + count > max {
+    if count > max.saturating_sub(*used) {
         issues.add(IssueKind::Limit, || format!("only the first {max} {what} are kept"));
         return false;
     }

@@ -2,7 +2,7 @@
 
 use crate::decoded::{IssueKind, Issues};
 use crate::intern::Budget;
-use profile::{Attribute, AttributeValue, Link, Sample, Tables, Thread};
+use profile::{Attribute, AttributeValue, Link, Sample, StringId, Tables, Thread};
 use stdx::Timestamp;
 
 /// A label value as it was sent.
@@ -53,35 +53,53 @@ pub(crate) struct SampleLabels {
 
 impl SampleLabels {
     /// Takes one label in. Empty ones say nothing and are dropped.
-    pub(crate) fn add(&mut self, key: &str, value: LabelValue, tables: &mut Tables) {
+    pub(crate) fn add(
+        &mut self,
+        key: &str,
+        value: LabelValue,
+        tables: &mut Tables,
+        budget: &mut Budget,
+        issues: &mut Issues,
+    ) {
         if key.is_empty() || value == LabelValue::Text(String::new()) {
             return;
         }
+        let text = match &value {
+            LabelValue::Text(text) | LabelValue::Number(_, text) => text.len(),
+        };
+        if !budget.work(key.len() + text, issues) {
+            return;
+        }
+        let mut intern = |text: &str| budget.intern(tables, text, issues);
         if let Some(meaning) = meaning(key)
-            && (matches!(value, LabelValue::Number(0, _)) || self.take(meaning, &value, tables))
+            && (matches!(value, LabelValue::Number(0, _))
+                || self.take(meaning, &value, &mut intern))
         {
             return;
         }
-        let key = tables.strings.intern(key);
+        let key = intern(key);
         let value = match value {
-            LabelValue::Text(text) => AttributeValue::Text(tables.strings.intern(&text)),
-            LabelValue::Number(number, unit) => {
-                AttributeValue::Number(number, tables.strings.intern(&unit))
-            }
+            LabelValue::Text(text) => AttributeValue::Text(intern(&text)),
+            LabelValue::Number(number, unit) => AttributeValue::Number(number, intern(&unit)),
         };
         self.attributes.push(Attribute { key, value });
     }
 
     /// Fields that are taken already, and values that cannot be read, stay attributes.
-    fn take(&mut self, meaning: Meaning, value: &LabelValue, tables: &mut Tables) -> bool {
+    fn take(
+        &mut self,
+        meaning: Meaning,
+        value: &LabelValue,
+        intern: &mut impl FnMut(&str) -> StringId,
+    ) -> bool {
         match meaning {
             Meaning::ThreadId => set(&mut self.thread.id, 0, integer(value)),
             Meaning::ThreadName => {
                 let name = match value {
-                    LabelValue::Text(text) => tables.strings.intern(text),
-                    LabelValue::Number(number, _) => tables.strings.intern(&number.to_string()),
+                    LabelValue::Text(text) => intern(text),
+                    LabelValue::Number(number, _) => intern(&number.to_string()),
                 };
-                set(&mut self.thread.name, profile::StringId::default(), Some(name))
+                set(&mut self.thread.name, StringId::default(), Some(name))
             }
             Meaning::SpanId => set(&mut self.link.span_id, 0, id64(value, 10)),
             Meaning::SpanIdHex => set(&mut self.link.span_id, 0, id64(value, 16)),

@@ -23,6 +23,11 @@ pub struct Limits {
     pub labels_per_sample_max: usize,
     /// Labels of all distinct sets together.
     pub labels_max: usize,
+    /// Bytes of text that profiles take over: names, labels, attributes, all together. One text of
+    /// the payload may be needed by each of its profiles.
+    pub text_bytes_max: usize,
+    /// Bytes of the payload that are read again and again: what samples and profiles refer to.
+    pub work_bytes_max: usize,
     /// Sample types.
     pub sample_types_max: usize,
     /// Profiles of one payload.
@@ -55,6 +60,8 @@ impl Default for Limits {
             string_bytes_max: 64 << 10,
             labels_per_sample_max: 100,
             labels_max: 1_000_000,
+            text_bytes_max: 128 << 20,
+            work_bytes_max: 1 << 30,
             sample_types_max: 64,
             profiles_max: 10_000,
         }

@@ -1,5 +1,6 @@
 //! Tests across formats.
 
+mod bombs;
 mod events;
 mod export;
 mod fixtures;

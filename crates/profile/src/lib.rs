@@ -10,6 +10,7 @@
 
 pub mod folded;
 pub mod handle;
+pub mod hasher;
 pub mod kind;
 pub mod kind_table;
 pub mod labels;
@@ -23,6 +24,7 @@ pub mod tables;
 pub use handle::{
     AttributesId, FunctionId, KindIndex, LinkId, LocationId, MappingId, StackId, StringId, ThreadId,
 };
+pub use hasher::KeyedMap;
 pub use kind::{Aggregation, Measure, ProfileTypeId, SampleKind, VALUES_MAX};
 pub use labels::Labels;
 pub use sample::{Metadata, Profile, Sample};

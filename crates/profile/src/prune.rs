@@ -53,11 +53,13 @@ pub fn diff(before: &mut Profile, after: &Profile, kind: &str, measure: usize) -
     };
     let mut sums: FxHashMap<StackId, (i64, i64)> = FxHashMap::default();
     for (stack, value) in find(before).map(|k| before.by_stack(k, measure)).unwrap_or_default() {
-        sums.entry(stack).or_default().0 += value;
+        let sum = &mut sums.entry(stack).or_default().0;
+        *sum = sum.saturating_add(value);
     }
     let remap = before.tables.absorb(&after.tables);
     for (stack, value) in find(after).map(|k| after.by_stack(k, measure)).unwrap_or_default() {
-        sums.entry(remap.stack(stack)).or_default().1 += value;
+        let sum = &mut sums.entry(remap.stack(stack)).or_default().1;
+        *sum = sum.saturating_add(value);
     }
     let rows = sums.into_iter();
     let mut rows: Vec<_> =

@@ -4,20 +4,19 @@
 //! locations costs its depth.
 
 use crate::handle::Handle;
+use crate::hasher::KeyedMap;
 use crate::{LocationId, StackId};
-use rustc_hash::FxBuildHasher;
-use std::collections::HashMap;
 
 /// The tree. Node 0 is the root (the empty stack); a parent always comes before its children.
 #[derive(Clone, Debug)]
 pub struct StackTable {
     nodes: Vec<(StackId, LocationId)>,
-    index: HashMap<(StackId, LocationId), StackId, FxBuildHasher>,
+    index: KeyedMap<(StackId, LocationId), StackId>,
 }
 
 impl Default for StackTable {
     fn default() -> Self {
-        Self { nodes: vec![(StackId(0), LocationId(u32::MAX))], index: HashMap::default() }
+        Self { nodes: vec![(StackId(0), LocationId(u32::MAX))], index: KeyedMap::default() }
     }
 }
 

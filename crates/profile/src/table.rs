@@ -1,8 +1,7 @@
 //! A table of distinct rows: interning gives equal rows the same handle.
 
 use crate::handle::Handle;
-use rustc_hash::FxBuildHasher;
-use std::collections::HashMap;
+use crate::hasher::KeyedMap;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
@@ -10,13 +9,13 @@ use std::marker::PhantomData;
 #[derive(Clone, Debug)]
 pub struct Table<H, T> {
     rows: Vec<T>,
-    index: HashMap<T, u32, FxBuildHasher>,
+    index: KeyedMap<T, u32>,
     handle: PhantomData<H>,
 }
 
 impl<H, T> Default for Table<H, T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), index: HashMap::default(), handle: PhantomData }
+        Self { rows: Vec::new(), index: KeyedMap::default(), handle: PhantomData }
     }
 }
 
@@ -62,7 +61,7 @@ impl<H: Handle, T: Clone + Eq + Hash> Table<H, T> {
 #[derive(Clone, Debug)]
 pub struct Strings {
     rows: Vec<std::sync::Arc<str>>,
-    index: HashMap<std::sync::Arc<str>, u32, FxBuildHasher>,
+    index: KeyedMap<std::sync::Arc<str>, u32>,
 }
 
 impl Default for Strings {

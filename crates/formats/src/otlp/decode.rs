@@ -1,10 +1,10 @@
 //! Reads export requests.
 
 use super::dictionary::{Context, Dictionary, LINKS, Used, damage, numbers};
-use super::value::into_text;
+use super::value::{any_value, into_text};
 use crate::compress::decompress;
 use crate::decoded::{Decoded, DecodedProfile, IssueKind, Issues, Options};
-use crate::intern::Budget;
+use crate::intern::{Budget, text};
 use crate::labels::{LabelValue, SampleLabels};
 use crate::limits::INFO_ENTRIES_MAX;
 use crate::rows::{Rows, unit_name};
@@ -35,6 +35,9 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
     Decoded::new(profiles, context.issues)
 }
 
+/// How often the names of a type are kept in one profile.
+const TYPE_COPIES: usize = 4;
+
 /// The fields of a `Profile` message but its samples.
 #[derive(Default)]
 struct Head {
@@ -46,6 +49,14 @@ struct Head {
     attributes: Vec<u64>,
 }
 
+impl Head {
+    /// Bytes of the names of types; a profile keeps them as types, kinds and metadata.
+    fn text_bytes(&self) -> usize {
+        let types = [&self.sample_type, &self.period_type];
+        types.iter().map(|(name, unit)| (name.len() + unit.len()) * TYPE_COPIES).sum()
+    }
+}
+
 impl Context<'_> {
     fn resource(&mut self, message: &[u8], profiles: &mut Vec<DecodedProfile>) {
         let mut labels = Labels::new();
@@ -54,7 +65,13 @@ impl Context<'_> {
             let attributes = fields(field.value.bytes().unwrap_or_default())
                 .filter(|field| field.number == 1)
                 .filter_map(|field| field.value.bytes());
-            for attribute in attributes.take(INFO_ENTRIES_MAX) {
+            for attribute in attributes {
+                if labels.len() >= INFO_ENTRIES_MAX {
+                    self.issues.add(IssueKind::Limit, || {
+                        format!("only {INFO_ENTRIES_MAX} attributes of a resource are read")
+                    });
+                    break;
+                }
                 let (key, value) = self.key_value(attribute);
                 labels.set(key, value);
             }
@@ -77,30 +94,27 @@ impl Context<'_> {
 
     /// A `KeyValue` as text; keys and texts may point into the dictionary (v1.10).
     fn key_value(&mut self, message: &[u8]) -> (String, String) {
-        let (mut key, mut value) = (String::new(), LabelValue::Text(String::new()));
+        let (mut key, mut index, mut value) = (None, None, &[][..]);
         for field in fields(message) {
             match (field.number, field.value.bytes(), field.value.number()) {
-                (1, Some(bytes), _) => {
-                    key = crate::intern::text(bytes, &self.options.limits, &mut self.issues);
-                }
-                (2, Some(bytes), _) => {
-                    value = self.dictionary.value(bytes, self.options, &mut self.issues);
-                }
-                (3, _, Some(index)) => {
-                    key = self.dictionary.string(index, self.options, &mut self.issues);
-                }
+                (1, bytes @ Some(_), _) => key = bytes,
+                (2, Some(bytes), _) => value = bytes,
+                (3, _, number @ Some(_)) => index = number,
                 _ => {}
             }
         }
+        let (budget, issues) = (&mut self.budget, &mut self.issues);
+        let value = any_value(value, &self.dictionary, budget, issues);
+        let key = match (key, index) {
+            (Some(bytes), _) => text(bytes, &budget.limits, issues),
+            (None, index) => self.dictionary.string(index.unwrap_or(0), budget, issues),
+        };
         (key, into_text(value))
     }
 
     fn value_type(&mut self, message: &[u8]) -> (String, String) {
         let [_, name, unit] = numbers::<3>(message);
-        let mut string = |index: Option<u64>| {
-            self.dictionary.string(index.unwrap_or(0), self.options, &mut self.issues)
-        };
-        (string(name), string(unit))
+        (self.string(name.unwrap_or(0)), self.string(unit.unwrap_or(0)))
     }
 
     fn head(&mut self, message: &[u8]) -> Head {
@@ -125,6 +139,10 @@ impl Context<'_> {
 
     fn profile(&mut self, message: &[u8], labels: &Labels) -> Option<DecodedProfile> {
         let head = self.head(message);
+        let labels_bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if !self.budget.text(labels_bytes + head.text_bytes(), &mut self.issues) {
+            return None;
+        }
         let mut profile = Profile { labels: labels.clone(), ..Profile::default() };
         self.metadata(&head, &mut profile);
         let period = (head.period_type.0.as_str(), head.period_type.1.as_str());
@@ -169,7 +187,12 @@ impl Context<'_> {
                 ("vesta.samples.lost", Some(count)) => metadata.lost = count,
                 ("vesta.stacks.broken", Some(count)) => metadata.broken = count,
                 ("vesta.frames.unsymbolized", Some(count)) => metadata.unsymbolized = count,
-                _ => metadata.info.push((key, into_text(value))),
+                _ => {
+                    let value = into_text(value);
+                    if self.budget.text(key.len() + value.len(), &mut self.issues) {
+                        metadata.info.push((key, value));
+                    }
+                }
             }
         }
     }
@@ -194,7 +217,8 @@ impl Context<'_> {
                     let most = self.options.limits.labels_per_sample_max;
                     for index in field.value.varints().take(most) {
                         if let Some((key, value)) = self.attribute(index) {
-                            labels.add(&key, value, &mut profile.tables);
+                            let tables = &mut profile.tables;
+                            labels.add(&key, value, tables, &mut self.budget, &mut self.issues);
                         }
                     }
                 }
@@ -239,7 +263,7 @@ impl Context<'_> {
         if index == 0 {
             return;
         }
-        let Some(message) = self.dictionary.get(LINKS, index, &mut self.issues) else { return };
+        let Some(message) = self.entry(LINKS, index) else { return };
         let (mut trace_id, mut span_id) = (0, 0);
         for field in fields(message) {
             let bytes = field.value.bytes().unwrap_or_default();

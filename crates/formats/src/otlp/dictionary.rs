@@ -5,10 +5,9 @@ use crate::decoded::{IssueKind, Issues, Options};
 use crate::intern::{Budget, text};
 use crate::labels::LabelValue;
 use profile::{
-    FrameType, Function, FunctionId, Line, Location, LocationId, Mapping, MappingId, StackId,
-    StringId, Tables,
+    FrameType, Function, FunctionId, KeyedMap, Line, Location, LocationId, Mapping, MappingId,
+    StackId, StackTable, StringId, Tables,
 };
-use rustc_hash::FxHashMap;
 use wire::scan::{Damage, fields};
 
 /// Positions of the tables in [`Dictionary`], by field number.
@@ -51,60 +50,48 @@ impl<'a> Dictionary<'a> {
         damage("the dictionary", all.damage(), issues);
     }
 
-    pub(super) fn get(&self, table: usize, index: u64, issues: &mut Issues) -> Option<&'a [u8]> {
+    /// An entry, which is paid for every time: a small payload may refer to a large entry often.
+    pub(super) fn get(
+        &self,
+        table: usize,
+        index: u64,
+        budget: &mut Budget,
+        issues: &mut Issues,
+    ) -> Option<&'a [u8]> {
         let found = usize::try_from(index).ok().and_then(|at| self.tables[table].get(at));
         if found.is_none() && index != 0 {
             issues.add(IssueKind::Reference, || {
                 format!("dictionary table {table} has no entry {index}")
             });
         }
-        found.copied()
+        found.copied().filter(|entry| budget.work(entry.len(), issues))
     }
 
-    pub(super) fn string(&self, index: u64, options: &Options, issues: &mut Issues) -> String {
-        let bytes = self.get(STRINGS, index, issues).unwrap_or_default();
-        text(bytes, &options.limits, issues)
-    }
-
-    fn bytes(&self, index: u64) -> Vec<u8> {
-        let found = usize::try_from(index).ok().and_then(|at| self.tables[STRINGS].get(at));
-        found.map(|bytes| bytes.to_vec()).unwrap_or_default()
+    pub(super) fn string(&self, index: u64, budget: &mut Budget, issues: &mut Issues) -> String {
+        let bytes = self.get(STRINGS, index, budget, issues).unwrap_or_default();
+        text(bytes, &budget.limits, issues)
     }
 
     /// Key and value of an entry of the attribute table.
     pub(super) fn attribute(
         &self,
         index: u64,
-        options: &Options,
+        budget: &mut Budget,
         issues: &mut Issues,
     ) -> Option<(String, LabelValue)> {
         if index == 0 {
             return None;
         }
-        let message = self.get(ATTRIBUTES, index, issues)?;
-        let (mut key, mut unit) = (String::new(), String::new());
-        let mut value = LabelValue::Text(String::new());
-        for field in fields(message) {
-            match (field.number, field.value.number(), field.value.bytes()) {
-                (1, Some(index), _) => key = self.string(index, options, issues),
-                (2, _, Some(bytes)) => value = self.value(bytes, options, issues),
-                (3, Some(index), _) => unit = self.string(index, options, issues),
-                _ => {}
-            }
-        }
+        let message = self.get(ATTRIBUTES, index, budget, issues)?;
+        let [_, key, _, unit] = numbers::<4>(message);
+        let value = fields(message).filter(|field| field.number == 2).last();
+        let value = value.and_then(|field| field.value.bytes()).unwrap_or_default();
+        let key = self.string(key.unwrap_or(0), budget, issues);
+        let mut value = any_value(value, self, budget, issues);
         if let LabelValue::Number(_, have) = &mut value {
-            *have = unit;
+            *have = self.string(unit.unwrap_or(0), budget, issues);
         }
         Some((key, value))
-    }
-
-    pub(super) fn value(
-        &self,
-        message: &[u8],
-        options: &Options,
-        issues: &mut Issues,
-    ) -> LabelValue {
-        any_value(message, &|index| self.bytes(index), options, issues)
     }
 }
 
@@ -117,10 +104,10 @@ pub(super) fn damage(of: &str, damage: Option<Damage>, issues: &mut Issues) {
 /// What one profile has taken over from the dictionary.
 #[derive(Debug, Default)]
 pub(super) struct Used {
-    stacks: FxHashMap<u64, StackId>,
-    locations: FxHashMap<u64, LocationId>,
-    functions: FxHashMap<u64, FunctionId>,
-    mappings: FxHashMap<u64, MappingId>,
+    stacks: KeyedMap<u64, StackId>,
+    locations: KeyedMap<u64, LocationId>,
+    functions: KeyedMap<u64, FunctionId>,
+    mappings: KeyedMap<u64, MappingId>,
 }
 
 /// What reading needs at every step.
@@ -132,14 +119,22 @@ pub(super) struct Context<'a> {
     pub(super) issues: Issues,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     fn intern(&mut self, tables: &mut Tables, index: Option<u64>) -> StringId {
-        let text = self.dictionary.string(index.unwrap_or(0), self.options, &mut self.issues);
-        tables.strings.intern(&text)
+        let text = self.string(index.unwrap_or(0));
+        self.budget.intern(tables, &text, &mut self.issues)
+    }
+
+    pub(super) fn string(&mut self, index: u64) -> String {
+        self.dictionary.string(index, &mut self.budget, &mut self.issues)
     }
 
     pub(super) fn attribute(&mut self, index: u64) -> Option<(String, LabelValue)> {
-        self.dictionary.attribute(index, self.options, &mut self.issues)
+        self.dictionary.attribute(index, &mut self.budget, &mut self.issues)
+    }
+
+    pub(super) fn entry(&mut self, table: usize, index: u64) -> Option<&'a [u8]> {
+        self.dictionary.get(table, index, &mut self.budget, &mut self.issues)
     }
 
     /// The stack at an index of the stack table.
@@ -147,7 +142,7 @@ impl Context<'_> {
         if let Some(&known) = used.stacks.get(&index) {
             return known;
         }
-        let message = self.dictionary.get(STACKS, index, &mut self.issues).unwrap_or_default();
+        let Some(message) = self.entry(STACKS, index) else { return StackTable::ROOT };
         let max = self.budget.frames_to_read();
         let mut leaf_first = Vec::new();
         let mut all = fields(message);
@@ -168,7 +163,7 @@ impl Context<'_> {
         if let Some(&known) = used.locations.get(&index) {
             return Some(known);
         }
-        let message = self.dictionary.get(LOCATIONS, index, &mut self.issues)?;
+        let message = self.entry(LOCATIONS, index)?;
         if !self.budget.location(&mut self.issues) {
             return None;
         }
@@ -205,7 +200,7 @@ impl Context<'_> {
         let function = match used.functions.get(&index) {
             Some(&known) => known,
             None => {
-                let message = self.dictionary.get(FUNCTIONS, index, &mut self.issues)?;
+                let message = self.entry(FUNCTIONS, index)?;
                 let [_, name, system_name, file, start_line] = numbers::<5>(message);
                 let (name, system_name) =
                     (self.intern(tables, name), self.intern(tables, system_name));
@@ -229,7 +224,7 @@ impl Context<'_> {
         if let Some(&known) = used.mappings.get(&index) {
             return Some(known);
         }
-        let message = self.dictionary.get(MAPPINGS, index, &mut self.issues)?;
+        let message = self.entry(MAPPINGS, index)?;
         let [_, start, limit, offset, file] = numbers::<5>(message);
         let mapping = Mapping {
             start: start.unwrap_or(0),
@@ -255,7 +250,8 @@ impl Context<'_> {
                 }
             }
         }
-        tables.strings.intern(&best.map(|(_, id)| id).unwrap_or_default())
+        let id = best.map(|(_, id)| id).unwrap_or_default();
+        self.budget.intern(tables, &id, &mut self.issues)
     }
 }
 

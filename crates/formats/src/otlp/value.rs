@@ -1,7 +1,8 @@
 //! Attribute values as text or numbers.
 
-use crate::decoded::{Issues, Options};
-use crate::intern::text;
+use super::dictionary::Dictionary;
+use crate::decoded::Issues;
+use crate::intern::{Budget, text};
 use crate::labels::LabelValue;
 use wire::scan::{Value, fields};
 
@@ -10,49 +11,65 @@ const DEPTH_MAX: usize = 3;
 /// How many entries of a list are read.
 const LIST_ENTRIES_MAX: usize = 64;
 
-/// Reads an `AnyValue`; `strings` resolves indices into the dictionary.
+/// Reads an `AnyValue`, whose strings may stand in the dictionary.
 pub(super) fn any_value(
     message: &[u8],
-    strings: &dyn Fn(u64) -> Vec<u8>,
-    options: &Options,
+    dictionary: &Dictionary<'_>,
+    budget: &mut Budget,
     issues: &mut Issues,
 ) -> LabelValue {
-    nested(message, strings, options, issues, DEPTH_MAX)
+    nested(message, dictionary, budget, issues, DEPTH_MAX)
 }
 
 fn nested(
     message: &[u8],
-    strings: &dyn Fn(u64) -> Vec<u8>,
-    options: &Options,
+    dictionary: &Dictionary<'_>,
+    budget: &mut Budget,
     issues: &mut Issues,
     depth: usize,
 ) -> LabelValue {
-    let mut found = LabelValue::Text(String::new());
-    for field in fields(message) {
-        found = match (field.number, field.value) {
-            (1, Value::Len(bytes)) => LabelValue::Text(text(bytes, &options.limits, issues)),
-            (2, Value::Varint(flag)) => LabelValue::Text((flag != 0).to_string()),
-            (3, Value::Varint(number)) => LabelValue::Number(number.cast_signed(), String::new()),
-            (4, Value::I64(bits)) => LabelValue::Text(f64::from_bits(bits).to_string()),
-            (5, Value::Len(list)) if depth > 0 => {
-                let entries = fields(list).filter_map(|entry| entry.value.bytes());
-                let texts: Vec<String> = entries
-                    .take(LIST_ENTRIES_MAX)
-                    .map(|entry| into_text(nested(entry, strings, options, issues, depth - 1)))
-                    .collect();
-                LabelValue::Text(texts.join(","))
-            }
-            (7, Value::Len(bytes)) => {
-                let bytes = &bytes[..bytes.len().min(LIST_ENTRIES_MAX)];
-                LabelValue::Text(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-            }
-            (8, Value::Varint(index)) => {
-                LabelValue::Text(text(&strings(index), &options.limits, issues))
-            }
-            _ => continue,
-        };
+    // The last one counts, and only that one is read: the others may be many and long.
+    let known = fields(message).filter(|field| matches!(field.number, 1..=5 | 7 | 8));
+    let Some(field) = known.last() else { return LabelValue::Text(String::new()) };
+    LabelValue::Text(match (field.number, field.value) {
+        (1, Value::Len(bytes)) => text(bytes, &budget.limits, issues),
+        (2, Value::Varint(flag)) => (flag != 0).to_string(),
+        (3, Value::Varint(number)) => {
+            return LabelValue::Number(number.cast_signed(), String::new());
+        }
+        (4, Value::I64(bits)) => f64::from_bits(bits).to_string(),
+        (5, Value::Len(list)) if depth > 0 => {
+            return LabelValue::Text(joined(list, dictionary, budget, issues, depth - 1));
+        }
+        (7, Value::Len(bytes)) => {
+            let bytes = &bytes[..bytes.len().min(LIST_ENTRIES_MAX)];
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        }
+        (8, Value::Varint(index)) => dictionary.string(index, budget, issues),
+        _ => String::new(),
+    })
+}
+
+/// The entries of a list, up to the length of one text: each may name the longest there is.
+fn joined(
+    list: &[u8],
+    dictionary: &Dictionary<'_>,
+    budget: &mut Budget,
+    issues: &mut Issues,
+    depth: usize,
+) -> String {
+    let mut out = String::new();
+    let entries = fields(list).filter_map(|entry| entry.value.bytes());
+    for (at, entry) in entries.take(LIST_ENTRIES_MAX).enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str(&into_text(nested(entry, dictionary, budget, issues, depth)));
+        if out.len() > budget.limits.string_bytes_max {
+            return text(out.as_bytes(), &budget.limits, issues);
+        }
     }
-    found
+    out
 }
 
 /// The value as text.

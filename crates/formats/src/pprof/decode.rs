@@ -125,21 +125,26 @@ impl Reader<'_> {
     fn label(&mut self, message: &[u8], labels: &mut SampleLabels, profile: &mut Profile) {
         let [_, key, text, number, unit] = numbers::<5>(message, "a label", &mut self.issues);
         let (raw, options, issues) = (self.raw, self.options, &mut self.issues);
-        let tables = &mut profile.tables;
+        let (tables, budget) = (&mut profile.tables, &mut self.budget);
         let key = self.resolved.string(key.unwrap_or(0), raw, tables, options, issues);
-        let key = tables.text(key).to_owned();
+        let key = bounded(tables.text(key), budget, issues);
         let text = text.unwrap_or(0);
         let value = if text != 0 {
             let id = self.resolved.string(text, raw, tables, options, issues);
-            LabelValue::Text(tables.text(id).to_owned())
+            LabelValue::Text(bounded(tables.text(id), budget, issues))
         } else if let Some(number) = number {
             let id = self.resolved.string(unit.unwrap_or(0), raw, tables, options, issues);
-            LabelValue::Number(number.cast_signed(), tables.text(id).to_owned())
+            LabelValue::Number(number.cast_signed(), bounded(tables.text(id), budget, issues))
         } else {
             return;
         };
-        labels.add(&key, value, tables);
+        labels.add(&key, value, tables, budget, issues);
     }
+}
+
+/// A copy of a text, empty when samples have referred to too much already.
+fn bounded(text: &str, budget: &mut Budget, issues: &mut Issues) -> String {
+    if budget.work(text.len(), issues) { text.to_owned() } else { String::new() }
 }
 
 fn value_type(

@@ -3,9 +3,9 @@
 use crate::decoded::{IssueKind, Issues, Options};
 use crate::intern::{Budget, text};
 use profile::{
-    Function, FunctionId, Line, Location, LocationId, Mapping, MappingId, StringId, Tables,
+    Function, FunctionId, KeyedMap, Line, Location, LocationId, Mapping, MappingId, StringId,
+    Tables,
 };
-use rustc_hash::FxHashMap;
 use wire::scan::{Damage, Field, fields};
 
 /// Fields of a pprof message, tables and scalars; samples are read later.
@@ -112,10 +112,10 @@ pub(super) fn numbers<const N: usize>(
 /// Ids of the message as handles of the profile's tables.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
-    strings: FxHashMap<u64, StringId>,
-    mappings: FxHashMap<u64, MappingId>,
-    functions: FxHashMap<u64, FunctionId>,
-    pub(super) locations: FxHashMap<u64, LocationId>,
+    strings: KeyedMap<u64, StringId>,
+    mappings: KeyedMap<u64, MappingId>,
+    functions: KeyedMap<u64, FunctionId>,
+    pub(super) locations: KeyedMap<u64, LocationId>,
 }
 
 impl Resolved {
@@ -152,7 +152,10 @@ impl Resolved {
             return known;
         }
         let handle = tables.strings.intern(&raw.string(index, options, issues));
-        self.strings.insert(index, handle);
+        // Indices that lead nowhere are not kept: there may be any number of them.
+        if (index as usize) < raw.strings.len() {
+            self.strings.insert(index, handle);
+        }
         handle
     }
 
@@ -248,7 +251,7 @@ impl Resolved {
 }
 
 fn unique<T: PartialEq>(
-    ids: &mut FxHashMap<u64, T>,
+    ids: &mut KeyedMap<u64, T>,
     id: u64,
     handle: T,
     what: &str,

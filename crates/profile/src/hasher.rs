@@ -1,0 +1,140 @@
+//! A fast hasher that senders of profiles cannot aim at.
+//!
+//! Ids, addresses and names come from outside. With a hash that everyone can compute, a payload may
+//! bring half a million of them that all fall into one bucket; each look-up then walks them all, and
+//! one small upload costs hours. Here words are the coefficients of a polynomial (as in `rustc-hash`)
+//! whose base is an odd number drawn once for each process, so nobody outside knows what collides.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::OnceLock;
+
+/// A map whose keys come from outside.
+pub type KeyedMap<K, V> = HashMap<K, V, BuildKeyed>;
+
+/// Makes [`Keyed`] hashers, all of one process alike.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildKeyed {
+    base: u64,
+}
+
+impl Default for BuildKeyed {
+    fn default() -> Self {
+        // Which bucket a row falls into shows nowhere: equal input still gives equal output.
+        static BASE: OnceLock<u64> = OnceLock::new();
+        Self::with_base(*BASE.get_or_init(|| RandomState::new().hash_one(0)))
+    }
+}
+
+impl BuildKeyed {
+    fn with_base(base: u64) -> Self {
+        Self { base: base | 1 }
+    }
+}
+
+impl BuildHasher for BuildKeyed {
+    type Hasher = Keyed;
+
+    fn build_hasher(&self) -> Keyed {
+        Keyed { base: self.base, hash: self.base }
+    }
+}
+
+/// The hasher.
+#[derive(Clone, Copy, Debug)]
+pub struct Keyed {
+    base: u64,
+    hash: u64,
+}
+
+impl Keyed {
+    fn word(&mut self, word: u64) {
+        self.hash = self.hash.wrapping_add(word).wrapping_mul(self.base);
+    }
+}
+
+impl Hasher for Keyed {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.word(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.word(u64::from_le_bytes(last));
+        self.word(bytes.len() as u64);
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.word(number.into());
+    }
+
+    fn write_u16(&mut self, number: u16) {
+        self.word(number.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.word(number.into());
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.word(number);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.word(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The upper bits depend on all words; maps take the lower ones for the bucket.
+        self.hash.rotate_left(26)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::hash::Hash;
+
+    /// Buckets of a map of a million rows that `keys` fall into, with the bits that tell the rows of
+    /// a bucket apart.
+    fn places<T: Hash>(build: BuildKeyed, keys: impl Iterator<Item = T>) -> usize {
+        let place = |key: T| {
+            let hash = build.hash_one(key);
+            (hash & 0xf_ffff, hash >> 57)
+        };
+        keys.map(place).collect::<BTreeSet<_>>().len()
+    }
+
+    /// The number that, multiplied with the odd `base`, gives 1.
+    fn inverse(base: u64) -> u64 {
+        (0..6).fold(base, |x, _| x.wrapping_mul(2_u64.wrapping_sub(base.wrapping_mul(x))))
+    }
+
+    #[test]
+    fn keys_made_for_one_base_spread_under_another() {
+        const KEYS: u64 = 1 << 16;
+        let (known, other) =
+            (BuildKeyed::with_base(0xf135_7aea_2e62_a9c5), BuildKeyed::with_base(0x9e37_79b9_7f4a));
+        // Bits above these decide about the place.
+        let aimed = (0..KEYS).map(|low| low.wrapping_mul(inverse(known.base)));
+        assert!(places(known, aimed.clone()) <= 2, "the attack works where the base is known");
+        assert!(places(other, aimed) as u64 > KEYS * 9 / 10);
+        assert!(places(BuildKeyed::default(), 0..KEYS) as u64 > KEYS * 9 / 10);
+    }
+
+    #[test]
+    fn texts_of_all_lengths_differ() {
+        let texts = (0..200).map(|length| "a".repeat(length));
+        assert_eq!(places(BuildKeyed::default(), texts), 200);
+        let padded = ["a", "a\0", "a\0\0", "\0a", "", "\0"];
+        assert_eq!(places(BuildKeyed::default(), padded.iter()), padded.len());
+    }
+
+    #[test]
+    fn one_process_has_one_base_that_is_not_the_well_known_one() {
+        assert_eq!(BuildKeyed::default().base, BuildKeyed::default().base);
+        assert_ne!(BuildKeyed::default().base, 0xf135_7aea_2e62_a9c5);
+    }
+}
