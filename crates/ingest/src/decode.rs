@@ -3,7 +3,7 @@
 use crate::limits::{LABEL_VALUE_BYTES_MAX, Limits};
 use crate::normalise::bounded;
 use crate::problem::Problem;
-use formats::Options;
+use formats::{Decoded, Issue, IssueKind, Options};
 use http::{HeaderMap, header};
 
 /// Refuses encodings that are not undone.
@@ -33,4 +33,39 @@ pub(crate) fn options(limits: &Limits) -> Options {
         ..formats::Limits::default()
     };
     Options { limits: own, ..Options::default() }
+}
+
+/// No file of another format is so small, empty requests are.
+const EMPTY_BYTES_MAX: usize = 64;
+
+/// Decodes an OTLP request. Another format has no field that such a request has: without a word its
+/// profiles would be lost.
+pub(crate) fn otlp(bytes: &[u8], options: &Options) -> Decoded {
+    let mut decoded = formats::otlp::decode(bytes, options);
+    // A few bytes are any format; a request may well be empty.
+    let found = (bytes.len() > EMPTY_BYTES_MAX).then(|| formats::sniff(bytes)).flatten();
+    let found = found.filter(|format| format.name != "otlp");
+    if let (true, Some(format)) = (decoded.profiles.is_empty(), found) {
+        let example = format!(
+            "this is {}, not an OTLP request: send it to {}?service_name=NAME",
+            format.name,
+            crate::receivers::UPLOAD_PATH
+        );
+        decoded.issues.insert(0, Issue { kind: IssueKind::UnknownFormat, count: 1, example });
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_formats_are_not_lost_as_empty_otlp_requests() {
+        let pprof = include_bytes!("../../../fixtures/go-pprof/cpu.pb.gz");
+        let decoded = otlp(pprof, &Options::default());
+        assert!(decoded.profiles.is_empty());
+        assert!(decoded.issues[0].example.contains("this is pprof"), "{:?}", decoded.issues);
+        assert!(otlp(&[], &Options::default()).issues.is_empty(), "an empty request is fine");
+    }
 }

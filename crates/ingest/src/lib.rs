@@ -14,6 +14,7 @@ mod decode;
 mod gate;
 pub mod limits;
 pub mod normalise;
+pub mod notes;
 pub mod pipeline;
 pub mod principal;
 pub mod problem;

@@ -9,12 +9,14 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Largest body after decompression.
     pub decompressed_bytes_max: usize,
-    /// Bodies held in memory at the same time, all together.
+    /// Bytes of the bodies held in memory at the same time, all together.
     pub bodies_in_flight_bytes_max: usize,
-    /// Uploads being read, decoded or waiting for it; more are answered with 429.
+    /// Uploads being decoded and stored or waiting for it; more are answered with 429.
     pub uploads_in_flight_max: usize,
     /// Uploads decoded at the same time.
     pub decoders_max: usize,
+    /// How long an arriving body waits until others have left memory.
+    pub room_wait: Duration,
     /// Longest time for a body to arrive.
     pub body_read_timeout: Duration,
     /// Profiles of one upload.
@@ -23,6 +25,8 @@ pub struct Limits {
     pub samples_max: usize,
     /// Bytes of all strings of one profile.
     pub string_bytes_max: usize,
+    /// Bytes of the labels of all profiles of one upload.
+    pub label_bytes_max: usize,
     /// Older profiles are stored, but the retention drops them soon: the receipt says so.
     pub age_kept_nanos_max: Option<i64>,
 }
@@ -35,10 +39,12 @@ impl Default for Limits {
             bodies_in_flight_bytes_max: 128 << 20,
             uploads_in_flight_max: 64,
             decoders_max: 2,
+            room_wait: Duration::from_secs(5),
             body_read_timeout: Duration::from_mins(1),
             profiles_max: 10_000,
             samples_max: 4_000_000,
             string_bytes_max: 64 << 20,
+            label_bytes_max: 32 << 20,
             age_kept_nanos_max: None,
         }
     }
@@ -56,6 +62,10 @@ pub const INFO_ENTRIES_MAX: usize = 64;
 pub const TENANT_BYTES_MAX: usize = 150;
 /// Issues listed in one answer; the rest is only counted.
 pub const ISSUES_SHOWN_MAX: usize = 20;
+/// Parts of one multipart body.
+pub const PARTS_MAX: usize = 16;
+/// Bytes of a refusal over gRPC: clients accept no long headers.
+pub const REJECTION_BYTES_MAX: usize = 1024;
 /// Bytes of one issue's text.
 pub const ISSUE_BYTES_MAX: usize = 500;
 /// How far in the future a profile may start before its time is taken for wrong.

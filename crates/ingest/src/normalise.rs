@@ -5,6 +5,7 @@ use crate::limits::{
     FUTURE_NANOS_MAX, INFO_ENTRIES_MAX, LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX,
     WINDOW_NANOS_DEFAULT, WINDOW_NANOS_MAX,
 };
+use crate::notes::Notes;
 use profile::labels::names;
 use profile::{Labels, Profile};
 use stdx::{TimeRange, Timestamp};
@@ -21,7 +22,7 @@ pub struct Context {
     /// Name and version of the client.
     pub client: String,
     /// What the receiver itself could not use.
-    pub issues: Vec<String>,
+    pub notes: Notes,
 }
 
 /// Label that is set, and the attributes it is taken from, the first present one winning.
@@ -62,9 +63,8 @@ const INFORMATION: &[&str] = &[
     "__",
 ];
 
-/// Normalises labels and window; returns what had to be changed, in words.
-pub fn normalise(profile: &mut Profile, context: &Context, now: Timestamp) -> Vec<String> {
-    let mut issues = Vec::new();
+/// Normalises labels and window; notes what had to be changed.
+pub fn normalise(profile: &mut Profile, context: &Context, now: Timestamp, notes: &mut Notes) {
     let mut given: Vec<(String, String)> =
         profile.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     given.retain(|(name, _)| !context.labels.iter().any(|(have, _)| have == name));
@@ -89,7 +89,8 @@ pub fn normalise(profile: &mut Profile, context: &Context, now: Timestamp) -> Ve
         if INFORMATION.iter().any(|prefix| name.starts_with(prefix)) {
             inform(profile, name, value);
         } else if labels.len() >= LABELS_MAX {
-            issues.push(format!("label {name:?} left out: a series has at most {LABELS_MAX}"));
+            let name = bounded(name, LABEL_NAME_BYTES_MAX);
+            notes.add(|| format!("label {name:?} left out: a series has at most {LABELS_MAX}"));
         } else {
             let name = clean_name(name);
             if labels.get(&name).is_none() {
@@ -102,8 +103,7 @@ pub fn normalise(profile: &mut Profile, context: &Context, now: Timestamp) -> Ve
         profile.metadata.client = bounded(&context.client, LABEL_VALUE_BYTES_MAX);
     }
     profile.metadata.info.truncate(INFO_ENTRIES_MAX);
-    profile.window = window(profile.window, context.window, now, &mut issues);
-    issues
+    profile.window = window(profile.window, context.window, now, notes);
 }
 
 /// Fills in what follows from other attributes.
@@ -171,12 +171,13 @@ fn window(
     own: TimeRange,
     asked: Option<TimeRange>,
     now: Timestamp,
-    issues: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> TimeRange {
     let mut window = asked.unwrap_or(own);
     if window.start.nanos() <= 0 || window.start > now.plus_nanos(FUTURE_NANOS_MAX) {
         if window.start.nanos() != 0 {
-            issues.push("the profile's time is impossible: the time of arrival is used".to_owned());
+            notes
+                .add(|| "the profile's time is impossible: the time of arrival is used".to_owned());
         }
         let length = window.nanos().clamp(1, WINDOW_NANOS_MAX);
         let length = if window.nanos() == 0 { WINDOW_NANOS_DEFAULT } else { length };
@@ -186,7 +187,7 @@ fn window(
         window.end = window.start.plus_nanos(WINDOW_NANOS_DEFAULT);
     }
     if window.nanos() > WINDOW_NANOS_MAX {
-        issues.push("the profile's window is longer than 31 days: cut".to_owned());
+        notes.add(|| "the profile's window is longer than 31 days: cut".to_owned());
         window.end = window.start.plus_nanos(WINDOW_NANOS_MAX);
     }
     window
@@ -217,7 +218,7 @@ mod tests {
     fn labels_of(given: &[(&str, &str)], context: &Context) -> Labels {
         let labels = given.iter().copied().collect();
         let mut profile = Profile { labels, ..Profile::default() };
-        normalise(&mut profile, context, NOW);
+        normalise(&mut profile, context, NOW, &mut Notes::default());
         profile.labels
     }
 
@@ -271,7 +272,7 @@ mod tests {
         ) {
             let mut profile = Profile { labels: given.into_iter().collect(), ..Profile::default() };
             profile.window = TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end));
-            normalise(&mut profile, &Context::default(), NOW);
+            normalise(&mut profile, &Context::default(), NOW, &mut Notes::default());
             prop_assert!(profile.labels.len() <= LABELS_MAX);
             prop_assert!(profile.metadata.info.len() <= INFO_ENTRIES_MAX);
             for (name, value) in profile.labels.iter() {

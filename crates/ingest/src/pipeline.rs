@@ -2,13 +2,14 @@
 
 use crate::counters::{Counters, add};
 use crate::gate::{Gate, Place};
-use crate::limits::{ISSUE_BYTES_MAX, ISSUES_SHOWN_MAX, Limits};
-use crate::normalise::{Context, bounded, normalise};
+use crate::limits::{LABELS_MAX, Limits};
+use crate::normalise::{Context, normalise};
+use crate::notes::Notes;
 use crate::principal::Principal;
 use crate::problem::Problem;
 use crate::receipt::{Receipt, Stored};
 use crate::sink::{Sink, SinkError};
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use formats::{Decoded, DecodedProfile, IssueKind, Options};
 use futures::StreamExt;
@@ -43,7 +44,7 @@ pub(crate) struct Received {
 struct Prepared {
     profiles: Vec<Profile>,
     stored: Vec<Stored>,
-    issues: Vec<String>,
+    notes: Notes,
     is_over_limit: bool,
 }
 
@@ -74,44 +75,44 @@ impl Ingest {
         let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         let max = self.limits.body_bytes_max;
         if length.is_some_and(|length| length > max) {
-            self.drain(body).await;
+            self.drain(body.into_data_stream()).await;
             return Err(self.count(self.too_large()));
         }
-        let place = match self.gate.enter(length).await {
-            Ok(place) => place,
-            Err(problem) => {
-                self.drain(body).await;
-                return Err(self.count(problem));
-            }
-        };
-        let reading = axum::body::to_bytes(body, max);
+        let mut pieces = body.into_data_stream();
+        let reading = self.read(&mut pieces);
         let read = tokio::time::timeout(self.limits.body_read_timeout, reading).await;
-        let Ok(read) = read else {
-            let seconds = self.limits.body_read_timeout.as_secs();
-            let detail = format!("the body did not arrive within {seconds} s");
-            let title = "The body came too slowly";
-            let status = http::StatusCode::REQUEST_TIMEOUT;
-            let hint = "send it again over a faster connection or in smaller parts";
-            return Err(self.count(Problem::new(status, "/problems/slow", title, detail, hint)));
+        let problem = match read {
+            Ok(Ok(received)) => return Ok(received),
+            Ok(Err(problem)) => problem,
+            Err(_) => return Err(self.count(self.too_slow())),
         };
-        let bytes = read.map_err(|error| {
-            let too_long = std::error::Error::source(&error)
-                .is_some_and(|source| source.to_string().contains("length limit"));
-            if too_long {
-                return self.count(self.too_large());
+        self.drain(pieces).await;
+        Err(self.count(problem))
+    }
+
+    async fn read(&self, pieces: &mut BodyDataStream) -> Result<Received, Problem> {
+        let mut room = self.gate.room();
+        let mut bytes = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| {
+                let hint = "the connection broke: send it again";
+                Problem::bad_request(format!("the body could not be read: {error}"), hint)
+            })?;
+            if piece.len() > self.limits.body_bytes_max - bytes.len() {
+                return Err(self.too_large());
             }
-            let hint = "the connection broke: send it again";
-            self.count(Problem::bad_request(format!("the body could not be read: {error}"), hint))
-        })?;
+            room.grow(piece.len()).await?;
+            bytes.extend_from_slice(&piece);
+        }
+        let place = self.gate.enter(room)?;
         add(&self.counters.body_bytes, bytes.len() as u64);
-        Ok(Received { bytes, place })
+        Ok(Received { bytes: bytes.into(), place })
     }
 
     /// Reads on without keeping anything, for a while: a client that is still sending when the
     /// connection is closed sees a broken pipe instead of the answer.
-    async fn drain(&self, body: Body) {
+    async fn drain(&self, mut pieces: BodyDataStream) {
         let mut left = self.limits.body_bytes_max.saturating_mul(4);
-        let mut pieces = body.into_data_stream();
         let reading = async {
             while let Some(Ok(piece)) = pieces.next().await {
                 let Some(rest) = left.checked_sub(piece.len()) else { break };
@@ -122,15 +123,18 @@ impl Ingest {
         let _ = tokio::time::timeout(self.limits.body_read_timeout, reading).await;
     }
 
-    /// A place for a body that is in memory already.
-    pub(crate) async fn admit(&self, bytes: Bytes) -> Result<Received, Problem> {
-        if bytes.len() > self.limits.decompressed_bytes_max {
-            return Err(self.count(self.too_large()));
-        }
-        let place =
-            self.gate.enter(Some(bytes.len())).await.map_err(|problem| self.count(problem))?;
-        add(&self.counters.body_bytes, bytes.len() as u64);
-        Ok(Received { bytes, place })
+    fn too_slow(&self) -> Problem {
+        let seconds = self.limits.body_read_timeout.as_secs();
+        let detail = format!("the body did not arrive within {seconds} s");
+        let title = "The body came too slowly";
+        let status = http::StatusCode::REQUEST_TIMEOUT;
+        let hint = "send it again over a faster connection or in smaller parts";
+        Problem::new(status, "/problems/slow", title, detail, hint)
+    }
+
+    /// Counts a panic of a receiver.
+    pub(crate) fn count_panic(&self) {
+        add(&self.counters.decode_panics, 1);
     }
 
     fn too_large(&self) -> Problem {
@@ -158,6 +162,11 @@ impl Ingest {
         decode: impl FnOnce(&[u8], &Options) -> Decoded + Send + 'static,
     ) -> Result<Receipt, Problem> {
         let Received { bytes, place } = received;
+        if context.labels.len() > LABELS_MAX {
+            let detail = format!("the request names {} labels", context.labels.len());
+            let hint = format!("name at most {LABELS_MAX}");
+            return Err(self.count(Problem::bad_request(detail, hint)));
+        }
         let (now, limits) = (self.clock.now(), self.limits.clone());
         let work = move || {
             let decoded = decode(&bytes, &crate::decode::options(&limits));
@@ -180,9 +189,9 @@ impl Ingest {
     }
 
     async fn append(&self, principal: &Principal, prepared: Prepared) -> Result<Receipt, Problem> {
-        let Prepared { profiles, mut stored, mut issues, is_over_limit } = prepared;
+        let Prepared { profiles, mut stored, notes, is_over_limit } = prepared;
         add(&self.counters.limits_hit, is_over_limit.into());
-        add(&self.counters.decode_issues, issues.len() as u64);
+        add(&self.counters.decode_issues, notes.count() as u64);
         let samples: usize = profiles.iter().map(|profile| profile.samples.len()).sum();
         if !profiles.is_empty() {
             let appended = self.sink.append(&principal.tenant, profiles).await;
@@ -194,8 +203,7 @@ impl Ingest {
         self.counters.uploads_accepted.fetch_add(1, Ordering::Relaxed);
         add(&self.counters.profiles_accepted, stored.len() as u64);
         add(&self.counters.samples_accepted, samples as u64);
-        shorten(&mut issues);
-        Ok(Receipt { profiles: stored, issues })
+        Ok(Receipt { profiles: stored, issues: notes.into_list() })
     }
 
     fn refused(&self, error: &SinkError) -> Problem {
@@ -219,21 +227,31 @@ fn prepare(
 ) -> Result<Prepared, Problem> {
     let Decoded { mut profiles, issues: found } = decoded;
     let is_over_limit = found.iter().any(|issue| issue.kind == IssueKind::Limit);
-    let mut issues = context.issues.clone();
-    issues.extend(found.iter().map(ToString::to_string));
-    if profiles.is_empty() && !found.is_empty() {
-        shorten(&mut issues);
-        let hint = "check the format; pprof, folded text and OTLP profiles are read here";
-        return Err(Problem::unreadable(issues.join("; "), hint));
+    let mut notes = context.notes.clone();
+    for issue in &found {
+        notes.add(|| issue.to_string());
     }
+    if profiles.is_empty() && !found.is_empty() {
+        let hint = "check the format; pprof, folded text and OTLP profiles are read here";
+        return Err(Problem::unreadable(notes.into_list().join("; "), hint));
+    }
+    let mut label_bytes = 0;
     for DecodedProfile { profile, .. } in &mut profiles {
         check_strings(profile, limits)?;
-        issues.extend(normalise(profile, context, now));
-        issues.extend(too_old(profile, now, limits));
+        normalise(profile, context, now, &mut notes);
+        if let Some(note) = too_old(profile, now, limits) {
+            notes.add(|| note);
+        }
+        let labels = profile.labels.iter();
+        label_bytes += labels.map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if label_bytes > limits.label_bytes_max {
+            let hint = format!("at most {} bytes are accepted", limits.label_bytes_max);
+            return Err(Problem::too_large("the profiles' labels take too much room", hint));
+        }
     }
     let stored = profiles.iter().map(Stored::of).collect();
     let profiles = profiles.into_iter().map(|decoded| decoded.profile).collect();
-    Ok(Prepared { profiles, stored, issues, is_over_limit })
+    Ok(Prepared { profiles, stored, notes, is_over_limit })
 }
 
 /// What people should know of a profile that the retention is about to drop.
@@ -260,16 +278,4 @@ fn check_strings(profile: &Profile, limits: &Limits) -> Result<(), Problem> {
         return Err(Problem::too_large(format!("{bytes} bytes of names in one profile"), hint));
     }
     Ok(())
-}
-
-/// Keeps answers short whatever was sent.
-fn shorten(issues: &mut Vec<String>) {
-    let all = issues.len();
-    issues.truncate(ISSUES_SHOWN_MAX);
-    for issue in issues.iter_mut() {
-        *issue = bounded(issue, ISSUE_BYTES_MAX);
-    }
-    if all > ISSUES_SHOWN_MAX {
-        issues.push(format!("and {} more", all - ISSUES_SHOWN_MAX));
-    }
 }

@@ -21,6 +21,10 @@ pub struct Stored {
     pub id: String,
     /// Its series.
     pub labels: BTreeMap<String, String>,
+    /// Start of its window, in milliseconds.
+    pub start_ms: i64,
+    /// End of its window, in milliseconds.
+    pub end_ms: i64,
     /// Number of samples.
     pub samples: u64,
     /// Sample types found, with the profile type each is shown as.
@@ -51,6 +55,8 @@ impl Stored {
         Self {
             id: String::new(),
             labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            start_ms: decoded.profile.window.start.millis(),
+            end_ms: decoded.profile.window.end.millis(),
             samples: decoded.profile.samples.len() as u64,
             types: types.collect(),
         }

@@ -9,6 +9,7 @@ mod server;
 pub use client::{Error, ProfilesClient};
 pub use server::{
     ExportFuture, PartialSuccess, ProfilesHandler, Rejection, RejectionCode, profiles_service,
+    unframe,
 };
 
 /// Path of the one method.

@@ -57,6 +57,19 @@ const SERVE_HELP: &str = "Examples:
   vesta serve --otlp-grpc-listen off --otlp-http-listen off
 
 Settings come from flags, then VESTA_* variables, then the file of --config.
+`vesta config print` writes the settings in force in that file's form.
+
+Without tokens only this machine is served, and whoever is on it is admin. Tokens stand in
+the file; then other machines may be served, too (--listen 0.0.0.0:4040):
+
+  [[auth.tokens]]
+  name = \"me\"
+  role = \"admin\"         # viewer reads, ingest uploads, operator does both, admin all
+  token_sha256 = \"...\"   # printf %s 'the token' | sha256sum
+
+Clients send the token: `vesta query --token`, `vesta-agent --token`, or the header
+`Authorization: Bearer THE-TOKEN`.
+
 RUST_LOG=debug logs more.";
 
 const QUERY_HELP: &str = "Examples:

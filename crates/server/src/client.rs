@@ -35,7 +35,18 @@ impl ServerArgs {
     ) -> Result<Value> {
         let given = parameters.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
         let answer = self.send(Method::GET, path, given, &[], Bytes::new()).await?;
-        serde_json::from_slice(&answer).context("the server's answer is not JSON: is it vesta?")
+        self.json(&answer)
+    }
+
+    /// The JSON of an answer.
+    pub(crate) fn json(&self, answer: &[u8]) -> Result<Value> {
+        serde_json::from_slice(answer).with_context(|| {
+            format!(
+                "{} does not answer as vesta does: give the address of its page (port 4040 where \
+                 none was chosen), not that of OTLP or of another server",
+                self.server
+            )
+        })
     }
 
     /// Posts a body.
@@ -66,11 +77,16 @@ impl ServerArgs {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::new(body)).context("the token or path is malformed")?;
+        let request = request
+            .body(Full::new(body))
+            .context("the token holds characters that no request may hold")?;
         let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
         let exchange = async {
             let answer = client.request(request).await.with_context(|| {
-                format!("reach {}: is `vesta serve` running there? (--server)", self.server)
+                format!(
+                    "reach {}: is `vesta serve` running there? Say where it is with --server",
+                    self.server
+                )
             })?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
@@ -92,10 +108,17 @@ impl ServerArgs {
     ) -> Result<Uri> {
         let base = self.server.trim_end_matches('/');
         ensure!(
-            base.starts_with("http://"),
-            "the server's address {base:?} must begin with http://"
+            !base.starts_with("https://"),
+            "the server's address {base:?}: encrypted connections are not supported yet; use \
+             http:// over a network that you trust, or a tunnel (ssh -L 4040:127.0.0.1:4040 HOST)"
         );
-        let mut text = format!("{base}{path}");
+        let base = base.strip_prefix("http://").unwrap_or(base);
+        ensure!(
+            !base.contains("://") && !base.contains('/') && !base.is_empty(),
+            "the server's address {:?}: write http://HOST:PORT",
+            self.server
+        );
+        let mut text = format!("http://{base}{path}");
         for (at, (name, value)) in parameters.enumerate() {
             text.push(if at == 0 { '?' } else { '&' });
             text.push_str(&escape(name));
@@ -139,6 +162,11 @@ mod tests {
         let server = |text: &str| ServerArgs { server: text.to_owned(), token: None };
         let uri = server("http://h:1/").uri("/api", [("match", "{a=\"b c\"}")].into_iter());
         assert_eq!(uri.unwrap().to_string(), "http://h:1/api?match=%7Ba%3D%22b%20c%22%7D");
-        assert!(server("h:1").uri("/api", std::iter::empty()).is_err());
+        let short = server("h:1").uri("/api", std::iter::empty()).unwrap();
+        assert_eq!(short.to_string(), "http://h:1/api");
+        for wrong in ["https://h:1", "ftp://h", "http://h/api", "", "a b"] {
+            let error = server(wrong).uri("/api", std::iter::empty()).unwrap_err().to_string();
+            assert!(error.contains(wrong), "{wrong}: {error}");
+        }
     }
 }

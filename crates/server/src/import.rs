@@ -3,12 +3,18 @@
 use crate::cli::{print, say};
 use crate::client::ServerArgs;
 use crate::flame::plain;
-use anyhow::{Context, Result};
+use crate::query_command::CPU_TIME;
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::Value;
 use std::fmt::Write;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// Largest file that is read.
+const FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// Arguments of `vesta import`.
 #[derive(Debug, Args)]
@@ -49,7 +55,7 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
 }
 
 async fn upload(args: &ImportArgs, file: &Path) -> Result<Value> {
-    let body = std::fs::read(file).context("read the file")?;
+    let body = read(file)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stem = name.split('.').next().unwrap_or_default().to_owned();
     let service = args.service.clone().unwrap_or(stem);
@@ -57,6 +63,20 @@ async fn upload(args: &ImportArgs, file: &Path) -> Result<Value> {
     let from = args.from.iter().map(|from| ("from", from.as_str()));
     let parameters = [("service_name", service.as_str())].into_iter().chain(labels).chain(from);
     send(&args.server, parameters, body).await
+}
+
+/// The file's bytes; what is no file, or larger than any server takes, is not read to its end.
+fn read(file: &Path) -> Result<Vec<u8>> {
+    let opened = File::open(file).context("read the file")?;
+    ensure!(!opened.metadata()?.is_dir(), "this is a folder: name the files in it");
+    let mut body = Vec::new();
+    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut body).context("read the file")?;
+    ensure!(
+        body.len() as u64 <= FILE_BYTES_MAX,
+        "the file is larger than {} MiB, which no server takes: record shorter windows",
+        FILE_BYTES_MAX >> 20
+    );
+    Ok(body)
 }
 
 /// Uploads one file's bytes; the receipt comes back.
@@ -67,7 +87,20 @@ pub(crate) async fn send<'a>(
 ) -> Result<Value> {
     let kind = "application/octet-stream";
     let answer = server.post("/api/v1/profiles", parameters, kind, body).await?;
-    serde_json::from_slice(&answer).context("read the receipt")
+    server.json(&answer)
+}
+
+/// The command that shows a stored profile: its time may be long ago.
+fn question(profile: &Value, types: &[String]) -> String {
+    let time = |key: &str| profile.get(key).and_then(Value::as_i64).unwrap_or(0);
+    let service = profile.pointer("/labels/service_name").and_then(Value::as_str);
+    let quoted = |text: &str| format!("'{}'", plain(text).replace('\'', r"'\''"));
+    let other = types.first().filter(|_| !types.iter().any(|one| one == CPU_TIME));
+    let other = other.map_or(String::new(), |one| format!(" --type {}", quoted(one)));
+    let service = quoted(service.unwrap_or_default());
+    // Times are rounded down to milliseconds.
+    let (from, to) = (time("start_ms"), time("end_ms") + 1);
+    format!("vesta query top --service {service}{other} --from {from} --to {to}")
 }
 
 /// A receipt for people.
@@ -90,6 +123,7 @@ pub(crate) fn describe(file: &Path, receipt: &Value) -> String {
             plain(service.unwrap_or_default()),
             types.join("\n  ")
         );
+        let _ = writeln!(out, "  see it: {}", question(&profile, &types));
     }
     for issue in list(receipt, "issues").unwrap_or_default() {
         let _ = writeln!(out, "  note: {}", plain(issue.as_str().unwrap_or_default()));

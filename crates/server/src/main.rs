@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod flame;
 mod import;
+mod limits;
 mod page;
 mod query_command;
 mod record;

@@ -1,5 +1,6 @@
 //! `vesta query`: questions to a running server, answered as text or JSON.
 
+use crate::cli::say;
 use crate::client::ServerArgs;
 use crate::flame::{Flame, plain};
 use crate::svg;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use std::fmt::Write;
 
 /// Profile type that is shown when none is named.
-const CPU_TIME: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
+pub(crate) const CPU_TIME: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 /// Frames below this share of the whole are not drawn in trees.
 const TREE_SHARE_MIN: f64 = 0.005;
 const BAR_CHARACTERS: f64 = 40.0;
@@ -115,6 +116,18 @@ impl Selected {
         (!all.is_empty()).then(|| format!("{{{}}}", all.join(",")))
     }
 
+    /// What to do when nothing was found.
+    fn advice(&self) -> String {
+        let (from, to) = (plain(&self.from), plain(&self.to));
+        let service = self.service.as_deref().map(plain);
+        let of = service.map_or(String::new(), |name| format!(" of the service {name:?}"));
+        format!(
+            "nothing{of} matches between {from} and {to}; `vesta query labels service_name \
+             --from now-7d` lists the services with data, `vesta query types --from now-7d` the \
+             profile types; --from widens the time"
+        )
+    }
+
     async fn ask(&self, path: &str, more: &[(&str, Option<&str>)]) -> Result<Value> {
         let selector = self.selector();
         let mut parameters = vec![
@@ -123,7 +136,11 @@ impl Selected {
             ("match", selector.as_deref()),
         ];
         parameters.extend(more);
-        self.server.get(path, &parameters).await
+        let answer = self.server.get(path, &parameters).await?;
+        if is_nothing(&answer) {
+            say(&self.advice());
+        }
+        Ok(answer)
     }
 }
 
@@ -177,6 +194,13 @@ pub(crate) async fn run(args: &QueryArgs) -> Result<String> {
             if selected.json { json(&answer) } else { Ok(types(&answer)) }
         }
     }
+}
+
+/// Whether an answer holds no data: no samples, no lines, no rows.
+fn is_nothing(answer: &Value) -> bool {
+    let samples = answer.pointer("/meta/samples").and_then(Value::as_u64);
+    let lists = ["series", "labels", "values", "types"].map(|key| answer.get(key)?.as_array());
+    samples == Some(0) || lists.into_iter().flatten().any(Vec::is_empty)
 }
 
 fn json(answer: &Value) -> Result<String> {
@@ -283,6 +307,20 @@ mod tests {
             panic!("types were asked for");
         };
         assert_eq!(selected.selector().unwrap(), "{service_name=\"a\\\"b\",env=\"p\"}");
+    }
+
+    #[test]
+    fn an_answer_without_data_is_told_from_one_with() {
+        use serde_json::json;
+        for nothing in [
+            json!({"meta": {"samples": 0}, "functions": []}),
+            json!({"series": []}),
+            json!({"values": []}),
+        ] {
+            assert!(is_nothing(&nothing), "{nothing}");
+        }
+        assert!(!is_nothing(&json!({"meta": {"samples": 1}})));
+        assert!(!is_nothing(&json!({"labels": ["a"]})));
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! `vesta record`: profiles a command or a process with `vesta-agent`, then writes or sends it.
 
 mod agent;
+mod progress;
+mod signals;
 mod write;
 
 use crate::cli::say;
 use crate::client::ServerArgs;
 use agent::Agent;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use progress::Progress;
+use signals::{Asked, Signals};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +21,18 @@ use write::Form;
 /// Seconds that a process is profiled when no duration is given.
 const SECONDS_DEFAULT: f64 = 10.0;
 
+/// The shortest and longest recording, in seconds, as the agent has them.
+const SECONDS: std::ops::RangeInclusive<f64> = 0.1..=10_000_000.0;
+/// The most samples a second that the agent takes.
+const FREQUENCY_HZ_MAX: i64 = 4000;
+/// Where a recording is kept that could not be sent.
+const UNSENT: &str = "vesta-unsent.otlp";
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| SECONDS.contains(number));
+    number.ok_or_else(|| format!("write a number of seconds from 0.1 to {:.0}", SECONDS.end()))
+}
+
 /// Arguments of `vesta record`.
 #[derive(Debug, Args)]
 pub(crate) struct RecordArgs {
@@ -24,7 +40,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, short, conflicts_with = "command")]
     pid: Option<u32>,
     /// Seconds to profile; a command is profiled until it exits, a process for 10 s.
-    #[arg(long, short, value_name = "SECONDS")]
+    #[arg(long, short, value_name = "SECONDS", value_parser = seconds)]
     duration: Option<f64>,
     /// File to write: .pb.gz (pprof), .folded, .svg, .otlp; profile.svg when absent.
     #[arg(long, short, value_name = "FILE")]
@@ -39,7 +55,8 @@ pub(crate) struct RecordArgs {
     #[arg(long, env = "VESTA_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Samples a second of CPU time.
-    #[arg(long, default_value_t = 99, value_name = "HZ")]
+    #[arg(long, default_value_t = 99, value_name = "HZ",
+        value_parser = clap::value_parser!(u32).range(1..=FREQUENCY_HZ_MAX))]
     frequency: u32,
     /// The command and its arguments, after `--`.
     #[arg(last = true, value_name = "COMMAND")]
@@ -53,14 +70,16 @@ pub(crate) async fn run(args: &RecordArgs) -> Result<ExitCode> {
         "say what to profile: `vesta record -- COMMAND` or `vesta record --pid PID`"
     );
     let target = Target::of(args)?;
+    target.check().await?;
     let agent = agent::find()?;
     let captured = Captured::new()?;
+    let mut signals = Signals::new()?;
     let code = match args.pid {
         Some(pid) => {
-            record_process(args, &agent, pid, &captured.file).await?;
+            record_process(args, &agent, pid, &captured.file, &mut signals).await?;
             0
         }
-        None => record_command(args, &agent, &captured.file).await?,
+        None => record_command(args, &agent, &captured.file, &mut signals).await?,
     };
     let bytes = std::fs::read(&captured.file).context("read what the agent wrote")?;
     let delivered = deliver(&target, bytes).await;
@@ -87,6 +106,32 @@ impl Target {
         let output = args.output.clone().unwrap_or_else(|| PathBuf::from("profile.svg"));
         let form = args.format.map_or_else(|| Form::of(&output), Ok)?;
         Ok(Self::File(output, form))
+    }
+
+    /// Whether it can be delivered there, as far as that can be known before there is anything.
+    async fn check(&self) -> Result<()> {
+        match self {
+            Self::Server(server) => {
+                let me = server.get("/api/v1/me", &[]).await?;
+                let role = me.get("role").and_then(serde_json::Value::as_str).unwrap_or_default();
+                ensure!(
+                    role != "viewer",
+                    "the token's role viewer may not upload: use another one"
+                );
+            }
+            Self::File(file, _) => {
+                let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let folder = folder.unwrap_or(Path::new("."));
+                ensure!(
+                    folder.is_dir(),
+                    "{} cannot be written: {} is no folder; choose another file with --output",
+                    file.display(),
+                    folder.display()
+                );
+                ensure!(!file.is_dir(), "{} is a folder: name a file in it", file.display());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -119,22 +164,43 @@ fn duration(args: &RecordArgs) -> Option<f64> {
     args.duration.or_else(|| args.pid.map(|_| SECONDS_DEFAULT))
 }
 
-async fn record_process(args: &RecordArgs, program: &Path, pid: u32, output: &Path) -> Result<()> {
+async fn record_process(
+    args: &RecordArgs,
+    program: &Path,
+    pid: u32,
+    output: &Path,
+    signals: &mut Signals,
+) -> Result<()> {
+    ensure!(
+        Path::new("/proc").join(pid.to_string()).is_dir(),
+        "there is no process {pid}: `ps` lists those that run"
+    );
     let mut agent = start(args, program, pid, output)?;
     let seconds = duration(args).unwrap_or(SECONDS_DEFAULT);
     say(&format!("profiling process {pid} for {seconds} s; Ctrl-C ends it earlier"));
-    tokio::select! {
-        ended = agent.wait() => return ended,
-        _ = tokio::signal::ctrl_c() => {}
+    let mut progress = Progress::new(pid, format!("process {pid}"), Some(seconds), true);
+    let ended = tokio::select! {
+        ended = agent.wait() => Some(ended),
+        _ = signals.next() => None,
+        () = progress.run() => None,
+    };
+    progress.finish();
+    match ended {
+        Some(ended) => ended,
+        None => agent.finish().await,
     }
-    agent.finish().await
 }
 
 fn start(args: &RecordArgs, program: &Path, pid: u32, output: &Path) -> Result<Agent> {
     Agent::start(program, pid, args.frequency, duration(args), output)
 }
 
-async fn record_command(args: &RecordArgs, agent: &Path, output: &Path) -> Result<u8> {
+async fn record_command(
+    args: &RecordArgs,
+    agent: &Path,
+    output: &Path,
+    signals: &mut Signals,
+) -> Result<u8> {
     let program = &args.command[0];
     let mut child = agent::start_stopped(&args.command)?;
     let pid = child.id().context("the command ended before it could be profiled")?;
@@ -148,17 +214,27 @@ async fn record_command(args: &RecordArgs, agent: &Path, output: &Path) -> Resul
         }
     };
     agent.wait_until_ready().await;
-    agent::signal(pid, libc::SIGCONT);
+    if let Err(error) = agent.is_alive() {
+        let _ = child.kill().await;
+        return Err(error);
+    }
     say(&format!("profiling {program} (process {pid}) until it exits"));
+    agent::signal(pid, libc::SIGCONT);
+    let mut progress = Progress::new(pid, program.clone(), args.duration, false);
     let status = loop {
         tokio::select! {
             status = child.wait() => break status.context("wait for the command")?,
-            // The terminal sent it to the command as well, which decides what to do.
-            _ = tokio::signal::ctrl_c() => {}
+            asked = signals.next() => match asked {
+                // The terminal sent it to the command as well, which decides what to do.
+                Asked::Interrupt => {}
+                Asked::Terminate => agent::signal(pid, libc::SIGTERM),
+            },
+            () = progress.run() => {}
         }
     };
-    agent.finish().await?;
     say(&format!("{program} ended with {status}"));
+    progress.finish();
+    agent.finish().await?;
     Ok(exit_code(status))
 }
 
@@ -172,7 +248,14 @@ async fn deliver(target: &Target, bytes: Vec<u8>) -> Result<()> {
     match target {
         Target::Server(server) => {
             let kind = "application/x-protobuf";
-            server.post("/v1development/profiles", std::iter::empty(), kind, bytes).await?;
+            let parameters = std::iter::empty();
+            let sent =
+                server.post("/v1development/profiles", parameters, kind, bytes.clone()).await;
+            if let Err(error) = sent {
+                // What was recorded cannot be recorded again.
+                std::fs::write(UNSENT, bytes).with_context(|| format!("write {UNSENT}"))?;
+                bail!("{error:#}\nthe recording is kept: send it with `vesta import {UNSENT}`");
+            }
             say(&format!("sent to {}", server.server));
         }
         Target::File(output, form) => {

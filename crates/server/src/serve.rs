@@ -1,29 +1,33 @@
 //! `vesta serve`: opens the store, wires ingest, engine, API and page together, and listens.
 
+mod data_dir;
+mod listen;
 mod sink;
 
 use crate::config::{Config, Flags};
+use crate::limits::{HEAD_TIMEOUT, SHUTDOWN_GRACE};
 use crate::page;
 use anyhow::{Context, Result};
 use api::layers::Around;
 use api::{ApiState, Figure, Metrics, ServerInfo};
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use ingest::receivers::otlp_grpc::OtlpGrpc;
 use ingest::{Auth, Ingest, Sink};
 use query::{Engine, Settings};
 use sink::StoreSink;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Clock, Rng, SystemClock};
 use store::{Options, Store};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// How long requests may take to finish after the signal to stop.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// Exit code of a stop that did not wait: that of a process ended by Ctrl-C.
+const EXIT_AT_ONCE: i32 = 130;
 
 /// Runs until a signal.
 pub(crate) async fn run(flags: &Flags) -> Result<()> {
@@ -31,6 +35,7 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
     // The port first: a second server must not even touch the data of the first.
     let main = bind_main(config.listen).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let _held = data_dir::hold(&config.data_dir)?;
     let store = open(&config, Arc::clone(&clock)).await?;
     let wired = wire(&config, &store, clock);
     let (stop, stopped) = watch::channel(false);
@@ -43,20 +48,27 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
         }
     };
     let url = format!("http://{}", main.local_addr()?);
-    servers.spawn(serve(main, wired.main, stopping()));
+    servers.spawn(listen::serve(main, wired.main, stopped.clone(), HEAD_TIMEOUT));
     let others = [
         (config.otlp_grpc_listen, "OTLP over gRPC", wired.grpc),
         (config.otlp_http_listen, "OTLP over HTTP", wired.otlp),
     ];
     for (address, what, router) in others {
         let Some(listener) = bind_other(address, what).await else { continue };
-        servers.spawn(serve(listener, router, stopping()));
+        servers.spawn(listen::serve(listener, router, stopped.clone(), HEAD_TIMEOUT));
     }
     let maintenance = tokio::spawn(Arc::clone(&store).run_maintenance(stopping()));
     wired.metrics.set_ready(true);
     tracing::info!(data = %config.data_dir.display(), "vesta is ready at {url}");
-    wait_for_signal().await?;
+    let mut signals = Signals::new()?;
+    signals.next().await;
     tracing::info!("stopping: no new requests; the last ones are finished, then all is flushed");
+    tokio::spawn(async move {
+        signals.next().await;
+        // What was acknowledged is in the log on disk; the next start reads it.
+        tracing::warn!("stopped at once by a second signal");
+        end_at_once();
+    });
     wired.metrics.set_ready(false);
     stop.send_replace(true);
     let finish = async { while servers.join_next().await.is_some() {} };
@@ -70,21 +82,15 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
 
 async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
     let path = &config.data_dir;
-    let hint = || {
-        format!(
-            "open the data folder {}: it must be writable and on a disk with free space; \
-             choose another with --data-dir",
-            path.display()
-        )
-    };
-    std::fs::create_dir_all(path).with_context(hint)?;
     let options = Options {
         retention: Duration::from_secs_f64(config.retention_days * 86_400.0),
         disk_budget_bytes: config.disk_budget_bytes,
         ..Options::default()
     };
 
-    Store::open(path, options, clock, Rng::from_entropy()).await.with_context(hint)
+    Store::open(path, options, clock, Rng::from_entropy())
+        .await
+        .with_context(|| data_dir::hint(path))
 }
 
 struct Wired {
@@ -102,7 +108,6 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         age_kept_nanos_max: Some((config.retention_days * 86_400e9) as i64),
         ..Default::default()
     };
-    let message_bytes_max = limits.decompressed_bytes_max;
     let ingest = Arc::new(Ingest::new(sink, Arc::clone(&clock), limits));
     let engine =
         Engine::new(Arc::clone(store), Settings { scans_max: cores, ..Settings::default() });
@@ -131,8 +136,9 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let otlp = ingest::receivers::otlp_routes(Arc::clone(&ingest));
     let otlp = protect(otlp.fallback(page::not_here));
     let handler = Arc::new(OtlpGrpc::new(ingest, Arc::clone(&auth)));
-    let grpc = rpc::otlp::profiles_service(handler, message_bytes_max);
-    let grpc = grpc.layer(axum::middleware::from_fn_with_state(auth, ingest::auth::own_pages_only));
+    let grpc = rpc::otlp::profiles_service(handler)
+        .layer(from_fn_with_state(auth, ingest::auth::own_pages_only))
+        .layer(from_fn_with_state(around, api::layers::around));
     Wired { main, grpc, otlp, metrics }
 }
 
@@ -190,22 +196,28 @@ async fn bind_other(address: Option<SocketAddr>, what: &str) -> Option<TcpListen
     }
 }
 
-async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "a listener failed");
-    }
+#[expect(clippy::exit, reason = "whoever asks twice does not want to wait for what is running")]
+fn end_at_once() {
+    std::process::exit(EXIT_AT_ONCE);
 }
 
-async fn wait_for_signal() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("listen for Ctrl-C"),
-        _ = terminate.recv() => Ok(()),
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
+        let terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

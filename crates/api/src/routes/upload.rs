@@ -21,6 +21,10 @@ pub struct Stored {
     pub id: String,
     /// Its series.
     pub labels: BTreeMap<String, String>,
+    /// Start of its window, in milliseconds.
+    pub start_ms: i64,
+    /// End of its window, in milliseconds.
+    pub end_ms: i64,
     /// Number of samples.
     pub samples: u64,
     /// Sample types found.

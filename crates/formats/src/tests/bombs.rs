@@ -17,12 +17,12 @@ fn small() -> Options {
     Options { limits, ..Options::default() }
 }
 
-fn long(at: usize) -> String {
-    format!("{at:06}{}", "x".repeat(LONG_BYTES))
+fn long(at: usize, bytes: usize) -> String {
+    format!("{at:06}{}", "x".repeat(bytes))
 }
 
 /// Long names of functions 1 to [`NAMES`], all of them on stack 1 and in attribute 1 to [`NAMES`].
-fn dictionary() -> ProfilesDictionary {
+fn dictionary(bytes: usize) -> ProfilesDictionary {
     let numbers = || 0..=NAMES as i32;
     let line = |at| message::Line { function_index: at, ..message::Line::default() };
     let attribute = |at| message::KeyValueAndUnit {
@@ -32,7 +32,7 @@ fn dictionary() -> ProfilesDictionary {
     };
     ProfilesDictionary {
         string_table: numbers()
-            .map(|at| if at == 0 { String::new() } else { long(at as usize) })
+            .map(|at| if at == 0 { String::new() } else { long(at as usize, bytes) })
             .collect(),
         function_table: numbers()
             .map(|at| message::Function { name_strindex: at, ..message::Function::default() })
@@ -49,17 +49,37 @@ fn dictionary() -> ProfilesDictionary {
     }
 }
 
+/// A request with a bit of everything, for others to damage.
+pub(super) fn export() -> Vec<u8> {
+    let sample = message::Sample {
+        stack_index: 1,
+        values: vec![1, 2],
+        timestamps_unix_nano: vec![5, 6],
+        attribute_indices: vec![1, 2],
+        ..message::Sample::default()
+    };
+    request_of(4, Vec::new(), vec![profile(vec![sample; 5]); 3])
+}
+
 fn profile(samples: Vec<message::Sample>) -> message::Profile {
     let value_type = message::ValueType { type_strindex: 0, unit_strindex: 0 };
     message::Profile { sample_type: Some(value_type), samples, ..message::Profile::default() }
 }
 
 fn request(attributes: Vec<KeyValue>, profiles: Vec<message::Profile>) -> Vec<u8> {
+    request_of(LONG_BYTES, attributes, profiles)
+}
+
+fn request_of(
+    name_bytes: usize,
+    attributes: Vec<KeyValue>,
+    profiles: Vec<message::Profile>,
+) -> Vec<u8> {
     let scope = message::ScopeProfiles { profiles, ..message::ScopeProfiles::default() };
     let resource = Some(Resource { attributes, ..Resource::default() });
     let resource =
         message::ResourceProfiles { resource, scope_profiles: vec![scope], ..Default::default() };
-    let dictionary = Some(dictionary());
+    let dictionary = Some(dictionary(name_bytes));
     ExportProfilesServiceRequest { resource_profiles: vec![resource], dictionary }.encode_to_vec()
 }
 
@@ -93,7 +113,8 @@ fn names_that_every_profile_refers_to_do_not_multiply() {
 
 #[test]
 fn labels_that_every_profile_has_do_not_multiply() {
-    let value = |at| Some(AnyValue { value: Some(any_value::Value::StringValue(long(at))) });
+    let value =
+        |at| Some(AnyValue { value: Some(any_value::Value::StringValue(long(at, LONG_BYTES))) });
     let attributes = (0..NAMES).map(|at| KeyValue {
         key: format!("key{at}"),
         value: value(at),
@@ -148,7 +169,8 @@ fn lists_in_lists_do_not_multiply() {
 
 #[test]
 fn pprof_labels_that_every_sample_has_are_not_read_without_end() {
-    let strings = ["", "samples", "count", &long(1), &long(2)].map(str::to_owned);
+    let strings =
+        ["", "samples", "count", &long(1, LONG_BYTES), &long(2, LONG_BYTES)].map(str::to_owned);
     let label = |str| wire::pprof::Label { key: 3, str, ..wire::pprof::Label::default() };
     let sample =
         wire::pprof::Sample { value: vec![1], label: vec![label(4); 20], ..Default::default() };

@@ -4,12 +4,21 @@ use crate::compress::{decompress, gzip};
 use crate::decoded::Issues;
 use crate::{Limits, Options, fuzz};
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use stdx::Rng;
+use std::time::Duration;
+use stdx::{Clock, Rng, SystemClock};
 
-const ROUNDS: usize = 400;
+const ROUNDS: u64 = 1200;
+/// Payloads to start from; further ones replace the latest.
+const POOL_MAX: usize = 200;
+/// No small payload takes longer, even without optimisation on a busy machine.
+const LONGEST: Duration = Duration::from_secs(20);
 
 type Target = fn(&[u8]);
+
+const TARGETS: [(&str, Target); 3] =
+    [("pprof", fuzz::pprof), ("otlp", fuzz::otlp), ("folded", fuzz::folded)];
 
 fn seeds() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/go-pprof");
@@ -44,39 +53,89 @@ fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
     }
 }
 
+/// Payloads of every format: what fixtures hold and what the fuzzers' corpus keeps.
+fn starts() -> Vec<Vec<u8>> {
+    let decoded = crate::decode(&seeds()[0], &Options::default());
+    let folded = crate::folded::encode(&decoded.profiles[0].profile, profile::KindIndex(0), 0);
+    let corpus = TARGETS.iter().flat_map(|(name, _)| corpus(name));
+    seeds().into_iter().chain([folded.into_bytes(), super::bombs::export()]).chain(corpus).collect()
+}
+
+/// Decodes in every way. What fails, or takes longer than anything may, is kept as a file.
+fn survive(clock: &impl Clock, body: &[u8]) {
+    let started = clock.monotonic();
+    let survived = catch_unwind(AssertUnwindSafe(|| {
+        TARGETS.iter().for_each(|(_, target)| target(body));
+    }));
+    let took = clock.monotonic().saturating_sub(started);
+    if survived.is_err() || took > LONGEST {
+        let file = std::env::temp_dir().join("vesta-fuzz-finding");
+        fs::write(&file, body).expect("a file for the finding");
+        panic!("a payload of {} bytes fails or takes {took:?}: {}", body.len(), file.display());
+    }
+}
+
+/// By default some hundreds of rounds; `VESTA_FUZZ_SECONDS=600` searches for as long as it says.
 #[test]
 fn hundreds_of_damaged_payloads_are_survived() {
-    let mut rng = Rng::seeded(7);
-    for seed in seeds() {
-        for round in 0..ROUNDS {
-            let mut body = seed.clone();
-            mutate(&mut body, &mut rng);
-            if round % 2 == 0 {
-                body = gzip(&body);
-                if round % 4 == 0 {
-                    mutate(&mut body, &mut rng);
-                }
-            }
-            fuzz::pprof(&body);
-            fuzz::otlp(&body);
-            fuzz::folded(&body);
+    let seconds = std::env::var("VESTA_FUZZ_SECONDS").ok().map(|text| text.parse::<u64>());
+    let seconds = seconds.map(|seconds| seconds.expect("VESTA_FUZZ_SECONDS is a number"));
+    let clock = SystemClock::new();
+    let mut rng = if seconds.is_some() { Rng::from_entropy() } else { Rng::seeded(7) };
+    let (mut pool, mut round) = (starts(), 0_u64);
+    let is_over = |round: u64| match seconds {
+        Some(seconds) => clock.monotonic() > Duration::from_secs(seconds),
+        None => round >= ROUNDS,
+    };
+    while !is_over(round) {
+        let at = rng.below(pool.len() as u64) as usize;
+        let mut body = pool[at].clone();
+        mutate(&mut body, &mut rng);
+        if rng.below(8) == 0 {
+            // Damage upon damage goes deeper.
+            pool.truncate(POOL_MAX);
+            pool.push(body.clone());
         }
+        if round.is_multiple_of(2) {
+            body = gzip(&body);
+            if round.is_multiple_of(4) {
+                mutate(&mut body, &mut rng);
+            }
+        }
+        survive(&clock, &body);
+        round += 1;
     }
+}
+
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
+    let entries = fs::read_dir(folder).expect("a corpus folder for each target");
+    entries.map(|entry| fs::read(entry.expect("an entry").path()).expect("a file")).collect()
 }
 
 #[test]
 fn the_fuzzers_corpus_is_replayed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let mut count = 0;
-    let targets: [(&str, Target); 3] =
-        [("pprof", fuzz::pprof), ("otlp", fuzz::otlp), ("folded", fuzz::folded)];
-    for (name, target) in targets {
-        for entry in fs::read_dir(folder.join(name)).expect("a corpus folder for each target") {
-            target(&fs::read(entry.expect("readable").path()).expect("readable"));
-            count += 1;
-        }
+    for (name, target) in TARGETS {
+        let inputs = corpus(name);
+        assert!(!inputs.is_empty(), "{name}");
+        inputs.iter().for_each(|input| target(input));
     }
-    assert!(count >= targets.len());
+}
+
+/// Each fuzz target is a file that calls the entry point of its name, and has a corpus here.
+#[test]
+fn the_fuzz_targets_are_the_ones_replayed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/fuzz_targets");
+    let mut found = 0;
+    for entry in fs::read_dir(folder).expect("the targets") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let code = fs::read_to_string(&path).expect("a file");
+        assert!(code.contains(&format!("formats::fuzz::{name}(bytes)")), "{name}");
+        assert!(TARGETS.iter().any(|(have, _)| *have == name), "{name}");
+        found += 1;
+    }
+    assert_eq!(found, TARGETS.len());
 }
 
 #[test]

@@ -2,11 +2,14 @@
 
 use super::otlp_http::{context, partial_success};
 use crate::auth::Auth;
+use crate::decode;
+use crate::limits::REJECTION_BYTES_MAX;
+use crate::normalise::bounded;
 use crate::pipeline::Ingest;
 use crate::principal::Need;
 use crate::problem::Problem;
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use axum::extract::Request;
+use http::StatusCode;
 use rpc::otlp::{ExportFuture, ProfilesHandler, Rejection, RejectionCode};
 use std::sync::Arc;
 
@@ -25,15 +28,24 @@ impl OtlpGrpc {
 }
 
 impl ProfilesHandler for OtlpGrpc {
-    fn export(&self, headers: HeaderMap, body: Bytes) -> ExportFuture {
+    fn export(&self, request: Request) -> ExportFuture {
         let (ingest, auth) = (Arc::clone(&self.ingest), Arc::clone(&self.auth));
         Box::pin(async move {
-            let principal = auth.admit(&headers, Need::Upload).map_err(|p| rejection(&p))?;
-            let received = ingest.admit(body).await.map_err(|p| rejection(&p))?;
-            let decode = formats::otlp::decode;
-            let stored = ingest.store(&principal, received, context(&headers), decode).await;
+            let (parts, body) = request.into_parts();
+            let headers = &parts.headers;
+            // Before anything of the body is read.
+            let principal = auth.admit(headers, Need::Upload).map_err(|p| rejection(&p))?;
+            let mut received = ingest.receive(headers, body).await.map_err(|p| rejection(&p))?;
+            // What is compressed stays so: the decoder undoes it within its own limits.
+            received.bytes = rpc::otlp::unframe(headers, received.bytes)?;
+            let stored = ingest.store(&principal, received, context(headers), decode::otlp).await;
             stored.map(|receipt| partial_success(&receipt)).map_err(|p| rejection(&p))
         })
+    }
+
+    fn panicked(&self) {
+        tracing::error!("an export over gRPC panicked");
+        self.ingest.count_panic();
     }
 }
 
@@ -48,5 +60,7 @@ fn rejection(problem: &Problem) -> Rejection {
         status if status.is_client_error() => RejectionCode::InvalidArgument,
         _ => RejectionCode::Internal,
     };
-    Rejection { code, message: format!("{}: {}", problem.detail, problem.hint) }
+    tracing::info!(?code, detail = ?problem.detail, "an export over gRPC was refused");
+    let message = format!("{}: {}", problem.detail, problem.hint);
+    Rejection { code, message: bounded(&message, REJECTION_BYTES_MAX) }
 }

@@ -28,7 +28,7 @@ pub async fn receive(
     decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
     let received = ingest.receive(&parts.headers, body).await?;
     let context = context(&parts.headers);
-    let receipt = ingest.store(&principal, received, context, formats::otlp::decode).await?;
+    let receipt = ingest.store(&principal, received, context, decode::otlp).await?;
     let body = encode_response(&receipt);
     Ok(([(header::CONTENT_TYPE, PROTOBUF)], body).into_response())
 }

@@ -9,7 +9,9 @@ mod name;
 use super::upload::Parameters;
 use crate::attime::{self, Epoch};
 use crate::decode;
-use crate::normalise::{Context, runtime};
+use crate::limits::{ISSUE_BYTES_MAX, PARTS_MAX};
+use crate::normalise::{Context, bounded, runtime};
+use crate::notes::Notes;
 use crate::pipeline::Ingest;
 use crate::principal::Principal;
 use crate::problem::Problem;
@@ -53,7 +55,7 @@ pub async fn receive(
     let mut received = ingest.receive(&parts.headers, body).await?;
     if let Shape::Multipart(boundary) = &shape {
         let body = std::mem::take(&mut received.bytes);
-        let part = profile_part(body, boundary, &mut context.issues).await;
+        let part = profile_part(body, boundary, &mut context.notes).await;
         received.bytes = part.map_err(|problem| ingest.count(problem))?;
     }
     let decode = move |body: &[u8], options: &Options| match shape {
@@ -163,11 +165,7 @@ fn shape(format: &str, headers: &HeaderMap) -> Result<Shape, Problem> {
 }
 
 /// The part `profile` of a multipart body.
-async fn profile_part(
-    body: Bytes,
-    boundary: &str,
-    issues: &mut Vec<String>,
-) -> Result<Bytes, Problem> {
+async fn profile_part(body: Bytes, boundary: &str, notes: &mut Notes) -> Result<Bytes, Problem> {
     let unreadable = |error: multer::Error| {
         let hint = "send multipart/form-data with a part named `profile`";
         Problem::bad_request(format!("the multipart body could not be read: {error}"), hint)
@@ -175,15 +173,24 @@ async fn profile_part(
     let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
     let mut parts = multer::Multipart::new(stream, boundary);
     let mut found = None;
+    let mut count = 0;
     while let Some(part) = parts.next_field().await.map_err(unreadable)? {
+        count += 1;
+        if count > PARTS_MAX {
+            let detail = format!("the multipart body has more than {PARTS_MAX} parts");
+            return Err(Problem::bad_request(detail, "send one part named `profile`"));
+        }
         let name = part.name().unwrap_or_default().to_owned();
         match name.as_str() {
             "profile" if found.is_none() => found = Some(part.bytes().await.map_err(unreadable)?),
             "sample_type_config" => {}
             "prev_profile" => {
-                issues.push("prev_profile is not used: values are taken as they are".to_owned());
+                notes.add(|| "prev_profile is not used: values are taken as they are".to_owned());
             }
-            other => issues.push(format!("part {other:?} is not used")),
+            other => {
+                let name = bounded(other, ISSUE_BYTES_MAX);
+                notes.add(|| format!("part {name:?} is not used"));
+            }
         }
     }
     found.ok_or_else(|| {
@@ -250,11 +257,15 @@ mod tests {
         let body = "--x\r\nContent-Disposition: form-data; name=\"prev_profile\"\r\n\r\nold\r\n\
                     --x\r\nContent-Disposition: form-data; name=\"profile\"; filename=\"p\"\r\n\r\n\
                     new\r\n--x--\r\n";
-        let mut issues = Vec::new();
-        let part = profile_part(Bytes::from(body), "x", &mut issues).await.unwrap();
+        let mut notes = Notes::default();
+        let part = profile_part(Bytes::from(body), "x", &mut notes).await.unwrap();
         assert_eq!(&part[..], b"new");
-        assert_eq!(issues.len(), 1);
-        let empty = profile_part(Bytes::from("--x--\r\n"), "x", &mut issues).await;
+        assert_eq!(notes.count(), 1);
+        let empty = profile_part(Bytes::from("--x--\r\n"), "x", &mut notes).await;
         assert!(empty.unwrap_err().detail.contains("no part named"));
+        let part = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n";
+        let many = Bytes::from(part.repeat(100_000) + "--x--\r\n");
+        let many = profile_part(many, "x", &mut notes).await;
+        assert!(many.unwrap_err().detail.contains("more than 16 parts"));
     }
 }

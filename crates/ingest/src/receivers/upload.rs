@@ -66,6 +66,10 @@ fn context(
         (None, None) => None,
         (from, until) => {
             let start = from.or(until).unwrap_or(now);
+            if until.is_some_and(|until| until < start) {
+                let detail = "until is before from";
+                return Err(Problem::bad_request(detail, "swap them, or leave until out"));
+            }
             Some(TimeRange::new(start, until.unwrap_or(start)))
         }
     };

@@ -1,32 +1,34 @@
-//! Takes export requests and hands their bytes to a handler.
+//! Takes export requests and hands them to a handler, which reads the message itself: nothing of a
+//! request is kept in memory before its handler has looked at who sends it and how much there is.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::post;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::HeaderMap;
-use tonic::body::Body;
-use tonic::codec::CompressionEncoding;
-use tonic::server::{Grpc, NamedService, UnaryService};
-use tonic::service::Routes;
-use tonic::{Code, Request, Response, Status};
-use tower::Service;
+use http::{HeaderMap, HeaderValue};
+use http_body_util::{BodyExt, Full};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tonic::{Code, Status};
 use wire::Message;
 use wire::otlp::collector_profiles::{ExportProfilesPartialSuccess, ExportProfilesServiceResponse};
 
 use super::EXPORT_PATH;
-use crate::bytes_codec::BytesCodec;
 
 /// What a handler answers.
 pub type ExportFuture = BoxFuture<'static, Result<PartialSuccess, Rejection>>;
 
-/// Takes encoded `ExportProfilesServiceRequest` messages.
+/// Takes export requests.
 pub trait ProfilesHandler: Send + Sync + 'static {
-    /// Takes one request. `headers` are the request's metadata; `body` is the message, already
-    /// decompressed. Answering `Ok` acknowledges it.
-    fn export(&self, headers: HeaderMap, body: Bytes) -> ExportFuture;
+    /// Takes one request, whose body is one message as [`unframe`] reads it. Answering `Ok`
+    /// acknowledges it.
+    fn export(&self, request: Request) -> ExportFuture;
+    /// Hears of a panic in [`ProfilesHandler::export`], which the client sees as an internal error.
+    fn panicked(&self);
 }
 
 /// What of a request that was taken had to be left out; all zero and empty when nothing was.
@@ -60,6 +62,8 @@ pub enum RejectionCode {
     ResourceExhausted,
     /// Not now: send it again later.
     Unavailable,
+    /// A form of the request that is not served here.
+    Unimplemented,
     /// A defect or a failing disk on our side.
     Internal,
 }
@@ -72,74 +76,82 @@ impl From<Rejection> for Status {
             RejectionCode::PermissionDenied => Code::PermissionDenied,
             RejectionCode::ResourceExhausted => Code::ResourceExhausted,
             RejectionCode::Unavailable => Code::Unavailable,
+            RejectionCode::Unimplemented => Code::Unimplemented,
             RejectionCode::Internal => Code::Internal,
         };
         Status::new(code, rejection.message)
     }
 }
 
-/// The service as a router that any HTTP/2 server can serve, `axum::serve` without TLS included.
-/// Accepts gzip; refuses messages of more than `message_bytes_max` after decompression.
-pub fn profiles_service(
-    handler: Arc<dyn ProfilesHandler>,
-    message_bytes_max: usize,
-) -> axum::Router {
-    Routes::new(ProfilesService { handler, message_bytes_max }).into_axum_router()
-}
-
-#[derive(Clone)]
-struct ProfilesService {
-    handler: Arc<dyn ProfilesHandler>,
-    message_bytes_max: usize,
-}
-
-impl NamedService for ProfilesService {
-    const NAME: &'static str =
-        "opentelemetry.proto.collector.profiles.v1development.ProfilesService";
-}
-
-impl Service<http::Request<Body>> for ProfilesService {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+/// The one message of a unary request's body, still compressed where `headers` say so. The frame is
+/// a byte that says whether it is compressed and the message's length in four bytes.
+///
+/// # Errors
+/// Another encoding than gzip, or a body that is not exactly one message.
+pub fn unframe(headers: &HeaderMap, mut body: Bytes) -> Result<Bytes, Rejection> {
+    let malformed = |what: &str| {
+        let message = format!("the body is not one gRPC message: {what}; send one and close");
+        Rejection { code: RejectionCode::InvalidArgument, message }
+    };
+    if body.len() < 5 {
+        return Err(malformed("its frame is cut off"));
     }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if request.uri().path() != EXPORT_PATH {
-            let status = Status::unimplemented("the profiles service has one method, Export");
-            return Box::pin(async move { Ok(status.into_http()) });
+    let (flag, length) = (body.get_u8(), body.get_u32());
+    if body.len() as u64 != u64::from(length) {
+        return Err(malformed(&format!("its frame says {length} bytes, {} came", body.len())));
+    }
+    let encoding = headers.get("grpc-encoding").map(HeaderValue::as_bytes);
+    match (flag, encoding) {
+        (0, _) | (1, Some(b"gzip")) => Ok(body),
+        (1, encoding) => {
+            let encoding = String::from_utf8_lossy(encoding.unwrap_or(b"none"));
+            let message = format!("grpc-encoding {encoding:?} is not read here: send gzip or none");
+            Err(Rejection { code: RejectionCode::Unimplemented, message })
         }
-        let export = Export { handler: Arc::clone(&self.handler) };
-        let mut grpc = Grpc::new(BytesCodec)
-            .accept_compressed(CompressionEncoding::Gzip)
-            .max_decoding_message_size(self.message_bytes_max);
-        Box::pin(async move { Ok(grpc.unary(export, request).await) })
+        _ => Err(malformed("its first byte is neither 0 nor 1")),
     }
 }
 
-struct Export {
-    handler: Arc<dyn ProfilesHandler>,
+/// The service as a router that any HTTP/2 server can serve, without TLS included.
+pub fn profiles_service(handler: Arc<dyn ProfilesHandler>) -> Router {
+    Router::new().route(EXPORT_PATH, post(export)).fallback(unknown_method).with_state(handler)
 }
 
-impl UnaryService<Bytes> for Export {
-    type Response = Bytes;
-    type Future = BoxFuture<'static, Result<Response<Bytes>, Status>>;
+async fn unknown_method() -> Response {
+    Status::unimplemented("here is one method only, ProfilesService/Export of OTLP v1development")
+        .into_http()
+}
 
-    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let (metadata, _, body) = request.into_parts();
-        let answer = self.handler.export(metadata.into_headers(), body);
-        Box::pin(async move {
-            let part = answer.await?;
-            let is_whole = part.rejected == 0 && part.message.is_empty();
-            let partial_success = (!is_whole).then_some(ExportProfilesPartialSuccess {
-                rejected_profiles: part.rejected,
-                error_message: part.message,
-            });
-            let message = ExportProfilesServiceResponse { partial_success };
-            Ok(Response::new(message.encode_to_vec().into()))
-        })
+async fn export(State(handler): State<Arc<dyn ProfilesHandler>>, request: Request) -> Response {
+    // The handler may panic before its future exists, too.
+    let exported = async { handler.export(request).await };
+    let exported = AssertUnwindSafe(exported).catch_unwind().await.unwrap_or_else(|_| {
+        handler.panicked();
+        let message = "the server failed on this request: please report it".to_owned();
+        Err(Rejection { code: RejectionCode::Internal, message })
+    });
+    match exported {
+        Ok(part) => answer(part),
+        Err(rejection) => Status::from(rejection).into_http(),
     }
+}
+
+/// A successful answer: one frame, then the status as trailers.
+fn answer(part: PartialSuccess) -> Response {
+    let is_whole = part.rejected == 0 && part.message.is_empty();
+    let partial_success = (!is_whole).then_some(ExportProfilesPartialSuccess {
+        rejected_profiles: part.rejected,
+        error_message: part.message,
+    });
+    let message = ExportProfilesServiceResponse { partial_success }.encode_to_vec();
+    let mut framed = BytesMut::with_capacity(message.len() + 5);
+    framed.put_u8(0);
+    framed.put_u32(message.len() as u32);
+    framed.put_slice(&message);
+    let ok = HeaderMap::from_iter([(Status::GRPC_STATUS, HeaderValue::from_static("0"))]);
+    let body = Full::new(framed.freeze()).with_trailers(std::future::ready(Some(Ok(ok))));
+    let mut response = Response::new(Body::new(body));
+    let kind = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
 }

@@ -52,6 +52,8 @@ impl Agent {
             command.args(["--duration", &seconds.to_string()]);
         }
         command.env("RUST_LOG", "info").env("NO_COLOR", "1").stderr(Stdio::piped());
+        // Its errors are for the people who typed this.
+        command.env("RUST_LIB_BACKTRACE", "0");
         // Ctrl-C at the terminal is for the command; the agent is told by us.
         command.process_group(0).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("start {}", program.display()))?;
@@ -74,6 +76,14 @@ impl Agent {
     pub(super) async fn wait_until_ready(&mut self) {
         // An error means that the log ended: the agent did, too.
         let _ = tokio::time::timeout(READY_MAX, self.is_ready.wait_for(|ready| *ready)).await;
+    }
+
+    /// An error if it has failed already.
+    pub(super) fn is_alive(&mut self) -> Result<()> {
+        match self.child.try_wait() {
+            Ok(Some(status)) => check(status),
+            _ => Ok(()),
+        }
     }
 
     /// Waits for its own end.

@@ -10,8 +10,9 @@ use profile::{Profile, SampleKind};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Type under which [`cpu_profile`] is shown.
@@ -150,10 +151,31 @@ impl Server {
         assert!(Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
     }
 
-    /// SIGTERM; the exit must be clean.
-    pub(crate) fn stop(mut self) -> String {
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Waits until the log says something.
+    pub(crate) async fn wait_for_log(&self, text: &str) {
+        for _ in 0..2000 {
+            if self.log().contains(text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the log never says {text:?}:\n{}", self.log());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+
+    /// SIGTERM; the exit must be clean.
+    pub(crate) fn stop(mut self) -> String {
+        self.terminate();
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "{status}:\n{}", self.log());
         self.log()

@@ -8,5 +8,6 @@ mod auth;
 mod crash;
 mod damage;
 mod ground_truth;
+mod ports;
 mod settings;
 mod uploads;

@@ -1,0 +1,182 @@
+//! Accepts connections and serves them, within limits: how many, and how long each may take to say
+//! what it wants.
+
+use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, PING_INTERVAL, STREAMS_MAX};
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt;
+
+/// How long to wait after a failure to accept (no file descriptor left) before the next attempt.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Serves until `stop` says so, then finishes the requests that are being answered. A client may
+/// take `head_timeout` to send the head of a request.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+    head_timeout: Duration,
+) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // An error means that the sender is gone: stop as well.
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = serve_one(stream, router.clone(), stop.clone(), head_timeout);
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    // All places are free when all connections are done.
+    let _ = places.acquire_many(CONNECTIONS_MAX).await;
+}
+
+async fn serve_one(
+    stream: TcpStream,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+    head_timeout: Duration,
+) {
+    // Answers are written as a whole: waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let asked = Arc::new(AtomicBool::new(false));
+    let service = {
+        let asked = Arc::clone(&asked);
+        router.map_request(move |request: Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
+            request.map(axum::body::Body::new)
+        })
+    };
+    let mut builder = Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(HEAD_BYTES_MAX);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
+    http2.keep_alive_timeout(PING_INTERVAL).max_concurrent_streams(STREAMS_MAX);
+    http2.max_header_list_size(HEAD_BYTES_MAX as u32);
+    let service = TowerToHyperService::new(service);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut first = pin!(tokio::time::sleep(head_timeout));
+    let (mut is_waiting, mut is_stopping) = (true, false);
+    loop {
+        tokio::select! {
+            // Broken connections are the clients' affair.
+            _ = connection.as_mut() => return,
+            () = first.as_mut(), if is_waiting => {
+                // Whoever has asked nothing by now (not even which version of HTTP it speaks, which
+                // the library waits for without end) makes room for others.
+                if !asked.load(Ordering::Relaxed) {
+                    return;
+                }
+                is_waiting = false;
+            }
+            _ = stop.wait_for(|stop| *stop), if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::JoinHandle;
+
+    const HEAD: Duration = Duration::from_millis(200);
+    const SLOW: Duration = Duration::from_millis(800);
+    /// Far more than anything here takes.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    struct Running {
+        address: SocketAddr,
+        stop: watch::Sender<bool>,
+        serving: JoinHandle<()>,
+    }
+
+    async fn start() -> Running {
+        let slow = async || {
+            tokio::time::sleep(SLOW).await;
+            "slow"
+        };
+        let router = Router::new().route("/fast", get(async || "fast")).route("/slow", get(slow));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(serve(listener, router, stopped, HEAD));
+        Running { address, stop, serving }
+    }
+
+    async fn connect(running: &Running, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// What the server says until it closes the connection.
+    async fn read(mut stream: TcpStream) -> String {
+        let mut text = String::new();
+        let read = tokio::time::timeout(LIMIT, stream.read_to_string(&mut text)).await;
+        // A connection that is reset has ended as well.
+        let _ = read.expect("the server closes the connection");
+        text
+    }
+
+    #[tokio::test]
+    async fn who_does_not_say_what_it_wants_makes_room() {
+        let running = start().await;
+        for silence in ["", "G", "PRI * HT", "GET /fast HTTP/1.1\r\nhost: x\r\nx-slow: "] {
+            let said = read(connect(&running, silence).await).await;
+            assert!(!said.contains("fast"), "{silence:?}: {said}");
+        }
+        // So does one that has asked before.
+        let said = read(connect(&running, "GET /fast HTTP/1.1\r\nhost: x\r\n\r\nGET").await).await;
+        assert!(said.contains("fast"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_take_its_time() {
+        let running = start().await;
+        let request = "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n";
+        assert!(read(connect(&running, request).await).await.contains("slow"));
+    }
+
+    #[tokio::test]
+    async fn a_stop_finishes_what_was_asked_and_takes_nothing_new() {
+        let running = start().await;
+        let idle = connect(&running, "GET /fast HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let busy = connect(&running, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        tokio::time::sleep(HEAD / 4).await;
+        running.stop.send_replace(true);
+        assert!(read(busy).await.contains("slow"));
+        assert!(read(idle).await.contains("fast"));
+        tokio::time::timeout(LIMIT, running.serving).await.expect("it ends").unwrap();
+        assert!(TcpStream::connect(running.address).await.is_err());
+    }
+}
