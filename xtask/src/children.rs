@@ -2,6 +2,7 @@
 //! log file, so that stopping one stops what it started and nothing else.
 
 use crate::command::now;
+use crate::signals;
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -9,8 +10,6 @@ use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a process may take to end after SIGTERM before it is killed.
@@ -31,18 +30,14 @@ struct Running {
 pub(crate) struct Children {
     logs: PathBuf,
     running: Vec<Running>,
-    stop: Arc<AtomicBool>,
 }
 
 impl Children {
-    /// Logs go to `logs`; SIGINT and SIGTERM are noted from now on instead of ending us.
+    /// Logs go to `logs`; signals are noted from now on instead of ending us.
     pub(crate) fn new(logs: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(logs).with_context(|| format!("creating {}", logs.display()))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register(signal, stop.clone()).context("cannot watch signals")?;
-        }
-        Ok(Self { logs: logs.to_owned(), running: Vec::new(), stop })
+        signals::watch()?;
+        Ok(Self { logs: logs.to_owned(), running: Vec::new() })
     }
 
     /// Starts `command` under `name`; returns its process id.
@@ -67,8 +62,9 @@ impl Children {
     }
 
     /// Whether the user asked us to stop.
+    #[expect(clippy::unused_self, reason = "who holds children asks them")]
     pub(crate) fn stop_asked(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        signals::stop_asked()
     }
 
     /// An error if one of them has ended: which, how, and its last log lines.
@@ -92,7 +88,7 @@ impl Children {
         let started = now();
         while !ready() {
             self.check()?;
-            if self.stop_asked() {
+            if signals::stop_asked() {
                 bail!("stopped while waiting for {what}");
             }
             if started.elapsed() > limit {

@@ -1,11 +1,19 @@
 //! Running other programs in the foreground, and what they cost.
 
+use crate::signals;
 use anyhow::{Context, bail};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
+use nix::unistd::Pid;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+
+/// How long a command may take to end after SIGTERM before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+/// How often a running command is looked at.
+const POLL: Duration = Duration::from_millis(10);
 
 /// The current instant; wall time here is for people only.
 #[expect(clippy::disallowed_methods, reason = "xtask measures for people, outside the product")]
@@ -26,13 +34,42 @@ pub(crate) fn cargo(dir: &Path, args: &[&str]) -> Command {
 }
 
 /// Runs to the end with our terminal; an exit code other than 0 is an error that names the command.
+/// When we are asked to stop, so is the command (Ctrl-C has reached it already).
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let shown = shown(command);
-    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
+    let mut child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if signals::stop_asked() {
+            stop(&mut child);
+            bail!("stopped during `{shown}`");
+        }
+        std::thread::sleep(POLL);
+    };
+    if signals::stop_asked() {
+        bail!("stopped during `{shown}`");
+    }
     if !status.success() {
         bail!("`{shown}` failed ({status})");
     }
     Ok(())
+}
+
+/// SIGTERM, and SIGKILL where that does not help.
+fn stop(child: &mut Child) {
+    // An error means that it has ended.
+    let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+    let asked = now();
+    while matches!(child.try_wait(), Ok(None)) {
+        if asked.elapsed() > STOP_GRACE {
+            let _ = child.kill();
+            let _ = child.wait();
+            return;
+        }
+        std::thread::sleep(POLL);
+    }
 }
 
 /// Runs to the end and returns what was printed, or `None` when it cannot start or fails.

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: this host's profile, and something worth seeing in it, within a minute.
 
 use crate::children::Children;
+use crate::signals;
 use crate::stack::{self, Purpose};
 use crate::workspace::Workspace;
 use anyhow::bail;
@@ -9,10 +10,13 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Port of the page where none is named.
+const PORT: u16 = 4040;
+
 #[derive(clap::Args, Debug)]
 pub(crate) struct DemoArgs {
     /// Loopback port of the page.
-    #[arg(long, default_value_t = 4040)]
+    #[arg(long, default_value_t = PORT)]
     port: u16,
     /// Where profiles are kept; by default a folder under the target directory.
     #[arg(long)]
@@ -27,12 +31,18 @@ pub(crate) struct DemoArgs {
 
 /// Builds, starts, prints the address, and stops everything at Ctrl-C.
 pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<()> {
-    stack::build(workspace)?;
+    // Before the build, which may take long.
     if TcpListener::bind(("127.0.0.1", args.port)).is_err() {
         bail!("port {} is taken (another demo?); stop that or pass --port", args.port);
     }
-    let data = args.data_dir.clone().unwrap_or_else(|| workspace.target.join("demo-data"));
-    let logs = workspace.target.join("demo-logs");
+    stack::build(workspace)?;
+    // A second demo beside a running one has a port of its own, and so folders of its own.
+    let own = |name: &str| match args.port {
+        PORT => workspace.target.join(name),
+        port => workspace.target.join(format!("{name}-{port}")),
+    };
+    let data = args.data_dir.clone().unwrap_or_else(|| own("demo-data"));
+    let logs = own("demo-logs");
     let started = crate::command::now();
     let mut children = Children::new(&logs)?;
     let url = stack::start_server(workspace, &mut children, args.port, &data, Purpose::Demo)?;
@@ -53,7 +63,7 @@ pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<()> 
     }
     print_box(&lines);
     let until = args.duration.map(Duration::from_secs);
-    while !children.stop_asked() && until.is_none_or(|until| started.elapsed() < until) {
+    while !signals::stop_asked() && until.is_none_or(|until| started.elapsed() < until) {
         children.check()?;
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -1,7 +1,7 @@
 //! The only automation of this repository: `cargo xtask <command>`.
 //!
 //! Reading order: `workspace` (where things are), `command` (running things and what they cost),
-//! `setup` (what a fresh machine lacks), `children` (processes we start and stop), `stack` (the
+//! `signals` (Ctrl-C), `setup` (what a fresh machine lacks), `children` (processes we start and stop), `stack` (the
 //! product, started for a purpose); then a file a command.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "automation talks on its terminal")]
 
@@ -11,6 +11,7 @@ mod children;
 mod command;
 mod http;
 mod setup;
+mod signals;
 mod stack;
 mod ui;
 
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> anyhow::Result<()> {
+    signals::watch()?;
     let workspace = Workspace::load()?;
     match task {
         Task::Demo(args) => demo::run(&workspace, &args),

@@ -21,6 +21,7 @@ pub(crate) const BUILD: &[Need] = &[
 ];
 /// Needed by the tests besides.
 pub(crate) const TEST: &[Need] = &[
+    Need { program: "git", package: "git", why: "lists the files that tidy checks" },
     Need {
         program: "g++",
         package: "build-essential",

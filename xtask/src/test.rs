@@ -5,7 +5,7 @@ use crate::command::{Cost, cargo, command, measured, run as run_command};
 use crate::http::Client;
 use crate::stack::{self, Purpose};
 use crate::workspace::Workspace;
-use crate::{openapi, setup, tidy, ui};
+use crate::{openapi, setup, signals, tidy, ui};
 use anyhow::{Context, bail};
 use std::time::Duration;
 
@@ -54,6 +54,9 @@ pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> anyhow::Result<()> 
             }
             println!("== {name} {}{cost}", if result.is_ok() { "ok" } else { "FAILED" });
             results.push((name, result.is_ok(), cost));
+            if signals::stop_asked() {
+                break;
+            }
         }
     }
     summarise(&results)

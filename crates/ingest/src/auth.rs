@@ -80,6 +80,10 @@ impl Auth {
     /// Who asks.
     pub fn principal(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
         let asked = header_text(headers, TENANT_HEADER).filter(|name| !name.is_empty());
+        if asked.is_none() && headers.get(TENANT_HEADER).is_some_and(|name| !name.is_empty()) {
+            // Taken for none, it would lead to somebody else's data.
+            return Err(wrong_tenant("(unreadable)"));
+        }
         if self.is_local() {
             return local_principal(asked);
         }
@@ -128,7 +132,8 @@ impl Auth {
                         configure tokens ([[auth.tokens]]) to use other names";
             return Err(Problem::forbidden(detail, hint));
         }
-        if let Some(origin) = header_text(headers, header::ORIGIN.as_str()) {
+        if headers.contains_key(header::ORIGIN) {
+            let origin = header_text(headers, header::ORIGIN.as_str()).unwrap_or_default();
             let of_origin = origin.split_once("://").map_or("", |(_, host)| host);
             if !of_origin.eq_ignore_ascii_case(&host) {
                 let detail = format!("the origin {origin:?} is not {host:?}");

@@ -34,11 +34,22 @@ pub fn stack_names(tables: &Tables, stack: StackId) -> Vec<String> {
     names
 }
 
+/// A name that ends neither its frame nor its line: names come from anywhere.
+fn safe(name: &str) -> String {
+    let safe = |c: char| match c {
+        ';' => ':',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    name.chars().map(safe).collect()
+}
+
 /// One measure of one kind, summed by stack and sorted by stack text.
 pub fn folded(profile: &Profile, kind: KindIndex, measure: usize) -> String {
     let mut lines: BTreeMap<String, i64> = BTreeMap::new();
     for (stack, value) in profile.by_stack(kind, measure) {
-        let names = stack_names(&profile.tables, stack);
+        let names: Vec<String> =
+            stack_names(&profile.tables, stack).iter().map(|name| safe(name)).collect();
         let sum = lines.entry(names.join(";")).or_default();
         *sum = sum.saturating_add(value);
     }
@@ -69,4 +80,22 @@ pub fn from_folded(text: &str) -> Profile {
         });
     }
     profile
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_end_their_frame_or_line() {
+        let mut profile = from_folded("main;leaf 3\n");
+        let odd = profile.tables.named_location("a;b\nevil 1000\r\t");
+        let main = profile.samples[0].stack;
+        let stack = profile.tables.stacks.intern(main, odd);
+        let kind = profile.samples[0].kind;
+        profile.samples.push(Sample { stack, kind, values: [4, 0, 0, 0], ..Sample::default() });
+        let text = folded(&profile, kind, 0);
+        assert_eq!(text, "main;leaf 3\nmain;leaf;a:b\u{fffd}evil 1000\u{fffd}\u{fffd} 4\n");
+        assert_eq!(folded(&from_folded(&text), kind, 0), text);
+    }
 }

@@ -15,11 +15,13 @@ const ANSWER_BYTES_MAX: usize = 1 << 30;
 /// Longest wait for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
+const SERVER: &str = "http://127.0.0.1:4040";
+
 /// Which server, as whom.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServerArgs {
     /// Address of the server.
-    #[arg(long, env = "VESTA_SERVER", default_value = "http://127.0.0.1:4040", value_name = "URL")]
+    #[arg(long, env = "VESTA_SERVER", default_value = SERVER, value_name = "URL")]
     pub(crate) server: String,
     /// Token, where the server asks for one.
     #[arg(long, env = "VESTA_TOKEN", hide_env_values = true)]
@@ -27,6 +29,11 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
+    /// The flag that names this server in another command; empty where none is needed.
+    pub(crate) fn flag(&self) -> String {
+        if self.server == SERVER { String::new() } else { format!(" --server {}", self.server) }
+    }
+
     /// Asks; parameters without a value are left out. Errors say what the server said.
     pub(crate) async fn get(
         &self,

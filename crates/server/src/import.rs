@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
     for file in &args.files {
         match upload(args, file).await {
             Ok(receipt) if args.json => print(&format!("{receipt}\n"))?,
-            Ok(receipt) => print(&describe(file, &receipt))?,
+            Ok(receipt) => print(&describe(file, &receipt, &args.server.flag()))?,
             Err(error) => {
                 failed += 1;
                 say(&format!("{}: {error:#}", file.display()));
@@ -104,7 +104,7 @@ fn question(profile: &Value, types: &[String]) -> String {
 }
 
 /// A receipt for people.
-pub(crate) fn describe(file: &Path, receipt: &Value) -> String {
+fn describe(file: &Path, receipt: &Value, server: &str) -> String {
     let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned();
     let text = |value: &Value, key: &str| {
         plain(value.get(key).and_then(Value::as_str).unwrap_or_default())
@@ -123,7 +123,7 @@ pub(crate) fn describe(file: &Path, receipt: &Value) -> String {
             plain(service.unwrap_or_default()),
             types.join("\n  ")
         );
-        let _ = writeln!(out, "  see it: {}", question(&profile, &types));
+        let _ = writeln!(out, "  see it: {}{server}", question(&profile, &types));
     }
     for issue in list(receipt, "issues").unwrap_or_default() {
         let _ = writeln!(out, "  note: {}", plain(issue.as_str().unwrap_or_default()));

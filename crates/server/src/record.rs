@@ -40,7 +40,8 @@ pub(crate) struct RecordArgs {
     #[arg(long, short, conflicts_with = "command")]
     pid: Option<u32>,
     /// Seconds to profile; a command is profiled until it exits, a process for 10 s.
-    #[arg(long, short, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, short, value_name = "SECONDS", value_parser = seconds,
+        allow_negative_numbers = true)]
     duration: Option<f64>,
     /// File to write: .pb.gz (pprof), .folded, .svg, .otlp; profile.svg when absent.
     #[arg(long, short, value_name = "FILE")]

@@ -65,7 +65,9 @@ fn starts() -> Vec<Vec<u8>> {
 fn survive(clock: &impl Clock, body: &[u8]) {
     let started = clock.monotonic();
     let survived = catch_unwind(AssertUnwindSafe(|| {
-        TARGETS.iter().for_each(|(_, target)| target(body));
+        for (_, target) in TARGETS {
+            target(body);
+        }
     }));
     let took = clock.monotonic().saturating_sub(started);
     if survived.is_err() || took > LONGEST {
@@ -118,7 +120,9 @@ fn the_fuzzers_corpus_is_replayed() {
     for (name, target) in TARGETS {
         let inputs = corpus(name);
         assert!(!inputs.is_empty(), "{name}");
-        inputs.iter().for_each(|input| target(input));
+        for input in inputs {
+            target(&input);
+        }
     }
 }
 

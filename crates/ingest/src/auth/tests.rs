@@ -59,6 +59,11 @@ fn a_tenant_header_is_honoured_as_far_as_the_token_allows() {
     assert_eq!(tenant("reader", "other"), None);
     assert_eq!(tenant("sender", "other").as_deref(), Some("other"));
     assert_eq!(tenant("root", "any").as_deref(), Some("any"));
+    let mut unreadable = headers(&[("x-api-key", "root")]);
+    unreadable.insert("x-scope-orgid", http::HeaderValue::from_bytes(b"t\xe9am").unwrap());
+    assert!(auth.principal(&unreadable).is_err(), "what cannot be read is not the own tenant");
+    let long = "x".repeat(TENANT_BYTES_MAX + 1);
+    assert_eq!(tenant("root", &long), None);
     let local = Auth::default();
     assert!(local.principal(&headers(&[("x-scope-orgid", "anonymous")])).is_ok());
     assert!(local.principal(&headers(&[("x-scope-orgid", "other")])).is_err());
@@ -79,6 +84,9 @@ fn without_tokens_only_loopback_names_and_the_own_page_pass() {
     for origin in ["http://evil.example", "null", "http://localhost:8080"] {
         assert!(!pass(&[("host", "localhost:4040"), ("origin", origin)]), "{origin}");
     }
+    let mut unreadable = headers(&[("host", "localhost:4040")]);
+    unreadable.insert("origin", http::HeaderValue::from_bytes(b"http://\xff").unwrap());
+    assert!(auth.check_origin(&uri, &unreadable).is_err());
     let cross =
         [("host", "localhost"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors")];
     assert!(!pass(&cross));

@@ -252,6 +252,26 @@ mod tests {
         assert!(context.labels.contains(&("service_name".to_owned(), "shop.cpu".to_owned())));
     }
 
+    /// Bodies damaged in one to four places give a part or a refusal, each.
+    async fn damage_is_survived(body: &str) {
+        let mut rng = stdx::Rng::seeded(3);
+        for _ in 0..3000 {
+            let mut bytes = body.as_bytes().to_vec();
+            for _ in 0..=rng.below(3) {
+                let at = rng.below(bytes.len() as u64) as usize;
+                match rng.below(3) {
+                    0 => bytes[at] = rng.next_u64() as u8,
+                    1 => drop(bytes.splice(at..at, *b"\r\n--x")),
+                    _ => bytes.truncate(at.max(1)),
+                }
+            }
+            let mut notes = Notes::default();
+            let part = profile_part(bytes.into(), "x", &mut notes).await;
+            assert!(part.map_or_else(|problem| problem.detail.len(), |part| part.len()) < 1000);
+            assert!(notes.count() <= PARTS_MAX);
+        }
+    }
+
     #[tokio::test]
     async fn parts_that_are_not_used_are_named() {
         let body = "--x\r\nContent-Disposition: form-data; name=\"prev_profile\"\r\n\r\nold\r\n\
@@ -263,6 +283,7 @@ mod tests {
         assert_eq!(notes.count(), 1);
         let empty = profile_part(Bytes::from("--x--\r\n"), "x", &mut notes).await;
         assert!(empty.unwrap_err().detail.contains("no part named"));
+        damage_is_survived(body).await;
         let part = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n";
         let many = Bytes::from(part.repeat(100_000) + "--x--\r\n");
         let many = profile_part(many, "x", &mut notes).await;

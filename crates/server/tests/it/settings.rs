@@ -84,7 +84,13 @@ async fn import_and_query_work_from_the_command_line() {
     let imported = ["import", &file, "--service", "cli", "--from", "now", "--server", &url];
     let imported = run(&imported);
     assert!(imported.status.success(), "{}", text(&imported.stderr));
-    assert!(text(&imported.stdout).contains("2 samples"), "{}", text(&imported.stdout));
+    let said = text(&imported.stdout);
+    assert!(said.contains("2 samples"), "{said}");
+    // The command that is offered shows what was stored, whenever that was.
+    let (_, see) = said.split_once("see it: vesta ").expect("what to do next");
+    let see: Vec<String> = see.split_whitespace().map(|word| word.replace('\'', "")).collect();
+    let seen = vesta().args(&see).output().unwrap();
+    assert!(text(&seen.stdout).contains("leaf"), "{see:?}: {}", text(&seen.stderr));
     let query = |args: &[&str]| {
         let scope = ["--service", "cli", "--to", "now+1h", "--server", &url];
         let asked = run(&[&["query"], args, &scope].concat());
@@ -103,6 +109,36 @@ async fn import_and_query_work_from_the_command_line() {
     );
     let nobody = run(&["query", "types", "--server", "http://127.0.0.1:1"]);
     assert!(!nobody.status.success() && text(&nobody.stderr).contains("vesta serve"));
+}
+
+#[tokio::test]
+async fn mistakes_at_the_command_line_are_named_with_what_to_do() {
+    let data = folder();
+    let server = Server::start(data.path(), &[]);
+    let otlp = format!("http://{}", server.address("OTLP over HTTP"));
+    let secure = server.url.replace("http:", "https:");
+    let folder = data.path().to_str().unwrap();
+    for (args, advice) in [
+        (vec!["query", "top", "--server", &server.url, "--service", "nope"], "labels service_name"),
+        (vec!["query", "top", "--server", &otlp], "main port"),
+        (vec!["query", "top", "--server", &secure], "http://"),
+        (vec!["import", "--server", &server.url, folder], "name the files"),
+        (vec!["import", "--server", &server.url, "/dev/zero"], "MiB"),
+        (vec!["record"], "vesta record --"),
+        (vec!["record", "--duration", "nan", "--", "true"], "seconds from"),
+        (vec!["record", "--duration", "-1", "--", "true"], "seconds from"),
+        (vec!["record", "--frequency", "0", "--", "true"], "1..=4000"),
+        (vec!["record", "--output", "x.weird", "--", "true"], "--format"),
+        (vec!["record", "--output", "/no/such/x.svg", "--", "true"], "--output"),
+        (vec!["record", "--send", "http://127.0.0.1:1", "--", "true"], "vesta serve"),
+        (vec!["record", "--send", &otlp, "--", "true"], "main port"),
+        (vec!["serve", "--help"], "[[auth.tokens]]"),
+    ] {
+        let ended = run(&args);
+        let said = text(&ended.stderr) + &text(&ended.stdout);
+        assert!(said.contains(advice), "{args:?}: {said}");
+        assert!(!said.contains("profiling true"), "nothing runs before the mistake is found");
+    }
 }
 
 #[test]
