@@ -279,3 +279,6 @@ fn check_strings(profile: &Profile, limits: &Limits) -> Result<(), Problem> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,6 +125,29 @@ async fn loopback_without_tokens_refuses_foreign_pages() {
     }
 }
 
+#[tokio::test]
+async fn every_port_refuses_foreign_pages_and_names() {
+    let data = folder();
+    let server = Server::start(data.path(), &[]);
+    let otlp = format!("http://{}/v1development/profiles", server.address("OTLP over HTTP"));
+    let grpc = format!("http://{}{}", server.address("OTLP over gRPC"), rpc::otlp::EXPORT_PATH);
+    let main = format!("{}/v1development/profiles", server.url);
+    for url in [&main, &otlp, &grpc] {
+        let kind = ("content-type", "application/x-protobuf");
+        for (foreign, status) in [
+            (("accept", "*/*"), StatusCode::OK),
+            (("host", "rebound.example"), StatusCode::FORBIDDEN),
+            (("origin", "http://evil.example"), StatusCode::FORBIDDEN),
+        ] {
+            let answer = server.send(Method::POST, url, &[kind, foreign], Bytes::new()).await;
+            assert_eq!(answer.status, status, "{url} {foreign:?}");
+        }
+    }
+    let metrics = String::from_utf8(server.get("/metrics").await.body.to_vec()).unwrap();
+    let counted = format!("vesta_http_requests_total{{route=\"{}\"", rpc::otlp::EXPORT_PATH);
+    assert!(metrics.contains(&counted), "requests over gRPC are counted, too: {metrics}");
+}
+
 #[test]
 fn doors_to_the_network_stay_shut_without_tokens() {
     let data = folder();

@@ -1,0 +1,214 @@
+//! Requests through guard, receivers and pipeline to a sink that only remembers.
+
+use super::*;
+use crate::auth::{Auth, Rule, Token, guard, hash_token};
+use crate::principal::{Need, Role};
+use crate::receivers;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use futures::future::BoxFuture;
+use http::StatusCode;
+use std::sync::Mutex;
+use std::time::Duration;
+use stdx::{ManualClock, Ulid};
+use tower::ServiceExt;
+
+const UPLOAD: &str = "/api/v1/profiles?service_name=x";
+
+#[derive(Default)]
+struct Memory {
+    appended: Mutex<Vec<(String, usize)>>,
+    fails: Option<fn() -> SinkError>,
+}
+
+impl Sink for Memory {
+    fn append<'a>(
+        &'a self,
+        tenant: &'a str,
+        profiles: Vec<Profile>,
+    ) -> BoxFuture<'a, Result<Vec<Ulid>, SinkError>> {
+        let ids = profiles.iter().map(|_| Ulid::nil()).collect();
+        self.appended.lock().unwrap().push((tenant.to_owned(), profiles.len()));
+        let answer = self.fails.map_or(Ok(ids), |fails| Err(fails()));
+        Box::pin(async move { answer })
+    }
+}
+
+struct Intake {
+    router: Router,
+    sink: Arc<Memory>,
+    ingest: Arc<Ingest>,
+}
+
+fn intake(sink: Memory, limits: Limits, tokens: Vec<Token>) -> Intake {
+    let sink = Arc::new(sink);
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
+    let ingest = Arc::new(Ingest::new(Arc::clone(&sink) as _, clock, limits));
+    // `/forgotten` is a route that no rule names.
+    let routes = receivers::routes(Arc::clone(&ingest))
+        .route("/forgotten", axum::routing::post(async || "open"));
+    let auth = Arc::new(Auth::new(tokens, receivers::RULES.to_vec()));
+    Intake { router: routes.layer(from_fn_with_state(auth, guard)), sink, ingest }
+}
+
+fn open(limits: Limits) -> Intake {
+    intake(Memory::default(), limits, Vec::new())
+}
+
+impl Intake {
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
+        let mut request = Request::builder().method("POST").uri(path).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap()
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        let all = self.ingest.counters().read();
+        all.into_iter().find(|(have, _)| *have == name).expect("a counter").1
+    }
+}
+
+/// A body that comes piece by piece, without a length.
+fn pieces(count: usize, bytes: usize) -> Body {
+    let pieces = (0..count).map(move |_| Ok::<_, std::convert::Infallible>(vec![b'a'; bytes]));
+    Body::from_stream(futures::stream::iter(pieces))
+}
+
+fn token(text: &str, role: Role, tenants: &[&str]) -> Token {
+    let tenants = tenants.iter().map(|&name| name.to_owned()).collect();
+    let (sha256, tenant) = (hash_token(text), "own".to_owned());
+    Token { sha256, name: text.to_owned(), role, tenant, tenants }
+}
+
+#[tokio::test]
+async fn too_large_bodies_are_refused_with_and_without_a_length() {
+    let intake = open(Limits { body_bytes_max: 1000, ..Limits::default() });
+    assert_eq!(intake.post(UPLOAD, &[], "main 5\n").await.status(), StatusCode::OK);
+    let announced = intake.post(UPLOAD, &[("content-length", "1001")], pieces(1, 1001)).await;
+    assert_eq!(announced.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let lied = intake.post(UPLOAD, &[("content-length", "5")], pieces(11, 100)).await;
+    assert_eq!(lied.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(intake.post(UPLOAD, &[], pieces(11, 100)).await.status(), 413);
+    assert_eq!((intake.count("limits_hit"), intake.count("uploads_refused")), (3, 3));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    let timeout = Duration::from_millis(30);
+    let intake = open(Limits { body_read_timeout: timeout, ..Limits::default() });
+    let never = futures::stream::pending::<Result<Vec<u8>, std::convert::Infallible>>();
+    let answer = intake.post(UPLOAD, &[], Body::from_stream(never)).await;
+    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+}
+
+#[tokio::test]
+async fn a_route_that_no_rule_names_is_refused_to_everyone() {
+    let everyone = vec![token("root", Role::Admin, &["*"])];
+    for (tokens, headers) in [(vec![], vec![]), (everyone, vec![("x-api-key", "root")])] {
+        let intake = intake(Memory::default(), Limits::default(), tokens);
+        let answer = intake.post("/forgotten", &headers, "").await;
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
+}
+
+#[tokio::test]
+async fn profiles_go_to_the_tenant_of_the_token_or_the_one_that_it_may_name() {
+    let tokens = vec![token("in", Role::Ingest, &["second"]), token("out", Role::Viewer, &[])];
+    let intake = intake(Memory::default(), Limits::default(), tokens);
+    let send = async |token: &str, tenant: &str| {
+        let headers = [("authorization", token), ("x-scope-orgid", tenant)];
+        intake.post(UPLOAD, &headers, "main 5\n").await.status().as_u16()
+    };
+    assert_eq!(send("Bearer in", "").await, 200);
+    assert_eq!(send("Bearer in", "second").await, 200);
+    assert_eq!(send("Bearer in", "third").await, 403);
+    assert_eq!(send("Bearer out", "").await, 403);
+    assert_eq!(send("Bearer other", "").await, 401);
+    let appended = intake.sink.appended.lock().unwrap();
+    assert_eq!(*appended, [("own".to_owned(), 1), ("second".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn a_store_that_is_full_or_fails_is_answered_so_that_clients_try_again() {
+    let cases: [(fn() -> SinkError, u16, &str); 2] = [
+        (|| SinkError::Busy("full".to_owned()), 429, "uploads_busy"),
+        (|| SinkError::Failed("disk".to_owned()), 503, "store_failures"),
+    ];
+    for (fails, status, counter) in cases {
+        let sink = Memory { fails: Some(fails), ..Memory::default() };
+        let intake = intake(sink, Limits::default(), Vec::new());
+        let answer = intake.post(UPLOAD, &[], "main 5\n").await;
+        assert_eq!(answer.status(), status);
+        assert!(answer.headers().contains_key("retry-after"));
+        assert_eq!((intake.count(counter), intake.count("uploads_accepted")), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_out_is_said_in_the_receipt_and_in_otlps_words() {
+    let intake = open(Limits::default());
+    let answer = intake.post(UPLOAD, &[], "main 5\nno value\n").await;
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    assert!(String::from_utf8_lossy(&body).contains("not a number"), "{body:?}");
+    let proto = [("content-type", "application/x-protobuf")];
+    // A resource whose length leads beyond the end.
+    let answer = intake.post(receivers::OTLP_PATH, &proto, vec![0x0a, 0x7f, 0x12]).await;
+    let status = answer.status();
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(String::from_utf8_lossy(&body).contains("damaged"), "{body:?}");
+    let receipt = Receipt { profiles: Vec::new(), issues: vec!["one".into(), "two".into()] };
+    assert_eq!(receivers::otlp_http::partial_success(&receipt).message, "one; two");
+}
+
+#[tokio::test]
+async fn labels_and_names_without_end_are_refused() {
+    let intake = open(Limits { label_bytes_max: 60, ..Limits::default() });
+    let long = format!("{UPLOAD}&label=l={}", "x".repeat(50));
+    assert_eq!(intake.post(&long, &[], "main 5\n").await.status(), 413);
+    let many: String = (0..=LABELS_MAX).map(|at| format!("&label=l{at}=x")).collect();
+    assert_eq!(intake.post(&format!("{UPLOAD}{many}"), &[], "main 5\n").await.status(), 400);
+    let intake = open(Limits { string_bytes_max: 100, ..Limits::default() });
+    let name = format!("{} 5\n", "f".repeat(200));
+    assert_eq!(intake.post(UPLOAD, &[], name).await.status(), 413);
+    assert_eq!(intake.post(UPLOAD, &[], "main 5\n").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_decoder_that_panics_costs_its_own_upload_only() {
+    let intake = open(Limits::default());
+    let principal =
+        Auth::default().admit(&HeaderMap::new(), Need::Upload).expect("the local admin");
+    let received = async || intake.ingest.receive(&HeaderMap::new(), Body::from("x")).await;
+    let body = received().await.unwrap();
+    let decode = |_: &[u8], _: &Options| -> Decoded { panic!("as asked for") };
+    let failed = intake.ingest.store(&principal, body, Context::default(), decode).await;
+    assert_eq!(failed.unwrap_err().status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(intake.count("decode_panics"), 1);
+    assert_eq!(intake.post(UPLOAD, &[], "main 5\n").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_profile_that_the_retention_is_about_to_drop_is_told_so() {
+    const DAY_NANOS: i64 = 86_400_000_000_000;
+    let limits = Limits { age_kept_nanos_max: Some(7 * DAY_NANOS), ..Limits::default() };
+    let intake = open(limits);
+    let said = async |from: &str| {
+        let answer = intake.post(&format!("{UPLOAD}&from={from}"), &[], "main 5\n").await;
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        String::from_utf8_lossy(&body).into_owned()
+    };
+    assert!(said("now-30d").await.contains("29 days old"));
+    assert!(!said("now-6d").await.contains("days old"));
+}
+
+#[test]
+fn each_receiver_has_a_rule_that_asks_for_uploading() {
+    let rules: Vec<&Rule> = receivers::RULES.iter().collect();
+    assert!(rules.iter().all(|rule| rule.need == Need::Upload && rule.method == "POST"));
+    assert_eq!(rules.len(), 4);
+}
