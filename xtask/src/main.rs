@@ -1,8 +1,8 @@
 //! The only automation of this repository: `cargo xtask <command>`.
 //!
 //! Reading order: `workspace` (where things are), `command` (running things and what they cost),
-//! `signals` (Ctrl-C), `setup` (what a fresh machine lacks), `children` (processes we start and stop), `stack` (the
-//! product, started for a purpose); then a file a command.
+//! `signals` (Ctrl-C), `setup` (what a fresh machine lacks), `children` (processes we start and
+//! stop), `stack` (the product, started for a purpose); then a file a command.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "automation talks on its terminal")]
 
 mod workspace;

@@ -134,7 +134,8 @@ async fn profiles_go_to_the_tenant_of_the_token_or_the_one_that_it_may_name() {
 
 #[tokio::test]
 async fn a_store_that_is_full_or_fails_is_answered_so_that_clients_try_again() {
-    let cases: [(fn() -> SinkError, u16, &str); 2] = [
+    type Case = (fn() -> SinkError, u16, &'static str);
+    let cases: [Case; 2] = [
         (|| SinkError::Busy("full".to_owned()), 429, "uploads_busy"),
         (|| SinkError::Failed("disk".to_owned()), 503, "store_failures"),
     ];

@@ -37,7 +37,7 @@ impl Running {
 }
 
 fn targets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/targets")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
 /// Runs a program of the set-up to its end; `cargo xtask test` installs what is missing.
