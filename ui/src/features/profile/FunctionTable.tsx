@@ -190,11 +190,12 @@ function rowClass(isActive: boolean, isHit: boolean): string {
 
 /** The front of a name gives way first: names differ at their end. */
 function Name({ row, wide }: { row: FunctionRow; wide: boolean }) {
-  const [head, tail] = nameParts(row.name);
+  const [head, tail, rest] = nameParts(row.name);
   return (
     <>
       {head && <span className="head">{head}</span>}
       <span className="tail">{tail}</span>
+      {rest && <span className="rest">{rest}</span>}
       {row.library && (wide || !head) && <small>{baseName(row.library)}</small>}
     </>
   );

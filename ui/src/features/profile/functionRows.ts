@@ -17,10 +17,13 @@ export function rowsOfTree(t: FlameTree, root: number): FunctionRow[] {
   }));
 }
 
-/** A name in two: what may be cut off in front, and the end that tells it from others. */
-export function nameParts(name: string): [string, string] {
+/** A name in three: where the function lies, the function, and its parameters, which may be cut off. */
+export function nameParts(name: string): [string, string, string] {
   const forms = labelForms(name);
-  const tail = forms[forms.length - 1];
-  const at = forms.length > 1 ? name.lastIndexOf(tail) : 0;
-  return at > 0 ? [name.slice(0, at), name.slice(at)] : ['', name];
+  if (forms.length === 1) return ['', name, ''];
+  const last = forms[forms.length - 1];
+  const called = name.indexOf(`${last}(`);
+  const at = called >= 0 ? called : name.lastIndexOf(last);
+  if (at < 0) return ['', name, ''];
+  return [name.slice(0, at), last, name.slice(at + last.length)];
 }
