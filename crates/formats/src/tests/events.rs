@@ -107,7 +107,7 @@ fn limits_hold_and_are_told() {
 
 #[test]
 fn folded_text_keeps_what_it_can() {
-    let text = b"# c\nmain;a b;c 3\n\nmain;x 1.6\nno value\nmain;y z\n";
+    let text = b"# total 12\nmain;a b;c 3\n\nmain;x 1.6\nno value\nmain;y z\n";
     let decoded = folded::decode(text, &folded::Shape::default(), &Options::default());
     assert_eq!(decoded.issues[0].kind, IssueKind::Malformed);
     let decoded = &decoded.profiles[0];
