@@ -8,7 +8,8 @@ use wire::pprof as message;
 
 const COUNT: u64 = 10;
 
-/// Ten of everything: locations of three lines, distinct stacks, five labels a sample, two types of one kind.
+/// Ten of everything: locations of three lines, distinct stacks, five labels a sample; two types of
+/// one kind.
 fn ten() -> Vec<u8> {
     let function = |id: u64| message::Function { id, name: id as i64, ..Default::default() };
     let line = |function_id| message::Line { function_id, ..Default::default() };

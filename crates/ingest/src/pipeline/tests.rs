@@ -17,10 +17,12 @@ use tower::ServiceExt;
 
 const UPLOAD: &str = "/api/v1/profiles?service_name=x";
 
+type Fails = fn() -> SinkError;
+
 #[derive(Default)]
 struct Memory {
     appended: Mutex<Vec<(String, usize)>>,
-    fails: Option<fn() -> SinkError>,
+    fails: Option<Fails>,
 }
 
 impl Sink for Memory {
@@ -134,8 +136,7 @@ async fn profiles_go_to_the_tenant_of_the_token_or_the_one_that_it_may_name() {
 
 #[tokio::test]
 async fn a_store_that_is_full_or_fails_is_answered_so_that_clients_try_again() {
-    type Case = (fn() -> SinkError, u16, &'static str);
-    let cases: [Case; 2] = [
+    let cases: [(Fails, u16, &str); 2] = [
         (|| SinkError::Busy("full".to_owned()), 429, "uploads_busy"),
         (|| SinkError::Failed("disk".to_owned()), 503, "store_failures"),
     ];
