@@ -163,6 +163,8 @@ impl Profile {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::Link;
     use crate::folded::{folded, from_folded};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -174,6 +176,35 @@ mod tests {
             *sums.entry(stack.to_owned()).or_default() += value.parse::<i64>().expect("number");
         }
         sums
+    }
+
+    /// One sample with a thread, a link and an attribute, all named after `name`.
+    fn marked(name: &str, number: u64) -> Profile {
+        let mut profile = from_folded(&format!("{name} 1\n"));
+        let text = profile.tables.strings.intern(name);
+        let thread = Thread { id: number.cast_signed(), name: text };
+        let link = Link { span_id: number, ..Link::default() };
+        let set = vec![Attribute { key: text, value: AttributeValue::Text(text) }];
+        let sample = &mut profile.samples[0];
+        sample.thread = Some(profile.tables.threads.intern(thread));
+        sample.link = Some(profile.tables.links.intern(link));
+        sample.attributes = Some(profile.tables.attributes.intern(set));
+        profile
+    }
+
+    #[test]
+    fn what_samples_point_to_stays_theirs() {
+        let mut merged = marked("first", 1);
+        merged.merge(&marked("second", 2));
+        let tables = &merged.tables;
+        for (sample, (name, number)) in merged.samples.iter().zip([("first", 1), ("second", 2)]) {
+            let thread = sample.thread.and_then(|id| tables.threads.get(id)).expect("a thread");
+            assert_eq!((thread.id, tables.text(thread.name)), (number, name));
+            let link = sample.link.and_then(|id| tables.links.get(id)).expect("a link");
+            assert_eq!(link.span_id, number.cast_unsigned());
+            let set = sample.attributes.and_then(|id| tables.attributes.get(id)).expect("a set");
+            assert_eq!(tables.text(set[0].key), name);
+        }
     }
 
     proptest! {
