@@ -101,6 +101,33 @@ fn shares_of_a_program_without_frame_pointers() {
 }
 
 #[test]
+fn a_stripped_program_shows_its_functions_by_their_place() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = compile_c(folder.path(), "ratio", &RATIO.replace('`', "\""));
+    let stripped = Command::new("strip").arg(&program).status().expect("binutils are installed");
+    assert!(stripped.success());
+    let running = Running::start(&mut Command::new(program));
+    let arguments = ["--pid", &running.pid(), "--frequency", "999", "--duration", "4"];
+    let recorded = record(folder.path(), &arguments);
+    let process = recorded.of_service("ratio");
+    check_complete(process);
+    // Not one line for each sampled address, but one for each function: `spin`, called by three.
+    let is_place = |it: &String| it.starts_with("[function at ");
+    let mut callers = std::collections::BTreeMap::<&str, u64>::new();
+    for (names, _, count) in process.stacks.iter().filter(|it| it.0.iter().all(is_place)) {
+        *callers.entry(&names[1]).or_default() += count;
+    }
+    let inside: u64 = callers.values().sum();
+    let total = process.total();
+    assert!(inside as f64 > 0.9 * total as f64, "{callers:?} of {total}");
+    let heavy = callers.values().max().copied().unwrap_or_default();
+    check_share(heavy, inside, 0.6);
+    let unnamed: u64 = process.counters["vesta.frames.unsymbolized"].parse().expect("a number");
+    assert!(unnamed >= inside, "a place is no name: {unnamed} of {inside}");
+}
+
+#[test]
 fn a_stripped_go_program_shows_its_functions() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
