@@ -37,6 +37,8 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let _held = data_dir::hold(&config.data_dir)?;
     let store = open(&config, Arc::clone(&clock)).await?;
+    // Before anybody learns that this server runs, and after what may take long.
+    let mut signals = Signals::new()?;
     let wired = wire(&config, &store, clock);
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
@@ -60,7 +62,6 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
     let maintenance = tokio::spawn(Arc::clone(&store).run_maintenance(stopping()));
     wired.metrics.set_ready(true);
     tracing::info!(data = %config.data_dir.display(), "vesta is ready at {url}");
-    let mut signals = Signals::new()?;
     signals.next().await;
     tracing::info!("stopping: no new requests; the last ones are finished, then all is flushed");
     tokio::spawn(async move {
