@@ -6,6 +6,9 @@ use crate::problem::Problem;
 use formats::{Decoded, Issue, IssueKind, Options};
 use http::{HeaderMap, header};
 
+/// Path that takes files of every format.
+pub(crate) const UPLOAD_PATH: &str = "/api/v1/profiles";
+
 /// Refuses encodings that are not undone.
 pub(crate) fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
@@ -48,8 +51,7 @@ pub(crate) fn otlp(bytes: &[u8], options: &Options) -> Decoded {
     if let (true, Some(format)) = (decoded.profiles.is_empty(), found) {
         let example = format!(
             "this is {}, not an OTLP request: send it to {}?service_name=NAME",
-            format.name,
-            crate::receivers::UPLOAD_PATH
+            format.name, UPLOAD_PATH
         );
         decoded.issues.insert(0, Issue { kind: IssueKind::UnknownFormat, count: 1, example });
     }

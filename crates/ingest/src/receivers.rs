@@ -6,6 +6,7 @@ pub mod pyroscope;
 pub mod upload;
 
 use crate::auth::Rule;
+use crate::decode::UPLOAD_PATH;
 use crate::pipeline::Ingest;
 use crate::principal::Need;
 use axum::Router;
@@ -15,8 +16,6 @@ use std::sync::Arc;
 
 /// Path of OTLP profiles over HTTP.
 pub const OTLP_PATH: &str = "/v1development/profiles";
-/// Path of raw files.
-pub const UPLOAD_PATH: &str = "/api/v1/profiles";
 
 /// What each receiver's route needs.
 pub const RULES: &[Rule] = &[

@@ -4,10 +4,11 @@ use crate::config::{Config, Flags};
 use crate::import::ImportArgs;
 use crate::query_command::QueryArgs;
 use crate::record::RecordArgs;
+use crate::terminal::print;
 use crate::{import, query_command, record, serve};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -111,20 +112,6 @@ fn configure(command: &ConfigCommand) -> Result<()> {
             print("the settings are fine\n")
         }
     }
-}
-
-/// Writes to standard output; a reader that went away (`| head`) is no error.
-pub(crate) fn print(text: &str) -> Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("write to standard output"),
-    }
-}
-
-/// Tells people what happens, beside the output.
-pub(crate) fn say(text: &str) {
-    // Nobody reads standard error: nothing to do about it.
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn log_to_stderr() {

@@ -1,9 +1,9 @@
 //! `vesta import`: uploads files and prints the receipts.
 
-use crate::cli::{print, say};
 use crate::client::ServerArgs;
 use crate::flame::plain;
 use crate::query_command::CPU_TIME;
+use crate::terminal::{print, say};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::Value;

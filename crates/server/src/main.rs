@@ -11,6 +11,7 @@ mod query_command;
 mod record;
 mod serve;
 mod svg;
+mod terminal;
 
 use std::io::Write;
 use std::process::ExitCode;

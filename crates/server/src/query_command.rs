@@ -1,9 +1,9 @@
 //! `vesta query`: questions to a running server, answered as text or JSON.
 
-use crate::cli::say;
 use crate::client::ServerArgs;
 use crate::flame::{Flame, plain};
 use crate::svg;
+use crate::terminal::say;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::Value;

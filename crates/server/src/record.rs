@@ -5,8 +5,8 @@ mod progress;
 mod signals;
 mod write;
 
-use crate::cli::say;
 use crate::client::ServerArgs;
+use crate::terminal::say;
 use agent::Agent;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;

@@ -1,6 +1,6 @@
 //! The agent as a child process, and a command that waits until the agent looks.
 
-use crate::cli::say;
+use crate::terminal::say;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};

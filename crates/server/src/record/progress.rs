@@ -1,7 +1,7 @@
 //! How far a recording is: on a terminal one line that changes, otherwise a line now and then. A
 //! command writes to the same terminal, so that its recording has lines of its own, too.
 
-use crate::cli::say;
+use crate::terminal::say;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
