@@ -35,9 +35,9 @@ pub(crate) const MODULES_MAX: usize = 512;
 pub(crate) const SYMBOLS_MAX: usize = 60_000;
 /// Addresses symbolised in one call.
 pub(crate) const SYMBOLIZE_AT_ONCE_MAX: usize = 4_096;
-/// Bytes of line programs that are run for the new addresses of one batch (about 10 ns each); the
-/// others have their functions, and their lines in a later batch.
-pub(crate) const LINE_BYTES_PER_BATCH_MAX: usize = 512 << 10;
+/// Largest line programs of a file, in bytes, in which the places of functions are looked up
+/// (about 10 ns a byte of the units sampled); functions of larger ones have names only.
+pub(crate) const LINE_BYTES_MAX: u64 = 4 << 20;
 /// Bytes read of a small file under /proc.
 pub(crate) const PROC_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of a perf map.

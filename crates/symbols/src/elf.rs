@@ -54,10 +54,10 @@ fn place(info: Option<&CodeInfo<'_>>) -> (String, u32) {
 fn frames(symbol: &Sym<'_>) -> Vec<Frame> {
     let mut frames = Vec::with_capacity(1 + symbol.inlined.len());
     let (file, line) = place(symbol.code_info.as_deref());
-    frames.push(Frame { function: cut(&symbol.name), file, line });
+    frames.push(Frame { function: cut(&symbol.name), file, line, ..Frame::default() });
     for inlined in symbol.inlined.iter().take(limits::INLINES_MAX) {
         let (file, line) = place(inlined.code_info.as_ref());
-        frames.push(Frame { function: cut(&inlined.name), file, line });
+        frames.push(Frame { function: cut(&inlined.name), file, line, ..Frame::default() });
     }
     frames.reverse();
     frames

@@ -9,8 +9,10 @@ pub struct Frame {
     pub function: String,
     /// Source file, or empty.
     pub file: String,
-    /// Line in it, or 0.
+    /// Line in it that runs, or 0.
     pub line: u32,
+    /// Line in it where the function begins, or 0.
+    pub start_line: u32,
 }
 
 impl Frame {

@@ -163,6 +163,7 @@ impl<'a> GoTable<'a> {
             function: cut(name),
             file: cut(file.unwrap_or_default()),
             line: line.and_then(|it| u32::try_from(it).ok()).unwrap_or(0),
+            ..Frame::default()
         })
     }
 

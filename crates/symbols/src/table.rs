@@ -148,6 +148,16 @@ mod tests {
     }
 
     #[test]
+    fn data_is_no_function() {
+        let bytes = std::fs::read("/proc/self/exe").expect("readable");
+        let file = object::File::parse(&*bytes).expect("an ELF file");
+        let data = file.symbols().filter(|it| it.kind() == object::SymbolKind::Data);
+        let addresses: Vec<u64> = data.take(200).map(|it| it.address()).collect();
+        assert!(addresses.len() > 20);
+        assert!(functions(&bytes, &addresses).iter().all(Option::is_none));
+    }
+
+    #[test]
     fn what_is_no_elf_has_no_functions() {
         assert_eq!(functions(b"", &[1, 2]), [None, None]);
         assert_eq!(functions(&[0x7f; 400], &[]), []);

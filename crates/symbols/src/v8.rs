@@ -26,7 +26,8 @@ pub fn v8_function(name: &str) -> Option<Frame> {
         "" => "(anonymous)",
         function => function,
     };
-    Some(Frame { function: cut(function), file: cut(file.trim_start()), line })
+    let (function, file) = (cut(function), cut(file.trim_start()));
+    Some(Frame { function, file, start_line: line, ..Frame::default() })
 }
 
 #[cfg(test)]
@@ -34,7 +35,7 @@ mod tests {
     use super::*;
 
     fn parts(name: &str) -> Option<(String, String, u32)> {
-        v8_function(name).map(|it| (it.function, it.file, it.line))
+        v8_function(name).map(|it| (it.function, it.file, it.start_line))
     }
 
     #[test]

@@ -87,6 +87,7 @@ pub struct Module {
     build_id: Option<String>,
     go_table: Option<(Range<usize>, u64)>,
     debug_bytes: u64,
+    line_bytes: u64,
     tables: OnceLock<Tables>,
     /// Whether pages may have been read since they were given back.
     is_touched: AtomicBool,
@@ -161,6 +162,7 @@ impl Module {
             .map(|it| object::ObjectSymbol::address(&it))
             .or_else(|| text.as_ref().map(|it| it.range.start));
         let debug_bytes = debug_bytes(&elf);
+        let line_bytes = elf.section_by_name(".debug_line").map_or(0, |it| it.size());
         let build_id = elf.build_id().ok().flatten().filter(|it| it.len() <= 64).map(hex);
         Ok(Self {
             segments,
@@ -171,6 +173,7 @@ impl Module {
             build_id,
             go_table: go_section.map(|it| (it.bytes.range, go_text.unwrap_or(0))),
             debug_bytes,
+            line_bytes,
             text,
             all,
             tables: OnceLock::new(),
@@ -219,6 +222,11 @@ impl Module {
     /// Size of its debug information with its symbol tables, in bytes; 0 without the former.
     pub fn debug_bytes(&self) -> u64 {
         self.debug_bytes
+    }
+
+    /// Size of its line programs, in bytes.
+    pub fn line_bytes(&self) -> u64 {
+        self.line_bytes
     }
 
     /// The address the file states for the byte at `offset`.

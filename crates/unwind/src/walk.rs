@@ -200,7 +200,8 @@ mod tests {
         let stack = frame_pointer_stack();
         let mut frames = Vec::new();
         let copy = StackCopy { registers: &registers, stack: &stack };
-        Unwinder::new().walk(copy, |_| None, &mut frames);
+        let outcome = Unwinder::new().walk(copy, |_| None, &mut frames);
+        assert_eq!(outcome, Outcome::Complete, "a frame pointer of zero is the root's");
         assert_eq!(frames[..3], [0x9000, 0xa000, 0xb000]);
     }
 

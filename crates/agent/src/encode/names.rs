@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use symbols::{ElfSymbols, Frame, GoTable, KernelSymbols, Line};
+use symbols::{ElfSymbols, Frame, GoTable, KernelSymbols};
 
 /// What an address turned out to be.
 #[derive(Clone, Debug)]
 pub(crate) enum Name {
-    /// Its function; what was inlined into it comes first. The line, where there is one here, is
-    /// the outermost one's.
-    Known(Arc<[Frame]>, Option<Line>),
+    /// Its function; what was inlined into it comes first.
+    Known(Arc<[Frame]>),
     /// Code without a name, in a function that begins at this offset in the file.
     Start(u64),
     Unknown,
@@ -24,7 +23,7 @@ pub(crate) enum Name {
 impl Name {
     fn of(frames: impl Into<Arc<[Frame]>>) -> Self {
         let frames = frames.into();
-        if frames.is_empty() { Self::Unknown } else { Self::Known(frames, None) }
+        if frames.is_empty() { Self::Unknown } else { Self::Known(frames) }
     }
 }
 
@@ -37,12 +36,8 @@ pub(crate) struct Names {
     elf: ElfSymbols,
     kernel: Option<KernelSymbols>,
     known: FxHashMap<RawFrame, Name>,
-    /// Left of what the line programs of this batch may cost.
-    line_budget_bytes: usize,
     /// Functions of files by their symbols.
     functions: FxHashMap<ModuleId, Functions>,
-    /// Addresses whose line the last batch's budget did not reach.
-    without_line: Vec<RawFrame>,
     /// Which module a path was last read for.
     paths: FxHashMap<PathBuf, ModuleId>,
 }
@@ -53,10 +48,6 @@ impl Names {
         if self.known.len() > limits::SYMBOLS_MAX {
             self.known.clear();
             self.functions.clear();
-        }
-        self.line_budget_bytes = limits::LINE_BYTES_PER_BATCH_MAX;
-        for frame in self.without_line.drain(..) {
-            self.known.remove(&frame);
         }
         let mut wanted: FxHashMap<ModuleId, FxHashSet<u64>> = FxHashMap::default();
         let stacks = batch.processes.values().flat_map(|process| process.stacks.keys());
@@ -164,7 +155,11 @@ impl Names {
         let functions = self.functions.entry(loaded.id).or_default();
         let is_new = |it: &&(u64, u64)| covering(functions, it.1).is_none();
         let addresses: Vec<u64> = wanted.iter().filter(is_new).map(|it| it.1).collect();
-        let found = symbols::functions(loaded.module.bytes(), &addresses);
+        let mut found = symbols::functions(loaded.module.bytes(), &addresses);
+        // All of a file's functions have their places, or none: else one function would be two.
+        if (1..=limits::LINE_BYTES_MAX).contains(&loaded.module.line_bytes()) {
+            place(loaded, &mut found);
+        }
         for (address, found) in addresses.into_iter().zip(found) {
             let (range, name) = match found {
                 Some(it) => (it.range, Name::of([it.frame])),
@@ -172,29 +167,9 @@ impl Names {
             };
             functions.insert(range.start, (range.end, name));
         }
-        let functions = std::mem::take(functions);
-        self.learn_places(loaded, wanted, &functions);
-        self.functions.insert(loaded.id, functions);
-    }
-
-    /// Notes the functions of addresses, with their lines as far as the budget goes; the rest is
-    /// looked up again when it is next sampled.
-    fn learn_places(&mut self, loaded: &Loaded, wanted: &[(u64, u64)], functions: &Functions) {
-        let addresses: Vec<u64> = wanted.iter().map(|it| it.1).collect();
-        let (lines, is_all) = if loaded.module.debug_bytes() > 0 {
-            symbols::lines(loaded.module.bytes(), &addresses, &mut self.line_budget_bytes)
-        } else {
-            (vec![None; addresses.len()], true)
-        };
-        for ((offset, address), at) in wanted.iter().zip(lines) {
+        for (offset, address) in wanted {
+            let name = covering(functions, *address).cloned().unwrap_or(Name::Unknown);
             let frame = RawFrame { place: Place::Module(loaded.id), address: *offset };
-            if at.is_none() && !is_all {
-                self.without_line.push(frame);
-            }
-            let mut name = covering(functions, *address).cloned().unwrap_or(Name::Unknown);
-            if let Name::Known(_, line) = &mut name {
-                *line = at;
-            }
             self.known.insert(frame, name);
         }
     }
@@ -212,6 +187,19 @@ fn unnamed(loaded: &Loaded, address: u64) -> (Range<u64>, Name) {
     match (range, offset) {
         (Some(range), Some(offset)) => (range, Name::Start(offset)),
         _ => (address..address.saturating_add(1), Name::Unknown),
+    }
+}
+
+/// Adds where functions begin: file and line of their first instruction. (Those of any other may be
+/// of what was inlined there.)
+fn place(loaded: &Loaded, functions: &mut [Option<symbols::Function>]) {
+    let starts: Vec<u64> = functions.iter().flatten().map(|it| it.range.start).collect();
+    let lines = symbols::lines(loaded.module.bytes(), &starts);
+    for (function, line) in functions.iter_mut().flatten().zip(lines) {
+        if let Some(line) = line {
+            function.frame.file = line.file.to_string();
+            function.frame.start_line = line.line;
+        }
     }
 }
 

@@ -236,7 +236,7 @@ impl Encoder {
                         frame_type(identity, ""),
                     );
                 };
-                let function = dictionary.function(&name.function, &name.file, name.line);
+                let function = dictionary.function(&name.function, &name.file, name.start_line);
                 let kind = frame_type(identity, &name.function);
                 dictionary.location(0, 0, vec![(function, 0)], kind)
             });
@@ -263,16 +263,11 @@ impl Encoder {
                 None => (0, "native"),
             };
             match name {
-                Name::Known(frames, line) => {
-                    let mut lines: Vec<_> = frames
-                        .iter()
-                        .map(|it| (dictionary.function(&it.function, &it.file, 0), it.line))
-                        .collect();
-                    if let (Some(last), Some(frame), Some(at)) =
-                        (lines.last_mut(), frames.last(), line)
-                    {
-                        *last = (dictionary.function(&frame.function, &at.file, 0), at.line);
-                    }
+                Name::Known(frames) => {
+                    let lines = frames.iter().map(|it| {
+                        (dictionary.function(&it.function, &it.file, it.start_line), it.line)
+                    });
+                    let lines = lines.collect();
                     dictionary.location(mapping, 0, lines, kind)
                 }
                 Name::Start(start) => {
@@ -284,7 +279,7 @@ impl Encoder {
                 Name::Unknown => dictionary.location(mapping, frame.address, Vec::new(), kind),
             }
         });
-        (location, matches!(name, Name::Known(..)))
+        (location, matches!(name, Name::Known(_)))
     }
 }
 
