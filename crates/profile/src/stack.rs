@@ -11,12 +11,15 @@ use crate::{LocationId, StackId};
 #[derive(Clone, Debug)]
 pub struct StackTable {
     nodes: Vec<(StackId, LocationId)>,
+    /// The first `indexed` nodes.
     index: KeyedMap<(StackId, LocationId), StackId>,
+    indexed: usize,
 }
 
 impl Default for StackTable {
     fn default() -> Self {
-        Self { nodes: vec![(StackId(0), LocationId(u32::MAX))], index: KeyedMap::default() }
+        let root = (StackId(0), LocationId(u32::MAX));
+        Self { nodes: vec![root], index: KeyedMap::default(), indexed: 1 }
     }
 }
 
@@ -27,11 +30,34 @@ impl StackTable {
     /// The stack of `location` called from `parent`, added if it is new.
     pub fn intern(&mut self, parent: StackId, location: LocationId) -> StackId {
         debug_assert!(parent.index() < self.nodes.len(), "a parent comes before its children");
+        if self.indexed < self.nodes.len() {
+            self.index_rest();
+        }
         let nodes = &mut self.nodes;
-        *self.index.entry((parent, location)).or_insert_with(|| {
+        let stack = *self.index.entry((parent, location)).or_insert_with(|| {
             nodes.push((parent, location));
             StackId::from_index(nodes.len() - 1)
-        })
+        });
+        self.indexed = self.nodes.len();
+        stack
+    }
+
+    /// Adds a stack that is known to be new, as one read back from a tree is: trees that are only
+    /// read need no index, so it is made when something is interned. `None` when the parent is
+    /// not there.
+    pub fn push_distinct(&mut self, parent: StackId, location: LocationId) -> Option<StackId> {
+        if parent.index() >= self.nodes.len() {
+            return None;
+        }
+        self.nodes.push((parent, location));
+        Some(StackId::from_index(self.nodes.len() - 1))
+    }
+
+    fn index_rest(&mut self) {
+        for (at, &node) in self.nodes.iter().enumerate().skip(self.indexed) {
+            self.index.entry(node).or_insert(StackId::from_index(at));
+        }
+        self.indexed = self.nodes.len();
     }
 
     /// The stack of the given locations, leaf first as in pprof and OTLP.
@@ -91,6 +117,14 @@ mod tests {
             for (node, parent, _) in table.iter() {
                 prop_assert!(parent < node);
             }
+            let mut again = StackTable::default();
+            for (node, parent, location) in table.iter() {
+                prop_assert_eq!(again.push_distinct(parent, location), Some(node));
+            }
+            for (stack, &id) in stacks.iter().zip(&ids) {
+                prop_assert_eq!(again.intern_leaf_first(&locations(stack)), id);
+            }
+            prop_assert_eq!(again.len(), table.len());
         }
     }
 }

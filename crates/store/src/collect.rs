@@ -2,11 +2,12 @@
 
 use crate::Error;
 use crate::absorb::{Remap, absorb, estimate_bytes};
-use crate::batch::{Names, from_batch};
+use crate::batch::{Names, column, from_batch};
 use crate::codec::Entry;
 use crate::limits::{Options, TIME_NANOS_MAX, TIME_NANOS_MIN};
 use crate::rows::{KindTotals, NONE, ProfileRow, Row};
-use arrow::array::RecordBatch;
+use crate::segment::layout::Layout;
+use arrow::array::{RecordBatch, UInt32Array};
 use profile::handle::Handle;
 use profile::labels::names::SERVICE;
 use profile::{KindIndex, Labels, LinkId, Profile, Tables, VALUES_MAX};
@@ -137,93 +138,170 @@ fn totals(profile: &Profile, rows: &[Row], ordinals: &mut Ordinals) -> Vec<KindT
 #[derive(Debug)]
 pub(crate) struct Collector {
     pub(crate) tenant: Arc<str>,
-    pub(crate) tables: Tables,
-    pub(crate) ordinals: Ordinals,
-    pub(crate) profiles: Vec<ProfileRow>,
-    pub(crate) rows: Vec<Row>,
+    tables: Tables,
+    ordinals: Ordinals,
+    profiles: Vec<ProfileRow>,
+}
+
+/// Where the rows of a part go in the one that it was collected into.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    remap: Remap,
+    /// Ordinal of the part's first profile.
+    base: u32,
 }
 
 impl Collector {
     pub(crate) fn new(tenant: Arc<str>) -> Self {
         let (tables, ordinals) = (Tables::default(), Ordinals::default());
-        Self { tenant, tables, ordinals, profiles: Vec::new(), rows: Vec::new() }
+        Self { tenant, tables, ordinals, profiles: Vec::new() }
     }
 
-    /// Takes over a part; how the samples arrive in batches does not matter.
-    pub(crate) fn add_part(
+    /// Takes over everything of a part but its rows.
+    pub(crate) fn add(
         &mut self,
         tables: &Tables,
         profiles: &[ProfileRow],
-        batches: impl Iterator<Item = Result<RecordBatch, Error>>,
         keep_addresses: bool,
-    ) -> Result<(), Error> {
+    ) -> Collected {
         let remap = absorb(&mut self.tables, tables, keep_addresses);
         let base = self.profiles.len() as u32;
         for row in profiles {
+            for kind in &row.kinds {
+                self.ordinals.kind(&kind.kind);
+            }
             let (series, labels) = self.ordinals.series(&row.labels);
             let ordinal = base + row.ordinal;
             self.profiles.push(ProfileRow { ordinal, series, labels, ..row.clone() });
         }
-        for batch in batches {
-            let first = self.rows.len();
-            let ordinals = &mut self.ordinals;
-            from_batch(&batch?, &mut |kind| ordinals.kind(kind), &mut self.rows)?;
-            for row in &mut self.rows[first..] {
-                move_row(row, base, &self.profiles, &remap)?;
-            }
-        }
-        Ok(())
+        Collected { remap, base }
     }
 
-    /// Sorts kinds, series, profiles and rows.
-    pub(crate) fn sort(&mut self) {
-        let kinds = order_by(&self.ordinals.kinds, Ord::cmp);
-        self.ordinals.kinds = kinds.take(&self.ordinals.kinds);
+    /// Puts kinds, series, profiles and tables in order. `used` says which stacks rows have; all
+    /// when it is not known.
+    pub(crate) fn arrange(self, used: Option<Vec<bool>>) -> Arranged {
+        let Self { tenant, tables, mut ordinals, mut profiles } = self;
+        let kinds = order_by(&ordinals.kinds, Ord::cmp);
+        ordinals.kinds = kinds.take(&ordinals.kinds);
         let service = |labels: &Labels| labels.get(SERVICE).unwrap_or("").to_owned();
-        let series = order_by(&self.ordinals.series, |a, b| {
+        let series = order_by(&ordinals.series, |a, b| {
             (service(a), a.as_ref()).cmp(&(service(b), b.as_ref()))
         });
-        self.ordinals.series = series.take(&self.ordinals.series);
-        let services: Vec<String> = self.ordinals.series.iter().map(|row| service(row)).collect();
+        ordinals.series = series.take(&ordinals.series);
+        let services: Vec<String> = ordinals.series.iter().map(|row| service(row)).collect();
         let mut service_ranks: Vec<u32> = Vec::with_capacity(services.len());
         for (at, service) in services.iter().enumerate() {
             let is_new = at > 0 && *service != services[at - 1];
             service_ranks.push(service_ranks.last().map_or(0, |rank| rank + u32::from(is_new)));
         }
-        for row in &mut self.profiles {
+        for row in &mut profiles {
             row.series = series.rank(row.series);
         }
-        let profiles = order_by(&self.profiles, |a, b| {
+        let order = order_by(&profiles, |a, b| {
             (a.series, a.window.start, a.id).cmp(&(b.series, b.window.start, b.id))
         });
-        self.profiles = profiles.take(&self.profiles);
-        for (at, row) in self.profiles.iter_mut().enumerate() {
+        let mut profiles = order.take(&profiles);
+        for (at, row) in profiles.iter_mut().enumerate() {
             row.ordinal = at as u32;
         }
-        for row in &mut self.rows {
-            row.kind = kinds.rank(row.kind);
-            row.series = series.rank(row.series);
-            row.profile = profiles.rank(row.profile);
+        let layout = Layout::of(&tables, used);
+        let ranks = Ranks { profiles: order, service_ranks };
+        Arranged { tenant, tables, ordinals, profiles, layout, ranks }
+    }
+}
+
+impl Collected {
+    /// Marks the stacks that a batch of the part has.
+    pub(crate) fn mark_used(&self, batch: &RecordBatch, used: &mut Vec<bool>) -> Result<(), Error> {
+        let stacks: &UInt32Array = column(batch, "stack")?;
+        for stack in stacks.values() {
+            let at = self.remap.stack(profile::StackId(*stack)) as usize;
+            if at >= used.len() {
+                used.resize(at + 1, false);
+            }
+            used[at] = true;
         }
-        let service_of = |row: &Row| service_ranks.get(row.series as usize).copied();
-        self.rows.sort_unstable_by_key(|row| {
-            (service_of(row), row.kind, row.series, row.ts_ms, row.stack, row.profile)
-        });
-        self.renumber_links();
+        Ok(())
+    }
+}
+
+/// A part that is ready to be written, but for its rows.
+#[derive(Debug)]
+pub(crate) struct Arranged {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) tables: Tables,
+    pub(crate) ordinals: Ordinals,
+    pub(crate) profiles: Vec<ProfileRow>,
+    pub(crate) layout: Layout,
+    ranks: Ranks,
+}
+
+/// New ordinals of what was collected.
+#[derive(Debug)]
+struct Ranks {
+    profiles: Order,
+    /// By new ordinal of the series.
+    service_ranks: Vec<u32>,
+}
+
+/// What rows are sorted by: service, kind, series and time; profiles only to be the same each time.
+pub(crate) type RowKey = (u32, u32, u32, i64, u32);
+
+impl Arranged {
+    /// Adds the rows of a batch of a part that was collected, with their new ordinals.
+    pub(crate) fn rows(
+        &self,
+        part: &Collected,
+        batch: &RecordBatch,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), Error> {
+        let first = rows.len();
+        let kinds = &self.ordinals.kinds;
+        let kind_of = &mut |kind: &str| {
+            let at = kinds.iter().position(|have| &**have == kind);
+            at.map_or(NONE, |at| at as u32)
+        };
+        from_batch(batch, kind_of, rows)?;
+        for row in &mut rows[first..] {
+            if row.kind == NONE {
+                return Err(Error::corrupt("a sample is of a kind that no profile has"));
+            }
+            let profile = self.ranks.profiles.rank(row.profile.saturating_add(part.base));
+            let found = self.profiles.get(profile as usize);
+            let found = found.ok_or_else(|| Error::corrupt("a sample is of no profile"))?;
+            (row.profile, row.series) = (profile, found.series);
+            let stack = part.remap.stack(profile::StackId(row.stack)) as usize;
+            row.stack = self.layout.stacks.get(stack).copied().unwrap_or(0);
+            row.thread = part.remap.thread(Some(profile::ThreadId(row.thread)));
+            row.link = part.remap.link(Some(LinkId(row.link)));
+            row.attributes = part.remap.attributes(Some(profile::AttributesId(row.attributes)));
+        }
+        Ok(())
     }
 
-    /// Links in the order in which sorted rows come to them: a span's samples are close in time,
-    /// so the column becomes small steps. Links that no row has are dropped.
-    fn renumber_links(&mut self) {
+    /// Sorts rows.
+    pub(crate) fn sort(&self, rows: &mut [Row]) {
+        rows.sort_unstable_by_key(|row| (self.key(row), row.stack));
+    }
+
+    /// Numbers links in the order in which sorted rows come to them: a span's samples are close in
+    /// time, so the column becomes small steps. Links that no row has are dropped.
+    pub(crate) fn order_links(&mut self, rows: &mut [Row]) {
         let old = std::mem::take(&mut self.tables.links);
         let mut ranks = vec![NONE; old.len()];
-        for row in &mut self.rows {
+        for row in rows {
             let Some(rank) = ranks.get_mut(row.link as usize) else { continue };
             if let (NONE, Some(link)) = (*rank, old.get(LinkId(row.link))) {
                 *rank = self.tables.links.intern(*link).0;
             }
             row.link = *rank;
         }
+    }
+
+    /// Where a row belongs.
+    pub(crate) fn key(&self, row: &Row) -> RowKey {
+        let service = self.ranks.service_ranks.get(row.series as usize);
+        (service.copied().unwrap_or(0), row.kind, row.series, row.ts_ms, row.profile)
     }
 
     /// First and last time, inclusive.
@@ -239,19 +317,8 @@ impl Collector {
     }
 }
 
-fn move_row(row: &mut Row, base: u32, profiles: &[ProfileRow], remap: &Remap) -> Result<(), Error> {
-    row.profile = row.profile.saturating_add(base);
-    let profile = profiles.get(row.profile as usize);
-    let profile = profile.ok_or_else(|| Error::corrupt("a sample is of no profile"))?;
-    row.series = profile.series;
-    row.stack = remap.stack(profile::StackId(row.stack));
-    row.thread = remap.thread(Some(profile::ThreadId(row.thread)));
-    row.link = remap.link(Some(LinkId(row.link)));
-    row.attributes = remap.attributes(Some(profile::AttributesId(row.attributes)));
-    Ok(())
-}
-
 /// A new order of things: which comes at each place, and the place of each.
+#[derive(Debug)]
 struct Order {
     places: Vec<u32>,
     ranks: Vec<u32>,

@@ -10,6 +10,10 @@ pub const WAL_COMPRESS_BYTES_MIN: usize = 512;
 pub const WAL_ZSTD_LEVEL: i32 = 1;
 /// zstd level of segments.
 pub const SEGMENT_ZSTD_LEVEL: i32 = 3;
+/// zstd level of the tables beside the samples of compacted segments.
+pub const NAMES_ZSTD_LEVEL: i32 = 9;
+/// Rows on which the encoding of the stacks is tried.
+pub const ENCODING_TRIAL_ROWS_MAX: usize = 1 << 14;
 /// Rows in one page of a segment's samples.
 pub const PAGE_ROWS_MAX: usize = 20_000;
 /// Rows in one row group of a segment's samples.
@@ -25,11 +29,12 @@ pub const CHUNK_BYTES_MAX: usize = 4 << 20;
 pub const COMPACTION_INPUTS_MAX: usize = 16;
 /// Segments of one level and day that are worth merging.
 pub const COMPACTION_FANIN_MIN: usize = 8;
-/// Rows of a compacted segment; a row takes about 100 bytes while it is merged, so 100 MB.
-pub const COMPACTION_ROWS_MAX: u64 = 1_000_000;
+/// Rows of a compacted segment. They are merged in pieces and stay in memory only as the encoded
+/// file, about 5 to 10 bytes each, so 80 MB at most.
+pub const COMPACTION_ROWS_MAX: u64 = 8 << 20;
 /// Estimated bytes in memory of the tables of one compaction's inputs. Inputs are read one after
-/// the other, so a compaction takes this, the rows above and one input again.
-pub const COMPACTION_RAW_BYTES_MAX: u64 = 128 << 20;
+/// the other, so a compaction takes this, the file above and one input again.
+pub const COMPACTION_RAW_BYTES_MAX: u64 = 192 << 20;
 /// Highest compaction level.
 pub const LEVEL_MAX: u8 = 4;
 /// Length of the time bucket that compaction keeps apart.

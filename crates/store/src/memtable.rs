@@ -6,7 +6,7 @@ use crate::Error;
 use crate::absorb::estimate_bytes;
 use crate::batch::to_batch;
 use crate::codec::Entry;
-use crate::collect::{Collector, Ordinals, take_entry};
+use crate::collect::{Arranged, Collector, Ordinals, take_entry};
 use crate::limits::{CHUNK_BYTES_MAX, Options};
 use crate::rows::{ProfileRow, Row};
 use arrow::array::RecordBatch;
@@ -147,16 +147,25 @@ impl Memtable {
     }
 }
 
-/// Puts chunks of one tenant together.
+/// Puts chunks of one tenant together; the rows are sorted.
 pub(crate) fn collect(
     tenant: &Arc<str>,
     chunks: &[ChunkView],
     keep_addresses: bool,
-) -> Result<Collector, Error> {
+) -> Result<(Arranged, Vec<Row>), Error> {
     let mut collector = Collector::new(Arc::clone(tenant));
+    let (mut parts, mut used) = (Vec::new(), Vec::new());
     for chunk in chunks {
-        let batches = chunk.batches.iter().map(|batch| Ok(batch.clone()));
-        collector.add_part(&chunk.tables, &chunk.profiles, batches, keep_addresses)?;
+        let part = collector.add(&chunk.tables, &chunk.profiles, keep_addresses);
+        chunk.batches.iter().try_for_each(|batch| part.mark_used(batch, &mut used))?;
+        parts.push(part);
     }
-    Ok(collector)
+    let mut arranged = collector.arrange(Some(used));
+    let mut rows = Vec::new();
+    for (part, chunk) in parts.iter().zip(chunks) {
+        chunk.batches.iter().try_for_each(|batch| arranged.rows(part, batch, &mut rows))?;
+    }
+    arranged.sort(&mut rows);
+    arranged.order_links(&mut rows);
+    Ok((arranged, rows))
 }

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::{Arc, LazyLock};
 
 /// Version of the segment format, in each file's footer as `vesta.version`.
-pub const SEGMENT_VERSION: u32 = 1;
+pub const SEGMENT_VERSION: u32 = 2;
 
 /// Hot labels: label name and the column that holds it, `service` first.
 pub const HOT_LABELS: [(&str, &str); 7] = [
@@ -17,7 +17,7 @@ pub const HOT_LABELS: [(&str, &str); 7] = [
     (profile::labels::names::RUNTIME, "runtime"),
 ];
 
-/// Columns of `samples`: one row per event, sorted by tenant, service, kind, series, ts_ms, stack.
+/// Columns of `samples`: one row per event, sorted by tenant, service, kind, series, ts_ms.
 ///
 /// | column | type | what |
 /// |---|---|---|

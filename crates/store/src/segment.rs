@@ -1,7 +1,13 @@
 //! A segment: an immutable directory of Parquet files under one id. Format page:
 //! `docs/formats/segment.md`.
 
+pub(crate) mod layout;
+pub(crate) mod merge;
+mod profiles;
 pub(crate) mod read;
+mod samples;
+mod table;
+mod tables;
 pub(crate) mod write;
 
 use crate::Error;

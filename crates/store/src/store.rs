@@ -58,7 +58,7 @@ struct State {
     segments: Vec<Arc<Segment>>,
     retired: Vec<Retired>,
     /// A compaction whose commit failed: whether the catalog has it is not known.
-    unsure: Option<Merge>,
+    unsure: Option<Unsure>,
 }
 
 /// A memtable that does not grow any more.
@@ -76,7 +76,7 @@ struct Frozen {
 
 /// Segments and what is to take their place.
 #[derive(Clone, Debug)]
-struct Merge {
+struct Unsure {
     inputs: Vec<Ulid>,
     merged: Arc<Segment>,
 }

@@ -15,6 +15,9 @@ use wire::otlp::resource::Resource;
 /// Note on processes whose interpreter's own frames are shown instead of Python's.
 const PYTHON_NOTE: &str = "Python frames not read yet";
 const PYTHON_FRAME: &str = "[Python frames not read yet]";
+/// Function of code that a runtime made and whose names it keeps to itself: addresses in it mean
+/// nothing outside its process, so all of it is one frame.
+const GENERATED_FRAME: &str = "[generated code]";
 
 /// Makes requests; keeps what it learnt about code.
 #[derive(Debug)]
@@ -172,7 +175,10 @@ impl Encoder {
                 let (location, is_named) =
                     self.location(batch, identity, frame, dictionary, locations);
                 unnamed += u64::from(!is_named);
-                places.push(location);
+                let is_more_of_it = frame.place == Place::Generated && !is_named;
+                if !is_more_of_it || places.last() != Some(&location) {
+                    places.push(location);
+                }
             }
             if is_python {
                 let function = dictionary.function(PYTHON_FRAME, "", 0);
@@ -229,12 +235,9 @@ impl Encoder {
             let is_named = name.is_some();
             let location = *locations.own.entry(frame.address).or_insert_with(|| {
                 let Some(name) = name else {
-                    return dictionary.location(
-                        0,
-                        frame.address,
-                        Vec::new(),
-                        frame_type(identity, ""),
-                    );
+                    let function = dictionary.function(GENERATED_FRAME, "", 0);
+                    let kind = frame_type(identity, "");
+                    return dictionary.location(0, 0, vec![(function, 0)], kind);
                 };
                 let function = dictionary.function(&name.function, &name.file, name.start_line);
                 let kind = frame_type(identity, &name.function);

@@ -1,5 +1,5 @@
 //! Reading a segment's tables back. Rows are distinct, so each gets the handle of its position;
-//! anything else is damage and said so.
+//! references that lead nowhere are damage and said so.
 
 use super::Segment;
 use crate::Error;
@@ -46,13 +46,6 @@ fn each(
     Ok(())
 }
 
-fn expect_at<H: Handle>(handle: H, at: usize, table: &str) -> Result<(), Error> {
-    if handle.index() == at {
-        return Ok(());
-    }
-    Err(Error::corrupt(format!("table {table} holds a row twice")))
-}
-
 /// All tables that samples point to.
 pub(crate) fn tables(segment: &Segment) -> Result<Tables, Error> {
     let mut tables = Tables::default();
@@ -74,8 +67,7 @@ fn names(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
                 file: tables.strings.intern(file.value(at)),
                 start_line: start_line.value(at),
             };
-            let expected = tables.functions.len();
-            expect_at(tables.functions.intern(row), expected, "functions")?;
+            tables.functions.push_distinct(row);
         }
         Ok(())
     })?;
@@ -92,8 +84,7 @@ fn names(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
                 file: tables.strings.intern(file.value(at)),
                 build_id: tables.strings.intern(build_id.value(at)),
             };
-            let expected = tables.mappings.len();
-            expect_at(tables.mappings.intern(row), expected, "mappings")?;
+            tables.mappings.push_distinct(row);
         }
         Ok(())
     })
@@ -138,23 +129,30 @@ fn stacks(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
                 frame_type: FrameType::from_number(frame_type.value(at)),
                 is_folded: is_folded.value(at),
             };
-            expect_at(tables.locations.intern(row), ordinal, "locations")?;
+            tables.locations.push_distinct(row);
         }
         Ok(())
     })?;
-    each(segment, "nodes", |batch| {
-        let parent: &UInt32Array = column(batch, "parent")?;
-        let location: &UInt32Array = column(batch, "location")?;
-        for at in 0..batch.num_rows() {
-            let expected = tables.stacks.len();
-            if parent.value(at) as usize >= expected {
-                return Err(Error::corrupt("a stack comes before its caller"));
-            }
-            let (parent, location) = (StackId(parent.value(at)), LocationId(location.value(at)));
-            expect_at(tables.stacks.intern(parent, location), expected, "nodes")?;
+    each(segment, "nodes", |batch| nodes(batch, tables))
+}
+
+fn nodes(batch: &RecordBatch, tables: &mut Tables) -> Result<(), Error> {
+    // Version 1 says the parent, later ones how many rows above it is.
+    let is_first_version = batch.column_by_name("up").is_none();
+    let parent: &UInt32Array = column(batch, if is_first_version { "parent" } else { "up" })?;
+    let location: &UInt32Array = column(batch, "location")?;
+    for (parent, location) in parent.values().iter().zip(location.values()) {
+        if *location as usize >= tables.locations.len() {
+            return Err(Error::corrupt("a stack is of no location"));
         }
-        Ok(())
-    })
+        let row = tables.stacks.len() as u32 - 1;
+        let parent = if is_first_version { Some(*parent) } else { row.checked_sub(*parent) };
+        let added = parent.and_then(|parent| {
+            tables.stacks.push_distinct(StackId(parent), LocationId(*location))
+        });
+        added.ok_or_else(|| Error::corrupt("a stack comes before its caller"))?;
+    }
+    Ok(())
 }
 
 fn sample_dictionaries(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
@@ -163,8 +161,7 @@ fn sample_dictionaries(segment: &Segment, tables: &mut Tables) -> Result<(), Err
         let name: &StringArray = column(batch, "name")?;
         for at in 0..batch.num_rows() {
             let row = Thread { id: id.value(at), name: tables.strings.intern(name.value(at)) };
-            let expected = tables.threads.len();
-            expect_at(tables.threads.intern(row), expected, "threads")?;
+            tables.threads.push_distinct(row);
         }
         Ok(())
     })?;
@@ -178,8 +175,7 @@ fn sample_dictionaries(segment: &Segment, tables: &mut Tables) -> Result<(), Err
                 span_id: span_id.value(at),
                 root_span_id: root_span_id.value(at),
             };
-            let expected = tables.links.len();
-            expect_at(tables.links.intern(row), expected, "links")?;
+            tables.links.push_distinct(row);
         }
         Ok(())
     })?;
@@ -216,8 +212,10 @@ fn attributes(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
     })?;
     for (ordinal, mut set) in sets {
         set.sort_unstable();
-        let id: AttributesId = tables.attributes.intern(set);
-        expect_at(id, ordinal as usize, "attributes")?;
+        let id: AttributesId = tables.attributes.push_distinct(set);
+        if id.index() != ordinal as usize {
+            return Err(Error::corrupt("table attributes has a gap"));
+        }
     }
     debug_assert_eq!(tables.text(StringId(0)), "", "the empty string comes first");
     Ok(())

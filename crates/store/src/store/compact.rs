@@ -1,13 +1,14 @@
 //! Compaction: small segments of one tenant and day become one larger segment of the next level.
 
-use super::{Inner, Merge, Store, count};
+use super::{Inner, Store, Unsure, count};
 use crate::Error;
 use crate::collect::Collector;
 use crate::limits::{
     BUCKET_NANOS, BUCKET_SETTLE_NANOS, COMPACTION_FANIN_MIN, COMPACTION_INPUTS_MAX,
     COMPACTION_RAW_BYTES_MAX, COMPACTION_ROWS_MAX, LEVEL_MAX,
 };
-use crate::segment::{Segment, read};
+use crate::segment::Segment;
+use crate::segment::merge::{Input, Merge};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -70,16 +71,17 @@ impl Inner {
     fn merge(&self, group: &[Arc<Segment>]) -> Result<(), Error> {
         let Some(first) = group.first() else { return Ok(()) };
         let mut collector = Collector::new(first.row.tenant.as_str().into());
+        let mut inputs = Vec::with_capacity(group.len());
         for segment in group {
             let (tables, profiles) = (segment.read_tables()?, segment.read_profiles()?);
-            let batches = read::samples(segment)?;
-            collector.add_part(&tables, &profiles, batches, self.options.keep_addresses)?;
+            let collected = collector.add(&tables, &profiles, self.options.keep_addresses);
+            inputs.push(Input { segment: Arc::clone(segment), collected });
         }
+        let arranged = collector.arrange(None);
         let level = group.iter().map(|segment| segment.row.level).max().unwrap_or(0) + 1;
-        let merged = self.write_segment(&mut collector, level)?;
-        drop(collector);
+        let merged = self.write_segment(&arranged, Merge::new(&arranged, &inputs)?, level)?;
         let inputs: Vec<_> = group.iter().map(|segment| segment.id).collect();
-        self.state().unsure = Some(Merge { inputs, merged });
+        self.state().unsure = Some(Unsure { inputs, merged });
         self.finish_unsure()
     }
 
@@ -87,7 +89,7 @@ impl Inner {
     /// commit that failed is tried again with the same segment before anything else is merged or
     /// dropped, so that one the catalog knows after all is not made a second time.
     pub(super) fn finish_unsure(&self) -> Result<(), Error> {
-        let Some(Merge { inputs, merged }) = self.state().unsure.clone() else { return Ok(()) };
+        let Some(Unsure { inputs, merged }) = self.state().unsure.clone() else { return Ok(()) };
         self.step("before the compaction's commit")?;
         self.catalog.swap(&inputs, std::slice::from_ref(&merged.row))?;
         self.step("after the compaction's commit")?;

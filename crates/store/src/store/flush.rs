@@ -3,8 +3,9 @@
 
 use super::{Frozen, Inner, Store, count};
 use crate::Error;
-use crate::collect::Collector;
+use crate::collect::Arranged;
 use crate::memtable::{self, ChunkView};
+use crate::rows::Row;
 use crate::segment::{self, Segment, write};
 use crate::wal;
 use catalog::SegmentRow;
@@ -84,7 +85,9 @@ impl Inner {
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         for (tenant, chunks) in &frozen.chunks {
             let written = memtable::collect(tenant, chunks, self.options.keep_addresses)
-                .and_then(|mut collector| self.write_segment(&mut collector, 0));
+                .and_then(|(arranged, rows)| {
+                    self.write_segment(&arranged, rows.into_iter().map(Ok), 0)
+                });
             match written {
                 Ok(segment) => segments.push(segment),
                 Err(error) => {
@@ -117,11 +120,12 @@ impl Inner {
     /// removed here or, after a crash, when the store is opened.
     pub(super) fn write_segment(
         &self,
-        collector: &mut Collector,
+        arranged: &Arranged,
+        rows: impl Iterator<Item = Result<Row, Error>>,
         level: u8,
     ) -> Result<Arc<Segment>, Error> {
         let id: Ulid = self.new_id();
-        let (row, files) = write::encode(collector, id, level, self.clock.now())?;
+        let (row, files) = write::encode(arranged, rows, id, level, self.clock.now())?;
         if let Err(error) = write::put(&*self.layer, id, &files) {
             let _ = self.layer.remove_dir(&segment::dir(id));
             return Err(error);

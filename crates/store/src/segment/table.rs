@@ -1,0 +1,118 @@
+//! A small table as a Parquet file.
+
+use super::write::key;
+use crate::limits::{NAMES_ZSTD_LEVEL, SEGMENT_ZSTD_LEVEL};
+use crate::{Error, schema};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
+use parquet::schema::types::ColumnPath;
+use std::sync::Arc;
+
+/// A table's name and file.
+pub(crate) type File = (&'static str, Vec<u8>);
+
+/// What every file of a segment has.
+pub(super) fn properties(zstd_level: i32) -> WriterPropertiesBuilder {
+    let level = ZstdLevel::try_new(zstd_level).unwrap_or_default();
+    WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(Compression::ZSTD(level))
+        .set_created_by("vesta".to_owned())
+}
+
+/// A column: its name, values, whether it may hold nulls, and how its values are written when not
+/// by dictionary.
+pub(super) struct Column {
+    name: &'static str,
+    values: ArrayRef,
+    nullable: bool,
+    encoding: Option<Encoding>,
+}
+
+impl Column {
+    pub(super) fn new(name: &'static str, values: ArrayRef) -> Self {
+        Self { name, values, nullable: false, encoding: None }
+    }
+
+    pub(super) fn u32s(name: &'static str, values: impl Iterator<Item = u32>) -> Self {
+        Self::new(name, Arc::new(UInt32Array::from_iter_values(values)))
+    }
+
+    pub(super) fn u64s(name: &'static str, values: impl Iterator<Item = u64>) -> Self {
+        Self::new(name, Arc::new(UInt64Array::from_iter_values(values)))
+    }
+
+    pub(super) fn i64s(name: &'static str, values: impl Iterator<Item = i64>) -> Self {
+        Self::new(name, Arc::new(Int64Array::from_iter_values(values)))
+    }
+
+    pub(super) fn texts<'a>(name: &'static str, values: impl Iterator<Item = &'a str>) -> Self {
+        Self::new(name, Arc::new(values.map(Some).collect::<StringArray>()))
+    }
+
+    pub(super) fn nullable(self) -> Self {
+        Self { nullable: true, ..self }
+    }
+
+    /// Values that grow row by row.
+    pub(super) fn steps(self) -> Self {
+        Self { encoding: Some(Encoding::DELTA_BINARY_PACKED), ..self }
+    }
+
+    /// Numbers with few high bytes, in no order.
+    pub(super) fn split(self) -> Self {
+        Self { encoding: Some(Encoding::BYTE_STREAM_SPLIT), ..self }
+    }
+
+    /// Distinct texts in order.
+    pub(super) fn sorted(self) -> Self {
+        Self { encoding: Some(Encoding::DELTA_BYTE_ARRAY), ..self }
+    }
+}
+
+/// Encodes tables.
+#[derive(Clone, Copy)]
+pub(super) struct Tables {
+    zstd_level: i32,
+}
+
+impl Tables {
+    /// `is_compacted`: written to stay, so that more time may go into it.
+    pub(super) fn new(is_compacted: bool) -> Self {
+        Self { zstd_level: if is_compacted { NAMES_ZSTD_LEVEL } else { SEGMENT_ZSTD_LEVEL } }
+    }
+
+    /// Encodes a table; an empty one gives no file.
+    pub(super) fn encode(
+        self,
+        name: &'static str,
+        columns: Vec<Column>,
+    ) -> Result<Option<File>, Error> {
+        let mut properties = properties(self.zstd_level)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_offset_index_disabled(true)
+            .set_key_value_metadata(Some(vec![key("version", schema::SEGMENT_VERSION)]));
+        for (column, encoding) in columns.iter().filter_map(|it| Some((it.name, it.encoding?))) {
+            let path = ColumnPath::from(column);
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, encoding);
+        }
+        let columns = columns.into_iter().map(|it| (it.name, it.values, it.nullable));
+        let batch = RecordBatch::try_from_iter_with_nullable(columns)?;
+        if batch.num_rows() == 0 {
+            return Ok(None);
+        }
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties.build())
+            .with_skip_arrow_metadata(true);
+        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)?;
+        writer.write(&batch)?;
+        Ok(Some((name, writer.into_inner()?)))
+    }
+}
