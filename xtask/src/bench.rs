@@ -48,6 +48,15 @@ enum What {
         #[arg(long, default_value_t = 60)]
         minutes: u64,
     },
+    /// Bytes an event by table, of captures amplified and compacted.
+    Size {
+        /// Watch this host with the agent for so many seconds, and measure that capture too.
+        #[arg(long, default_value_t = 0)]
+        capture: u64,
+        /// What `measure size` takes: options, profiles and folders of stores.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// CPU of flame graph queries over the uploads of one pprof under many services.
     Flame {
         /// The pprof to upload.
@@ -68,6 +77,9 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<()>
     run_command(&mut cargo(&workspace.root, &stack::BINARIES))?;
     println!("note: dev profile (opt-level 1); shipped binaries are faster");
     let data = tempfile::tempdir()?;
+    if let What::Size { capture: 0, args } = &args.what {
+        return measure(workspace, "size", args);
+    }
     let mut children = Children::new(&workspace.target.join("bench-logs"))?;
     let port = stack::free_port()?;
     let url = stack::start_server(workspace, &mut children, port, data.path(), Purpose::Test)?;
@@ -88,6 +100,14 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<()>
             flame(&url, &uploaded, server)
         }
         What::Idle { seconds } => idle(&mut children, *seconds, server),
+        What::Size { capture, args } => {
+            let agent = stack::start_agent(workspace, &mut children, &url)?;
+            watch(&mut children, *capture, agent, "agent")?;
+            drop(children);
+            let captured = data.path().to_string_lossy().into_owned();
+            let args: Vec<String> = args.iter().cloned().chain([captured]).collect();
+            measure(workspace, "size", &args)
+        }
         What::Host { seconds, minutes } => {
             let agent = stack::start_agent(workspace, &mut children, &url)?;
             watch(&mut children, *seconds, agent, "agent")?;
@@ -131,6 +151,13 @@ fn watch(children: &mut Children, seconds: u64, id: u32, what: &str) -> anyhow::
         rss_max / 1024
     );
     Ok(())
+}
+
+/// Runs the program that measures store and engine as libraries.
+fn measure(workspace: &Workspace, what: &str, args: &[String]) -> anyhow::Result<()> {
+    run_command(&mut cargo(&workspace.root, &["build", "--workspace", "--examples"]))?;
+    let program = workspace.binary("examples/measure").to_string_lossy().into_owned();
+    run_command(command(&workspace.root, &program, &[what]).args(args))
 }
 
 /// What the captured store tells, by the program that repeats it.

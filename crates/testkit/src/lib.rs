@@ -1,3 +1,6 @@
-//! Generators for tests: realistic profiles with several kinds, times, threads and links.
+//! Generators for tests: realistic profiles with several kinds, times, threads and links, and real
+//! captures repeated.
 
+pub mod amplify;
+pub mod load;
 pub mod profiles;
