@@ -3,16 +3,16 @@
 use crate::plan::{Group, Sum};
 use crate::scan::Scanner;
 use crate::select::{Found, Selected, info_of};
-use crate::{Settings, error, rebuild, series, session, tree};
+use crate::{Settings, error, moments, rebuild, series, session, tree, usage};
 use profile::Profile;
 use std::sync::Arc;
 use stdx::Ulid;
 use store::Store;
 use tokio::sync::Semaphore;
 use views::{
-    Answer, AnswerMeta, CallTree, FlameGraph, LabelValue, ProfileInfo, ProfileList,
-    ProfileTypeInfo, Selection, SeriesQuery, SeriesSet, Services, TopQuery, TopTable, ViewError,
-    Views, infos, services,
+    Answer, AnswerMeta, CallTree, Facet, GroupQuery, GroupTable, LabelValue, Moments, MomentsQuery,
+    ProfileInfo, ProfileList, ProfileTypeInfo, Selection, SeriesQuery, SeriesSet, Services, Usage,
+    UsageQuery, ViewError, Views, infos, services,
 };
 
 /// Answers from a store. Futures must be polled inside a tokio runtime; dropping one stops its
@@ -61,16 +61,11 @@ impl Engine {
         Ok((selected.find(&selection, &scanner).await?, scanner))
     }
 
-    async fn tree(&self, selection: &Selection) -> Result<(CallTree, AnswerMeta), ViewError> {
-        let (found, scanner) = self.found(selection).await?;
-        tree::tree(found, &scanner).await
-    }
-
     /// Step 1 of a flame graph alone, which benchmarks compare with a loop over the same files.
     pub async fn stack_sums(&self, selection: &Selection) -> Result<StackSums, ViewError> {
         let (found, scanner) = self.found(selection).await?;
         let sum = Sum::Value(found.profile_type.measure_index);
-        let jobs = found.jobs(&found.contributors);
+        let jobs = found.kept_jobs(&found.contributors, true);
         let answers = scanner.sums(jobs, Group::Stack, sum).await?;
         let cells = || answers.iter().flat_map(|(_, cells)| cells);
         Ok(StackSums { groups: cells().count(), total: cells().map(|cell| cell.value).sum() })
@@ -118,21 +113,42 @@ impl Views for Engine {
         })
     }
 
-    fn flamegraph<'a>(
-        &'a self,
-        selection: &'a Selection,
-        max_nodes: usize,
-    ) -> Answer<'a, FlameGraph> {
-        Box::pin(async move {
-            let (tree, meta) = self.tree(selection).await?;
-            Ok(FlameGraph::of(&tree, max_nodes, meta))
+    fn tree<'a>(&'a self, selection: &'a Selection) -> Answer<'a, (CallTree, AnswerMeta)> {
+        Box::pin(async {
+            let (found, scanner) = self.found(selection).await?;
+            tree::tree(found, &scanner).await
         })
     }
 
-    fn top<'a>(&'a self, selection: &'a Selection, query: TopQuery) -> Answer<'a, TopTable> {
+    fn key_sums<'a>(
+        &'a self,
+        selection: &'a Selection,
+        query: &'a GroupQuery,
+    ) -> Answer<'a, GroupTable> {
         Box::pin(async move {
-            let (tree, meta) = self.tree(selection).await?;
-            Ok(TopTable { meta, functions: tree.top(query.limit, query.sort) })
+            let (found, scanner) = self.found(selection).await?;
+            usage::key_sums(found, query, &scanner).await
+        })
+    }
+
+    fn usage<'a>(&'a self, selection: &'a Selection, query: &'a UsageQuery) -> Answer<'a, Usage> {
+        Box::pin(async move {
+            let (found, scanner) = self.found(&selection.with_function(&query.function)).await?;
+            usage::usage(found, query, &scanner).await
+        })
+    }
+
+    fn moments<'a>(&'a self, selection: &'a Selection, query: MomentsQuery) -> Answer<'a, Moments> {
+        Box::pin(async move {
+            let (found, scanner) = self.found(selection).await?;
+            moments::moments(found, query, &scanner).await
+        })
+    }
+
+    fn facets<'a>(&'a self, selection: &'a Selection, values_max: usize) -> Answer<'a, Vec<Facet>> {
+        Box::pin(async move {
+            let (selected, _) = self.selected(selection).await?;
+            Ok(infos::facets(&selected.infos, values_max))
         })
     }
 
@@ -155,7 +171,8 @@ impl Views for Engine {
         cursor: Option<&'a str>,
     ) -> Answer<'a, ProfileList> {
         Box::pin(async move {
-            let (selected, _) = self.selected(selection).await?;
+            let (mut selected, selection) = self.selected(selection).await?;
+            infos::keep_type(&mut selected.infos, &selection);
             infos::list(selected.infos, limit, cursor)
         })
     }

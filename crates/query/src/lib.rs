@@ -5,6 +5,10 @@
 //! physical plan per part ([`plan`]) sums values by stack, bucket or profile. Last, only the stacks
 //! in the answer are resolved to names and merged into one call tree.
 //!
+//! A filter of samples is resolved to ordinals of each part's tables first ([`filter`]): links,
+//! threads and attributes become a condition on rows; stacks are picked from the sums by stack, and
+//! become a condition on rows only where sums are not by stack.
+//!
 //! Questions about metadata read no samples at all. Ranges are whole milliseconds: both ends are
 //! rounded down, as the rows' times are.
 //!
@@ -14,6 +18,8 @@ pub mod limits;
 
 mod engine;
 mod error;
+mod filter;
+mod moments;
 mod plan;
 mod predicate;
 mod reader;
@@ -24,6 +30,7 @@ mod series;
 mod session;
 mod transplant;
 mod tree;
+mod usage;
 mod wide_sum;
 
 pub use engine::{Engine, StackSums};

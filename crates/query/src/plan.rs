@@ -50,6 +50,12 @@ pub(crate) enum Group {
     StackSeries,
     /// Profile.
     Profile,
+    /// The ordinal in a column, which may be null.
+    Column(&'static str),
+    /// The ordinal in a column, and series.
+    ColumnSeries(&'static str),
+    /// Time bucket of `step_ms` since `anchor_ms`.
+    Time { anchor_ms: i64, step_ms: i64 },
     /// Time bucket of `step_ms` since `anchor_ms`, and the ordinal in column `by`.
     Bucket { anchor_ms: i64, step_ms: i64, by: &'static str },
 }
@@ -61,6 +67,8 @@ pub(crate) enum Sum {
     Rows,
     /// A value column.
     Value(usize),
+    /// A value column, and the rows beside it.
+    ValueAndRows(usize),
 }
 
 /// Names of the value columns.
@@ -72,20 +80,32 @@ impl Group {
             Self::Stack => vec!["stack"],
             Self::StackSeries => vec!["stack", "series"],
             Self::Profile => vec!["profile"],
+            Self::Column(column) => vec![column],
+            Self::ColumnSeries(column) => vec![column, "series"],
+            Self::Time { .. } => vec!["ts_ms"],
             Self::Bucket { by, .. } => vec!["ts_ms", by],
         }
     }
 
+    /// Number of columns that make a group.
+    pub(crate) fn keys(self) -> usize {
+        self.columns().len()
+    }
+
     fn exprs(self, schema: &Schema) -> Result<Vec<(Arc<dyn PhysicalExpr>, String)>> {
         let named = |name: &str| Ok((col(name, schema)?, name.to_owned()));
-        let Self::Bucket { anchor_ms, step_ms, by } = self else {
-            return self.columns().into_iter().map(named).collect();
+        let (anchor_ms, step_ms, by) = match self {
+            Self::Bucket { anchor_ms, step_ms, by } => (anchor_ms, step_ms, Some(by)),
+            Self::Time { anchor_ms, step_ms } => (anchor_ms, step_ms, None),
+            _ => return self.columns().into_iter().map(named).collect(),
         };
         let since: Arc<dyn PhysicalExpr> =
             Arc::new(BinaryExpr::new(col("ts_ms", schema)?, Operator::Minus, lit(anchor_ms)));
         let bucket: Arc<dyn PhysicalExpr> =
             Arc::new(BinaryExpr::new(since, Operator::Divide, lit(step_ms)));
-        Ok(vec![(bucket, "bucket".to_owned()), named(by)?])
+        let mut exprs = vec![(bucket, "bucket".to_owned())];
+        exprs.extend(by.map(named).transpose()?);
+        Ok(exprs)
     }
 }
 
@@ -93,13 +113,13 @@ impl Sum {
     fn column(self) -> &'static str {
         match self {
             Self::Rows => "profile",
-            Self::Value(at) => VALUES[at.min(VALUES.len() - 1)],
+            Self::Value(at) | Self::ValueAndRows(at) => VALUES[at.min(VALUES.len() - 1)],
         }
     }
 }
 
 /// `SELECT group, sum(value) … WHERE predicate GROUP BY group`: the group's columns, then the sum
-/// (a count as i64, a sum of values in 128 bits).
+/// (a count as i64, a sum of values in 128 bits) and, where asked for, the count.
 pub(crate) fn sums(
     source: &Source,
     predicate: &Predicate,
@@ -112,14 +132,18 @@ pub(crate) fn sums(
     let schema = input.schema();
     let function = match sum {
         Sum::Rows => count_udaf(),
-        Sum::Value(_) => wide_sum(),
+        Sum::Value(_) | Sum::ValueAndRows(_) => wide_sum(),
     };
-    let aggregate = AggregateExprBuilder::new(function, vec![col(sum.column(), &schema)?])
-        .schema(Arc::clone(&schema))
-        .alias("value")
-        .build()?;
+    let build = |function, of, name: &str| {
+        let builder = AggregateExprBuilder::new(function, vec![of]).schema(Arc::clone(&schema));
+        Ok::<_, DataFusionError>(Arc::new(builder.alias(name).build()?))
+    };
+    let mut aggregates = vec![build(function, col(sum.column(), &schema)?, "value")?];
+    if let Sum::ValueAndRows(_) = sum {
+        aggregates.push(build(count_udaf(), lit(1_i64), "rows")?);
+    }
+    let filters = vec![None; aggregates.len()];
     let group = PhysicalGroupBy::new_single(group.exprs(&schema)?);
-    let (aggregates, filters) = (vec![Arc::new(aggregate)], vec![None]);
     let mode = AggregateMode::Single;
     Ok(Arc::new(AggregateExec::try_new(mode, group, aggregates, filters, input, schema)?))
 }

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::Operator;
 use datafusion_physical_expr::PhysicalExpr;
-use datafusion_physical_expr::expressions::{BinaryExpr, InListExpr, col, lit};
+use datafusion_physical_expr::expressions::{BinaryExpr, InListExpr, IsNullExpr, col, lit};
 use datafusion_physical_expr::utils::conjunction;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,6 +27,61 @@ pub(crate) struct Predicate {
     pub(crate) from_ms: Option<i64>,
     /// First millisecond after.
     pub(crate) until_ms: Option<i64>,
+    /// Only samples with a time of their own.
+    pub(crate) timed: bool,
+    /// Further columns whose ordinals are in sets.
+    pub(crate) rows: Vec<RowSet>,
+}
+
+/// Rows whose ordinal in a column is in a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RowSet {
+    column: &'static str,
+    /// The ordinals that are kept or, if fewer, those that are not.
+    ordinals: Arc<Vec<u32>>,
+    is_complement: bool,
+    /// Whether rows without an ordinal are kept.
+    keeps_null: bool,
+}
+
+impl RowSet {
+    /// The set of the ordinals that are kept; `None` where every row is.
+    pub(crate) fn of(column: &'static str, keeps: Vec<bool>, keeps_null: bool) -> Option<Self> {
+        let kept = keeps.iter().filter(|keeps| **keeps).count();
+        if kept == keeps.len() && keeps_null {
+            return None;
+        }
+        let is_complement = kept * 2 > keeps.len();
+        let listed = keeps.iter().zip(0..).filter(|(keeps, _)| **keeps != is_complement);
+        let ordinals = Arc::new(listed.map(|(_, at)| at).collect());
+        Some(Self { column, ordinals, is_complement, keeps_null })
+    }
+
+    /// Whether no row is kept.
+    pub(crate) fn keeps_nothing(&self) -> bool {
+        self.ordinals.is_empty() && !self.is_complement && !self.keeps_null
+    }
+
+    fn expr(&self, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+        let column = col(self.column, schema)?;
+        let list: ArrayRef = Arc::new(UInt32Array::from(self.ordinals.as_ref().clone()));
+        let (is_complement, within) = (self.is_complement, Arc::clone(&column));
+        let listed = InListExpr::try_new_from_array(within, list, is_complement, schema)?;
+        let mut parts: Vec<Arc<dyn PhysicalExpr>> = vec![Arc::new(listed)];
+        if let (false, Some(first), Some(last)) =
+            (is_complement, self.ordinals.first(), self.ordinals.last())
+        {
+            // Lets whole pages be skipped.
+            parts.push(compare(self.column, Operator::GtEq, (*first).into(), schema)?);
+            parts.push(compare(self.column, Operator::LtEq, (*last).into(), schema)?);
+        }
+        let kept = conjunction(parts);
+        if !self.keeps_null {
+            return Ok(kept);
+        }
+        let null: Arc<dyn PhysicalExpr> = Arc::new(IsNullExpr::new(column));
+        Ok(Arc::new(BinaryExpr::new(kept, Operator::Or, null)))
+    }
 }
 
 impl Predicate {
@@ -104,6 +159,10 @@ impl Predicate {
             add(true, name);
         }
         add(self.from_ms.is_some() || self.until_ms.is_some(), "ts_ms");
+        add(self.timed, "timed");
+        for set in &self.rows {
+            add(true, set.column);
+        }
         columns
     }
 
@@ -129,6 +188,12 @@ impl Predicate {
         }
         if let Some(until) = self.until_ms {
             parts.push(compare("ts_ms", Operator::Lt, until.into(), schema)?);
+        }
+        if self.timed {
+            parts.push(col("timed", schema)?);
+        }
+        for set in &self.rows {
+            parts.push(set.expr(schema)?);
         }
         Ok((!parts.is_empty()).then(|| conjunction(parts)))
     }

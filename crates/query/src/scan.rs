@@ -4,7 +4,7 @@ use crate::error;
 use crate::limits::{GROUPS_MAX, SPLIT_ROWS_MIN, SPLITS_MAX};
 use crate::plan::{self, Group, Source, Sum};
 use crate::predicate::Predicate;
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::datatypes::{Decimal128Type, Int64Type, UInt32Type};
 use datafusion_execution::TaskContext;
 use datafusion_physical_plan::ExecutionPlan;
@@ -33,13 +33,18 @@ pub(crate) struct Job {
     pub(crate) predicate: Predicate,
 }
 
-/// A group and its sum. Groups of one column have 0 as second key; the same group may come more
-/// than once (once a piece).
+/// A group and its sum. Groups of one column have 0 as second key, a key that is null is [`NONE`];
+/// the same group may come more than once (once a piece).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
     pub(crate) key: (i64, u32),
     pub(crate) value: i128,
+    /// Rows, where they were asked for.
+    pub(crate) rows: u64,
 }
+
+/// The ordinal that stands for none.
+pub(crate) const NONE: u32 = u32::MAX;
 
 impl Scanner {
     /// Sums by group; each answer names its part.
@@ -57,7 +62,7 @@ impl Scanner {
                 tasks.spawn(async move {
                     let plan = plan::sums(&source, &predicate, group, sum).map_err(error::plan)?;
                     let mut cells = Vec::new();
-                    let add = |batch: &RecordBatch| add_cells(batch, &mut cells);
+                    let add = |batch: &RecordBatch| add_cells(batch, group.keys(), &mut cells);
                     scanner.run(&plan, add).await?;
                     Ok((job.at, cells))
                 });
@@ -154,22 +159,26 @@ fn stopped(error: &tokio::task::JoinError) -> ViewError {
     ViewError::Store(format!("a scan ended unexpectedly: {error}"))
 }
 
-fn add_cells(batch: &RecordBatch, cells: &mut Vec<Cell>) -> Result<(), ViewError> {
-    let (keys, value) = match batch.columns() {
-        [first, value] => ((first, None), value),
-        [first, second, value] => ((first, Some(second)), value),
+fn add_cells(batch: &RecordBatch, keys: usize, cells: &mut Vec<Cell>) -> Result<(), ViewError> {
+    let (first, second, rest) = match (batch.columns(), keys) {
+        ([first, rest @ ..], 1) => (first, None, rest),
+        ([first, second, rest @ ..], 2) => (first, Some(second), rest),
+        _ => return Err(error::column("group")),
+    };
+    let (value, rows) = match rest {
+        [value] => (value, None),
+        [value, rows] => (value, rows.as_primitive_opt::<Int64Type>()),
         _ => return Err(error::column("value")),
     };
     let value = Value::of(value)?;
-    let second = keys.1.map(|column| column.as_primitive_opt::<UInt32Type>());
-    if second == Some(None) {
-        return Err(error::column("group"));
-    }
-    let first = Key::of(keys.0)?;
+    let first = Key::of(first)?;
+    let second = second.map(Key::of).transpose()?;
     cells.reserve(batch.num_rows());
     for row in 0..batch.num_rows() {
-        let second = second.flatten().map_or(0, |column| column.value(row));
-        cells.push(Cell { key: (first.at(row), second), value: value.at(row) });
+        let ordinal = |key: &Key<'_>| u32::try_from(key.at(row)).unwrap_or(NONE);
+        let rows = rows.map_or(0, |rows| rows.value(row).cast_unsigned());
+        let key = (first.at(row), second.as_ref().map_or(0, ordinal));
+        cells.push(Cell { key, value: value.at(row), rows });
     }
     Ok(())
 }
@@ -198,14 +207,14 @@ impl<'a> Value<'a> {
 }
 
 enum Key<'a> {
-    Ordinal(&'a [u32]),
+    Ordinal(&'a UInt32Array),
     Bucket(&'a [i64]),
 }
 
 impl<'a> Key<'a> {
     fn of(column: &'a ArrayRef) -> Result<Self, ViewError> {
         if let Some(column) = column.as_primitive_opt::<UInt32Type>() {
-            return Ok(Self::Ordinal(column.values()));
+            return Ok(Self::Ordinal(column));
         }
         let column = column.as_primitive_opt::<Int64Type>();
         column.map(|column| Self::Bucket(column.values())).ok_or_else(|| error::column("group"))
@@ -213,7 +222,8 @@ impl<'a> Key<'a> {
 
     fn at(&self, row: usize) -> i64 {
         match self {
-            Self::Ordinal(values) => i64::from(values[row]),
+            Self::Ordinal(column) if column.is_null(row) => i64::from(NONE),
+            Self::Ordinal(column) => i64::from(column.value(row)),
             Self::Bucket(values) => values[row],
         }
     }

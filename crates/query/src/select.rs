@@ -1,16 +1,19 @@
 //! From a selection to the profiles that answer it, by metadata alone.
 
 use crate::error;
+use crate::filter::PartFilter;
 use crate::plan::{Group, Sum};
 use crate::predicate::Predicate;
-use crate::scan::{Job, Scanner};
+use crate::scan::{Cell, Job, Scanner};
+use profile::{Labels, StackId};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::TimeRange;
 use store::{Part, ProfileRow, Snapshot};
 use views::{
-    AnswerMeta, KindTotals, ProfileInfo, ProfileTypeInfo, Selection, SourceUse, ViewError, infos,
+    AnswerMeta, KindTotals, ProfileInfo, ProfileTypeInfo, Selection, Shape, SourceUse, ViewError,
+    infos,
 };
 
 /// A part with its profiles.
@@ -38,11 +41,16 @@ pub(crate) struct Contributor {
     pub(crate) info: usize,
 }
 
-/// The profiles that answer a question about samples: each has at least one sample in the range.
+/// The profiles that answer a question about samples: each has at least one sample in the range,
+/// whether a filter keeps it or not.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) selected: Selected,
     pub(crate) range: TimeRange,
+    pub(crate) shape: Shape,
+    /// The filter in the ordinals of each part that has contributors; none where all samples are
+    /// kept.
+    filters: Option<FxHashMap<usize, PartFilter>>,
     pub(crate) profile_type: ProfileTypeInfo,
     pub(crate) contributors: Vec<Contributor>,
     pub(crate) meta: AnswerMeta,
@@ -99,17 +107,23 @@ impl Selected {
         selection: &Selection,
         scanner: &Scanner,
     ) -> Result<Found, ViewError> {
+        selection.filter.check()?;
         let profile_type = infos::resolve_type(selection, &self.infos)?;
         let (contributors, sources) = self.contributors(selection, &profile_type.kind);
         let mut found = Found {
             selected: self,
             range: selection.range,
+            shape: selection.shape.clone(),
+            filters: None,
             profile_type,
             contributors,
             meta: AnswerMeta::default(),
         };
         let counts = found.count_cut(scanner).await?;
         found.finish(&counts, sources);
+        if !selection.filter.is_empty() {
+            found.filters = Some(found.resolve(&selection.filter).await?);
+        }
         Ok(found)
     }
 
@@ -119,7 +133,8 @@ impl Selected {
         kind: &str,
     ) -> (Vec<Contributor>, Vec<SourceUse>) {
         // The matchers were looked at once a series already.
-        let rest = Selection { matchers: Vec::new(), ..selection.clone() };
+        let mut rest = selection.clone();
+        rest.matchers.clear();
         let (chosen, sources) = infos::contributors(&self.infos, &rest, kind);
         let mut contributors = Vec::with_capacity(chosen.len());
         let mut chosen = chosen.into_iter().peekable();
@@ -131,6 +146,12 @@ impl Selected {
         }
         (contributors, sources)
     }
+}
+
+/// The stack of a sum by stack.
+pub(crate) fn stack_of(cell: &Cell) -> StackId {
+    // An ordinal that is none leads nowhere, so its value stays at the root.
+    StackId(u32::try_from(cell.key.0).unwrap_or(u32::MAX))
 }
 
 fn touches(row: &ProfileRow, selection: &Selection) -> bool {
@@ -152,7 +173,97 @@ impl Found {
         self.info(contributor).kinds.iter().find(|kind| kind.kind == self.profile_type.kind)
     }
 
-    /// Scans of the given contributors, one a part.
+    async fn resolve(
+        &self,
+        filter: &views::Filter,
+    ) -> Result<FxHashMap<usize, PartFilter>, ViewError> {
+        let parts: BTreeSet<usize> = self.contributors.iter().map(|one| one.part).collect();
+        let mut filters = FxHashMap::default();
+        for at in parts {
+            let tables = self.selected.parts[at].part.tables().await.map_err(error::store)?;
+            filters.insert(at, PartFilter::of(filter, &tables));
+        }
+        Ok(filters)
+    }
+
+    /// Whether only some of the contributors' samples are kept.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.filters.is_some()
+    }
+
+    /// Whether a filter keeps a stack of a part.
+    pub(crate) fn keeps_stack(&self, part: usize, stack: StackId) -> bool {
+        let filter = self.filters.as_ref().and_then(|filters| filters.get(&part));
+        filter.is_none_or(|filter| filter.keeps_stack(stack))
+    }
+
+    /// Scans of the samples that are kept. With `any_stack`, those of other stacks come, too, and
+    /// [`Found::keeps_stack`] tells.
+    pub(crate) fn kept_jobs<'a>(
+        &self,
+        contributors: impl IntoIterator<Item = &'a Contributor>,
+        any_stack: bool,
+    ) -> Vec<Job> {
+        let mut jobs = self.jobs(contributors);
+        let Some(filters) = &self.filters else { return jobs };
+        jobs.retain(|job| filters.get(&job.at).is_some_and(|filter| !filter.keeps_nothing()));
+        for job in &mut jobs {
+            if let Some(filter) = filters.get(&job.at) {
+                job.predicate.rows = filter.conditions(!any_stack);
+            }
+        }
+        jobs
+    }
+
+    /// Sums of the samples kept, by stack or by stack and series. With a filter their number
+    /// becomes that of the answer.
+    pub(crate) async fn stack_sums(
+        &mut self,
+        group: Group,
+        scanner: &Scanner,
+    ) -> Result<Vec<(usize, Vec<Cell>)>, ViewError> {
+        let value = self.profile_type.measure_index;
+        let sum = if self.is_filtered() { Sum::ValueAndRows(value) } else { Sum::Value(value) };
+        let mut answers =
+            scanner.sums(self.kept_jobs(&self.contributors, true), group, sum).await?;
+        if self.is_filtered() {
+            for (part, cells) in &mut answers {
+                cells.retain(|cell| self.keeps_stack(*part, stack_of(cell)));
+            }
+            self.count(&answers);
+        }
+        Ok(answers)
+    }
+
+    /// Sets the number of samples of the answer.
+    pub(crate) fn count(&mut self, answers: &[(usize, Vec<Cell>)]) {
+        self.meta.samples = answers.iter().flat_map(|(_, cells)| cells).map(|cell| cell.rows).sum();
+    }
+
+    /// The labels of each series that contributes and, for levels, the number of its profiles in
+    /// all parts; by part and series ordinal.
+    pub(crate) fn series(&self) -> FxHashMap<(usize, u32), (&Labels, Option<u64>)> {
+        let mut index: FxHashMap<&Labels, usize> = FxHashMap::default();
+        let mut profiles: Vec<u64> = Vec::new();
+        let mut of_part: FxHashMap<(usize, u32), (&Labels, usize)> = FxHashMap::default();
+        for contributor in &self.contributors {
+            let labels = self.info(contributor).labels.as_ref();
+            let at = *index.entry(labels).or_insert(profiles.len());
+            if at == profiles.len() {
+                profiles.push(0);
+            }
+            profiles[at] += 1;
+            let rows = &self.selected.parts[contributor.part].profiles;
+            if let Some(row) = rows.get(contributor.ordinal as usize) {
+                of_part.insert((contributor.part, row.series), (labels, at));
+            }
+        }
+        let is_gauge = self.profile_type.is_gauge();
+        let count = |at: usize| is_gauge.then(|| profiles[at]);
+        of_part.into_iter().map(|(key, (labels, at))| (key, (labels, count(at)))).collect()
+    }
+
+    /// Scans of all samples of the given contributors, one a part.
     pub(crate) fn jobs<'a>(
         &self,
         contributors: impl IntoIterator<Item = &'a Contributor>,

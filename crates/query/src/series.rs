@@ -1,8 +1,9 @@
 //! Values over time. A profile whose samples all lie in one bucket gives its totals from metadata;
-//! samples are read only of those that a bucket's edge cuts through.
+//! samples are read only of those that a bucket's edge cuts through, and of all where a filter keeps
+//! only some.
 
 use crate::plan::{Group, Sum};
-use crate::scan::Scanner;
+use crate::scan::{Cell, Scanner};
 use crate::select::{Contributor, Found};
 use profile::Labels;
 use rustc_hash::FxHashMap;
@@ -21,22 +22,30 @@ pub(crate) async fn series(
     let mut cut: Vec<&Contributor> = Vec::new();
     for contributor in &found.contributors {
         match single_bucket(&found, contributor, query) {
-            Some((bucket, value)) => lines.add(contributor, bucket, value),
-            None => cut.push(contributor),
+            Some((bucket, value)) if !found.is_filtered() => lines.add(contributor, bucket, value),
+            _ => cut.push(contributor),
         }
     }
     let earliest = cut.iter().filter_map(|one| found.totals(one)).map(|kind| kind.first).min();
     let anchor_ms = query.bucket(earliest.unwrap_or_default().max(found.range.start));
-    let by_ordinal: FxHashMap<(usize, u32), &Contributor> =
-        cut.iter().map(|one| ((one.part, one.ordinal), *one)).collect();
     let group = Group::Bucket { anchor_ms, step_ms: query.step_ms, by: "profile" };
+    let jobs = found.kept_jobs(cut.iter().copied(), false);
     let sum = Sum::Value(found.profile_type.measure_index);
-    for (part, cells) in scanner.sums(found.jobs(cut), group, sum).await? {
-        for cell in cells {
-            let Some(contributor) = by_ordinal.get(&(part, cell.key.1)) else { continue };
-            let bucket = cell.key.0.saturating_mul(query.step_ms).saturating_add(anchor_ms);
-            lines.add(contributor, bucket, cell.value);
+    lines.add_cells(&cut, scanner.sums(jobs, group, sum).await?, anchor_ms);
+    if found.is_filtered() && found.profile_type.is_gauge() {
+        // Where a profile has samples but none that is kept, its level is 0.
+        let mut unknown = Vec::new();
+        for &one in &cut {
+            match single_bucket(&found, one, query) {
+                Some((bucket, _)) => lines.add(one, bucket, 0),
+                None => unknown.push(one),
+            }
         }
+        let mut answers = scanner.sums(found.jobs(unknown), group, Sum::Rows).await?;
+        for cell in answers.iter_mut().flat_map(|(_, cells)| cells) {
+            cell.value = 0;
+        }
+        lines.add_cells(&cut, answers, anchor_ms);
     }
     Ok(lines.finish())
 }
@@ -97,6 +106,19 @@ impl<'a> Lines<'a> {
         };
         let sum = self.sums.entry((group, bucket)).or_default();
         *sum = sum.saturating_add(value);
+    }
+
+    /// Adds sums by bucket and profile of some contributors.
+    fn add_cells(&mut self, of: &[&Contributor], answers: Vec<(usize, Vec<Cell>)>, anchor_ms: i64) {
+        let by_ordinal: FxHashMap<(usize, u32), &Contributor> =
+            of.iter().map(|one| ((one.part, one.ordinal), *one)).collect();
+        for (part, cells) in answers {
+            for cell in cells {
+                let Some(contributor) = by_ordinal.get(&(part, cell.key.1)) else { continue };
+                let bucket = cell.key.0.saturating_mul(self.query.step_ms);
+                self.add(contributor, bucket.saturating_add(anchor_ms), cell.value);
+            }
+        }
     }
 
     fn group(&mut self, labels: &Labels) -> u32 {

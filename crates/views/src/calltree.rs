@@ -3,7 +3,7 @@
 use crate::{TopFunction, TopSort};
 use profile::handle::Handle;
 use profile::{FrameType, LocationId, StackId, Tables};
-use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::collections::HashMap;
 use std::sync::Arc;
 use stdx::saturate;
@@ -93,6 +93,13 @@ impl CallTree {
         at
     }
 
+    /// Takes over those frames of another tree that are wanted; gives their new handles, by their
+    /// old ones.
+    pub(crate) fn take_frames(&mut self, from: &Self, wanted: impl Fn(u32) -> bool) -> Vec<u32> {
+        let frames = from.frames.iter().zip(0..);
+        frames.map(|(frame, at)| if wanted(at) { self.intern(frame) } else { u32::MAX }).collect()
+    }
+
     /// The node of `frame` (from [`CallTree::intern`]) called from `parent`.
     pub fn child(&mut self, parent: u32, frame: u32) -> u32 {
         let nodes = &mut self.nodes;
@@ -129,7 +136,13 @@ impl CallTree {
 
     /// Each node's value with all its callees', exact.
     pub(crate) fn totals(&self) -> Vec<i128> {
-        let mut totals: Vec<i128> = self.nodes.iter().map(|node| node.own).collect();
+        let own: Vec<i128> = self.nodes.iter().map(|node| node.own).collect();
+        self.totals_of(&own)
+    }
+
+    /// Totals of other own values, one a node.
+    pub(crate) fn totals_of(&self, own: &[i128]) -> Vec<i128> {
+        let mut totals = own.to_vec();
         for at in (1..self.nodes.len()).rev() {
             let parent = self.nodes[at].parent as usize;
             totals[parent] = totals[parent].saturating_add(totals[at]);
@@ -139,37 +152,45 @@ impl CallTree {
 
     /// Self and total of each function; a function that calls itself counts once.
     pub fn functions(&self) -> Vec<TopFunction> {
+        let keys: Vec<u32> = (0..self.frames.len() as u32).collect();
+        let row = |(frame, (own, total)): (&Frame, (i128, i128))| TopFunction {
+            frame: frame.clone(),
+            own: saturate(own),
+            total: saturate(total),
+        };
+        self.frames.iter().zip(self.sums_by(&keys, self.frames.len())).map(row).collect()
+    }
+
+    /// Own values and totals by key, of which each frame has one; a total counts once however often
+    /// its key is on the path.
+    pub(crate) fn sums_by(&self, keys: &[u32], count: usize) -> Vec<(i128, i128)> {
         let totals = self.totals();
-        let mut own = vec![0_i128; self.frames.len()];
-        let mut whole = vec![0_i128; self.frames.len()];
+        let mut sums = vec![(0_i128, 0_i128); count];
+        let mut on_path = vec![false; count];
         let children = self.children_of();
-        let mut on_path: FxHashSet<u32> = FxHashSet::default();
         let mut work: Vec<(u32, bool, bool)> = vec![(Self::ROOT, true, false)];
         while let Some((at, entering, outermost)) = work.pop() {
             let node = self.nodes[at as usize];
+            let key = keys.get(node.frame as usize).map(|key| *key as usize);
             if !entering {
-                if outermost {
-                    on_path.remove(&node.frame);
+                if let Some(key) = key.filter(|_| outermost) {
+                    on_path[key] = false;
                 }
                 continue;
             }
-            let outermost = at != Self::ROOT && on_path.insert(node.frame);
-            if at != Self::ROOT {
-                let frame = node.frame as usize;
-                own[frame] = own[frame].saturating_add(node.own);
+            let mut outermost = false;
+            if let Some(key) = key {
+                outermost = !std::mem::replace(&mut on_path[key], true);
+                let (own, total) = &mut sums[key];
+                *own = own.saturating_add(node.own);
                 if outermost {
-                    whole[frame] = whole[frame].saturating_add(totals[at as usize]);
+                    *total = total.saturating_add(totals[at as usize]);
                 }
             }
             work.push((at, false, outermost));
             work.extend(children[at as usize].iter().map(|&child| (child, true, false)));
         }
-        let row = |((frame, own), total): ((&Frame, i128), i128)| TopFunction {
-            frame: frame.clone(),
-            own: saturate(own),
-            total: saturate(total),
-        };
-        self.frames.iter().zip(own).zip(whole).map(row).collect()
+        sums
     }
 
     /// The `limit` first functions in the order asked for; ties go by frame.

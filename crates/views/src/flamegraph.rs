@@ -28,9 +28,6 @@ pub struct FlameGraph {
     pub trimmed: i64,
 }
 
-/// Marks a trimmed node in the work list.
-const TRIMMED: u32 = u32::MAX;
-
 /// Deepest node shown.
 pub const DEPTH_MAX: u16 = u16::MAX - 1;
 
@@ -50,54 +47,30 @@ impl FlameGraph {
     /// which is not counted in `max_nodes`.
     pub fn of(tree: &CallTree, max_nodes: usize, meta: AnswerMeta) -> Self {
         let totals = tree.totals();
-        let mut children = tree.children_of();
-        for list in &mut children {
-            list.retain(|&at| totals[at as usize] != 0);
-            list.sort_unstable_by(|&a, &b| {
-                let key = |at: u32| Reverse(totals[at as usize]);
-                let frame = |at: u32| &tree.frames[tree.nodes[at as usize].frame as usize];
-                key(a).cmp(&key(b)).then_with(|| frame(a).cmp(frame(b)))
-            });
-        }
-        let keep = largest(&totals, &children, max_nodes);
+        let layout = Layout::of(tree, &totals, max_nodes);
         let mut graph = Self { meta, ..Self::default() };
-        let mut shown_frames: FxHashMap<u32, u32> = FxHashMap::default();
-        let mut work: Vec<(u32, u16)> = vec![(CallTree::ROOT, 0)];
-        let mut cut: Vec<i128> = Vec::new();
+        let mut shown = ShownFrames::default();
         let mut trimmed = 0_i128;
-        while let Some((at, depth)) = work.pop() {
-            if at == TRIMMED {
-                let total = saturate(cut.pop().unwrap_or(0));
-                graph.push(depth, u32::MAX, total, total, true);
-                continue;
+        for place in &layout.places {
+            match place.what {
+                Shown::Node(at) => {
+                    let node = tree.nodes[at as usize];
+                    let frame = shown.at(tree, node.frame, &mut graph.frames);
+                    let (total, own) = (saturate(totals[at as usize]), saturate(node.own));
+                    graph.push(place.depth, frame, total, own, false);
+                }
+                Shown::Trimmed(first, last) => {
+                    let left_out = &layout.left_out[first..last];
+                    let add = |sum: i128, at: &u32| sum.saturating_add(totals[*at as usize]);
+                    let total = left_out.iter().fold(0, add);
+                    trimmed = trimmed.saturating_add(total);
+                    let total = saturate(total);
+                    graph.push(place.depth, u32::MAX, total, total, true);
+                }
             }
-            let node = tree.nodes[at as usize];
-            let frame =
-                graph.show(tree.frames.get(node.frame as usize), node.frame, &mut shown_frames);
-            graph.push(depth, frame, saturate(totals[at as usize]), saturate(node.own), false);
-            let below = &children[at as usize];
-            let shown = |child: u32| keep[child as usize] && depth < DEPTH_MAX;
-            let left_out = below.iter().filter(|&&child| !shown(child));
-            let left_out: i128 = left_out.map(|&child| totals[child as usize]).sum();
-            if left_out != 0 {
-                cut.push(left_out);
-                trimmed += left_out;
-                work.push((TRIMMED, depth.saturating_add(1)));
-            }
-            let next = below.iter().rev().filter(|&&child| shown(child));
-            work.extend(next.map(|&child| (child, depth + 1)));
         }
         graph.trimmed = saturate(trimmed);
         graph
-    }
-
-    /// The position among the frames shown of a frame of the tree.
-    fn show(&mut self, frame: Option<&Frame>, at: u32, shown: &mut FxHashMap<u32, u32>) -> u32 {
-        let Some(frame) = frame else { return u32::MAX };
-        *shown.entry(at).or_insert_with(|| {
-            self.frames.push(frame.clone());
-            (self.frames.len() - 1) as u32
-        })
     }
 
     fn push(&mut self, depth: u16, frame: u32, total: i64, own: i64, is_trimmed: bool) {
@@ -106,6 +79,83 @@ impl FlameGraph {
         self.total.push(total);
         self.own.push(own);
         self.is_trimmed.push(is_trimmed);
+    }
+}
+
+/// What stands at a place of a graph.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shown {
+    Node(u32),
+    /// A stand-in for these of [`Layout::left_out`].
+    Trimmed(usize, usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) what: Shown,
+    pub(crate) depth: u16,
+}
+
+/// Which nodes of a tree a graph shows, in pre-order, siblings by weight.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    pub(crate) places: Vec<Place>,
+    pub(crate) left_out: Vec<u32>,
+}
+
+impl Layout {
+    /// The `max_nodes` nodes of largest weight; nodes without weight are not shown. What is left
+    /// out under a node is one place beside its callees unless its weights cancel out.
+    pub(crate) fn of(tree: &CallTree, weights: &[i128], max_nodes: usize) -> Self {
+        let mut children = tree.children_of();
+        for list in &mut children {
+            list.retain(|&at| weights[at as usize] != 0);
+            list.sort_unstable_by(|&a, &b| {
+                let key = |at: u32| Reverse(weights[at as usize]);
+                let frame = |at: u32| &tree.frames[tree.nodes[at as usize].frame as usize];
+                key(a).cmp(&key(b)).then_with(|| frame(a).cmp(frame(b)))
+            });
+        }
+        let keep = largest(weights, &children, max_nodes);
+        let mut layout = Self::default();
+        let mut work = vec![Place { what: Shown::Node(CallTree::ROOT), depth: 0 }];
+        while let Some(place) = work.pop() {
+            layout.places.push(place);
+            let Shown::Node(at) = place.what else { continue };
+            let below = &children[at as usize];
+            let shown = |child: u32| keep[child as usize] && place.depth < DEPTH_MAX;
+            let first = layout.left_out.len();
+            layout.left_out.extend(below.iter().filter(|&&child| !shown(child)));
+            let last = layout.left_out.len();
+            let left_out = layout.left_out[first..].iter();
+            let weight = |sum: i128, child: &u32| sum.saturating_add(weights[*child as usize]);
+            if left_out.fold(0, weight) != 0 {
+                let what = Shown::Trimmed(first, last);
+                work.push(Place { what, depth: place.depth.saturating_add(1) });
+            }
+            let next = below.iter().rev().filter(|&&child| shown(child));
+            work.extend(
+                next.map(|&child| Place { what: Shown::Node(child), depth: place.depth + 1 }),
+            );
+        }
+        layout
+    }
+}
+
+/// The frames that a graph shows, in order of first use.
+#[derive(Debug, Default)]
+pub(crate) struct ShownFrames {
+    index: FxHashMap<u32, u32>,
+}
+
+impl ShownFrames {
+    /// The position among the frames shown of a frame of the tree.
+    pub(crate) fn at(&mut self, tree: &CallTree, frame: u32, shown: &mut Vec<Frame>) -> u32 {
+        let Some(found) = tree.frames.get(frame as usize) else { return u32::MAX };
+        *self.index.entry(frame).or_insert_with(|| {
+            shown.push(found.clone());
+            (shown.len() - 1) as u32
+        })
     }
 }
 

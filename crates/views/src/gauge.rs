@@ -20,6 +20,13 @@ pub fn round(fixed: i128) -> i128 {
     fixed.saturating_add(1 << (SHIFT - 1)) >> SHIFT
 }
 
+/// Sums as one number in fixed point: levels (with the number of profiles of their series) as their
+/// means, other values as they are.
+pub(crate) fn fixed_sum(sums: impl IntoIterator<Item = (Option<u64>, i128)>) -> i128 {
+    let fixed = |(profiles, sum): (Option<u64>, i128)| mean(sum, profiles.unwrap_or(1));
+    sums.into_iter().map(fixed).fold(0, i128::saturating_add)
+}
+
 /// A call tree of levels. Values are summed by node and by how many profiles their series has, and
 /// only then divided: which stacks an engine has merged before does not show.
 #[derive(Debug, Default)]

@@ -196,6 +196,45 @@ pub fn label_values<'a>(
     values.map(|(value, profiles)| LabelValue { value: value.to_owned(), profiles }).collect()
 }
 
+/// A label with its commonest values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facet {
+    /// The label's name.
+    pub name: String,
+    /// Its values, those of most profiles first.
+    pub values: Vec<LabelValue>,
+    /// Number of its values, those not listed included.
+    pub distinct: u64,
+}
+
+/// All labels with at most `values_max` values each, in one pass over the series.
+pub fn facets<'a>(
+    infos: impl IntoIterator<Item = &'a ProfileInfo>,
+    values_max: usize,
+) -> Vec<Facet> {
+    let mut counts: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+    for (name, value) in infos.into_iter().flat_map(|info| info.labels.iter()) {
+        *counts.entry(name).or_default().entry(value).or_default() += 1;
+    }
+    let facet = |(name, counts): (&str, BTreeMap<&str, u64>)| {
+        let distinct = counts.len() as u64;
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        // Stable: ties stay in order of value.
+        counts.sort_by_key(|(_, profiles)| std::cmp::Reverse(*profiles));
+        counts.truncate(values_max);
+        let value = |(value, profiles): (&str, u64)| LabelValue { value: value.into(), profiles };
+        Facet { name: name.to_owned(), values: counts.into_iter().map(value).collect(), distinct }
+    };
+    counts.into_iter().map(facet).collect()
+}
+
+/// Keeps the profiles with values of the selection's type, where it names one.
+pub fn keep_type(infos: &mut Vec<ProfileInfo>, selection: &Selection) {
+    if let Some(wanted) = &selection.profile_type {
+        infos.retain(|info| profile_types([info]).iter().any(|have| have.id == *wanted));
+    }
+}
+
 /// A page of profiles, newest first. The cursor is the last id of the page before; ids sort like
 /// times of acceptance, ties in start are broken by id.
 pub fn list(

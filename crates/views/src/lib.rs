@@ -8,42 +8,57 @@
 //! What is absent: Arrow, SQL, JSON, I/O.
 
 pub mod calltree;
+pub mod diff;
 pub mod error;
+pub mod filter;
 pub mod flamegraph;
 pub mod gauge;
+pub mod groups;
 pub mod infos;
+pub mod moments;
 pub mod naive;
+pub mod sandwich;
 pub mod selection;
 pub mod series;
 pub mod services;
+pub mod shape;
 pub mod sources;
 pub mod top;
+pub mod usage;
 
 pub use calltree::{CallTree, Frame};
+pub use diff::{DiffGraph, Normalise};
 pub use error::ViewError;
+pub use filter::{CallPath, Filter, Pattern};
 pub use flamegraph::FlameGraph;
-pub use infos::{KindTotals, LabelValue, ProfileInfo, ProfileList, ProfileTypeInfo};
+pub use groups::{GroupBy, GroupQuery, GroupRow, GroupTable};
+pub use infos::{Facet, KindTotals, LabelValue, ProfileInfo, ProfileList, ProfileTypeInfo};
+pub use moments::{Heatmap, HeatmapQuery, Moments, MomentsQuery, Timeline, TimelineQuery};
+pub use sandwich::Sandwich;
 pub use selection::{Matcher, MatcherOp, Selection, parse_matchers};
-pub use series::{Series, SeriesQuery, SeriesSet};
+pub use series::{Series, SeriesQuery, SeriesSet, Trend};
 pub use services::{ServiceSummary, Services};
+pub use shape::Shape;
 pub use top::{TopFunction, TopQuery, TopSort, TopTable};
+pub use usage::{Usage, UsageQuery, UsageRow};
 
 use futures::future::BoxFuture;
 use profile::Profile;
 use stdx::Ulid;
 
-/// What an answer was made of: shown beside every figure.
+/// What an answer was made of: shown beside every figure. Profiles, series, sources and quality are
+/// of what was searched; a [`Filter`] changes only the total and the number of samples.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AnswerMeta {
     /// The profile type asked for.
     pub profile_type: Option<ProfileTypeInfo>,
     /// Sum over the selection (mean level for gauges), in the type's unit.
     pub total: i64,
-    /// Profiles that contributed.
+    /// Profiles with samples of the type's kind in the range, whether a filter keeps some or none.
     pub profiles: u64,
-    /// Rows (events) that contributed.
+    /// Rows (events) that contributed, that is, which the filter keeps.
     pub samples: u64,
-    /// Series that contributed.
+    /// Series of these profiles.
     pub series: u64,
     /// Sources found, and whether they were used.
     pub sources: Vec<SourceUse>,
@@ -92,21 +107,122 @@ pub trait Views: Send + Sync {
         selection: &'a Selection,
         name: &'a str,
     ) -> Answer<'a, Vec<LabelValue>>;
+    /// The merged call tree in the selection's shape.
+    fn tree<'a>(&'a self, selection: &'a Selection) -> Answer<'a, (CallTree, AnswerMeta)>;
     /// The merged call tree, trimmed to `max_nodes` nodes.
     fn flamegraph<'a>(
         &'a self,
         selection: &'a Selection,
         max_nodes: usize,
-    ) -> Answer<'a, FlameGraph>;
-    /// The functions with the largest self or total values; recursion is counted once.
-    fn top<'a>(&'a self, selection: &'a Selection, query: TopQuery) -> Answer<'a, TopTable>;
+    ) -> Answer<'a, FlameGraph> {
+        Box::pin(async move {
+            let (tree, meta) = self.tree(selection).await?;
+            Ok(FlameGraph::of(&tree, max_nodes, meta))
+        })
+    }
+    /// Two selections of one profile type side by side.
+    fn diff<'a>(
+        &'a self,
+        before: &'a Selection,
+        after: &'a Selection,
+        normalise: Normalise,
+        max_nodes: usize,
+    ) -> Answer<'a, DiffGraph> {
+        Box::pin(async move {
+            let before = self.tree(before).await?;
+            let after = self.tree(after).await?;
+            DiffGraph::of(before, after, normalise, max_nodes)
+        })
+    }
+    /// Who calls a function, and what it calls, each trimmed to `max_nodes` nodes.
+    fn sandwich<'a>(
+        &'a self,
+        selection: &'a Selection,
+        function: &'a Pattern,
+        max_nodes: usize,
+    ) -> Answer<'a, Sandwich> {
+        Box::pin(async move {
+            let mut selection = selection.with_function(function);
+            selection.shape = selection.shape.upright();
+            let (tree, meta) = self.tree(&selection).await?;
+            Sandwich::of(&tree, function, max_nodes, meta)
+        })
+    }
+    /// The functions with the largest self or total values; recursion is counted once. They do not
+    /// depend on the direction of the tree.
+    fn top<'a>(&'a self, selection: &'a Selection, query: TopQuery) -> Answer<'a, TopTable> {
+        Box::pin(async move {
+            let selection = selection.upright();
+            let (tree, meta) = self.tree(&selection).await?;
+            Ok(TopTable { meta, functions: tree.top(query.limit, query.sort) })
+        })
+    }
+    /// A table by what functions belong to, by thread, or by an attribute of samples.
+    fn groups<'a>(
+        &'a self,
+        selection: &'a Selection,
+        query: &'a GroupQuery,
+    ) -> Answer<'a, GroupTable> {
+        Box::pin(async move {
+            if matches!(query.by, GroupBy::Thread | GroupBy::Attribute(_)) {
+                return self.key_sums(selection, query).await;
+            }
+            let selection = selection.upright();
+            let (tree, meta) = self.tree(&selection).await?;
+            Ok(GroupTable::of_tree(&tree, query, meta))
+        })
+    }
+    /// [`Views::groups`] by thread or attribute; other groups have the empty key only.
+    fn key_sums<'a>(
+        &'a self,
+        selection: &'a Selection,
+        query: &'a GroupQuery,
+    ) -> Answer<'a, GroupTable>;
+    /// Who calls a function, where, and at what cost.
+    fn usage<'a>(&'a self, selection: &'a Selection, query: &'a UsageQuery) -> Answer<'a, Usage>;
+    /// What happened when, from the samples' own times. Values are added up, those of gauges, too.
+    fn moments<'a>(&'a self, selection: &'a Selection, query: MomentsQuery) -> Answer<'a, Moments>;
+    /// Samples by column of time and time within the column.
+    fn heatmap<'a>(&'a self, selection: &'a Selection, query: HeatmapQuery) -> Answer<'a, Heatmap> {
+        Box::pin(async move {
+            let moments = self.moments(selection, query.moments()?).await?;
+            Ok(query.finish(moments))
+        })
+    }
+    /// Samples by thread and time.
+    fn timeline<'a>(
+        &'a self,
+        selection: &'a Selection,
+        query: TimelineQuery,
+    ) -> Answer<'a, Timeline> {
+        Box::pin(async move {
+            let moments = self.moments(selection, query.moments()).await?;
+            Ok(query.finish(moments))
+        })
+    }
+    /// What one function costs over time.
+    fn trend<'a>(
+        &'a self,
+        selection: &'a Selection,
+        function: &'a Pattern,
+        query: &'a SeriesQuery,
+    ) -> Answer<'a, Trend> {
+        Box::pin(async move {
+            let total = self.series(&selection.with_function(function), query).await?;
+            let mut leaf = selection.clone();
+            leaf.filter.leaf = Some(function.clone());
+            Ok(Trend { own: self.series(&leaf, query).await?, total })
+        })
+    }
+    /// All labels with their commonest values, at most `values_max` each.
+    fn facets<'a>(&'a self, selection: &'a Selection, values_max: usize) -> Answer<'a, Vec<Facet>>;
     /// Values over time.
     fn series<'a>(
         &'a self,
         selection: &'a Selection,
         query: &'a SeriesQuery,
     ) -> Answer<'a, SeriesSet>;
-    /// Profiles, newest first.
+    /// Profiles, newest first; of the selection's type, where it names one.
     fn profiles<'a>(
         &'a self,
         selection: &'a Selection,

@@ -3,13 +3,17 @@
 //! Property tests hold the query engine equal to this.
 
 use crate::gauge::Levels;
+use crate::groups::{KeySums, attribute_key, thread_key};
 use crate::infos::{self, KindTotals, ProfileInfo};
+use crate::moments::{self, MomentSums};
 use crate::series::Buckets;
+use crate::usage::UsageSums;
 use crate::{
-    Answer, AnswerMeta, CallTree, FlameGraph, LabelValue, ProfileList, ProfileTypeInfo, Selection,
-    SeriesQuery, SeriesSet, Services, TopQuery, TopTable, ViewError, Views, services,
+    Answer, AnswerMeta, CallTree, Facet, GroupBy, GroupQuery, GroupTable, LabelValue, Moments,
+    MomentsQuery, ProfileList, ProfileTypeInfo, Selection, SeriesQuery, SeriesSet, Services, Usage,
+    UsageQuery, ViewError, Views, services,
 };
-use profile::{Profile, Sample, VALUES_MAX};
+use profile::{Labels, Profile, Sample, VALUES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::{Timestamp, Ulid, saturate};
@@ -56,9 +60,123 @@ pub fn info_of(id: Ulid, tenant: &str, received_at: Timestamp, profile: &Profile
 
 /// What a question about samples is answered from.
 struct Found<'a> {
+    selection: Selection,
     profile_type: ProfileTypeInfo,
-    rows: Vec<(&'a ProfileInfo, &'a Profile, Vec<&'a Sample>)>,
+    rows: Vec<Row<'a>>,
     meta: AnswerMeta,
+}
+
+/// A profile with samples of the kind in the range.
+struct Row<'a> {
+    info: &'a ProfileInfo,
+    profile: &'a Profile,
+    /// Samples of the kind in the range, and whether the filter keeps them.
+    samples: Vec<(&'a Sample, bool)>,
+}
+
+impl<'a> Row<'a> {
+    fn kept(&self) -> impl Iterator<Item = &'a Sample> {
+        self.samples.iter().filter(|(_, keeps)| *keeps).map(|(sample, _)| *sample)
+    }
+}
+
+impl Found<'_> {
+    fn value(&self, sample: &Sample) -> i64 {
+        sample.values[self.profile_type.measure_index]
+    }
+
+    /// Number of profiles of each series, where values are levels.
+    fn series_profiles(&self, row: &Row<'_>) -> Option<u64> {
+        let labels = |row: &Row<'_>| Arc::clone(&row.info.labels);
+        let of_series = self.rows.iter().filter(|other| labels(other) == labels(row));
+        self.profile_type.is_gauge().then(|| of_series.count() as u64)
+    }
+
+    fn tree(self) -> Result<(CallTree, AnswerMeta), ViewError> {
+        let (mut tree, mut levels) = (CallTree::default(), Levels::default());
+        for row in &self.rows {
+            let values = row.kept().map(|sample| (sample.stack, self.value(sample)));
+            if let Some(count) = self.series_profiles(row) {
+                let values = values.map(|(stack, value)| (stack, count, value));
+                levels.add_stacks(&row.profile.tables, values);
+            } else {
+                tree.add_stacks(&row.profile.tables, values);
+            }
+        }
+        if self.profile_type.is_gauge() {
+            tree = levels.finish();
+        }
+        let tree = self.selection.shape.apply(tree)?;
+        let mut meta = self.meta;
+        meta.total = tree.total();
+        Ok((tree, meta))
+    }
+
+    fn series(self, query: &SeriesQuery) -> SeriesSet {
+        let mut buckets = Buckets::new(query);
+        for row in &self.rows {
+            for (sample, keeps) in &row.samples {
+                let bucket = query.bucket(row.profile.time_of(sample));
+                let value = if *keeps { self.value(sample) } else { 0 };
+                // A profile without a fitting sample had a level of 0 there, but no sum.
+                if *keeps || self.profile_type.is_gauge() {
+                    buckets.add(&row.info.labels, row.info.id, bucket, value.into());
+                }
+            }
+        }
+        buckets.finish(self.profile_type)
+    }
+
+    fn key_sums(self, query: &GroupQuery) -> GroupTable {
+        let mut sums = KeySums::default();
+        for row in &self.rows {
+            let (tables, profiles) = (&row.profile.tables, self.series_profiles(row));
+            for sample in row.kept() {
+                let key = match &query.by {
+                    GroupBy::Thread => thread_key(tables, sample.thread),
+                    GroupBy::Attribute(name) => attribute_key(tables, sample.attributes, name),
+                    _ => String::new(),
+                };
+                sums.add(&key, profiles, self.value(sample).into());
+            }
+        }
+        sums.finish(query, self.meta)
+    }
+
+    fn usage(self, query: &UsageQuery) -> Usage {
+        let mut sums = UsageSums::default();
+        for row in &self.rows {
+            let place = sums.place(label(&row.info.labels, &query.by));
+            let profiles = self.series_profiles(row);
+            let value = |sample: &Sample| i128::from(self.value(sample));
+            let values = row.kept().map(|one| (one.stack, place, profiles, value(one)));
+            sums.add_stacks(&row.profile.tables, values);
+        }
+        sums.finish(query, self.meta)
+    }
+
+    fn moments(self, query: MomentsQuery) -> Result<Moments, ViewError> {
+        let infos = self.rows.iter().map(|row| row.info);
+        let extent = moments::extent(infos, &self.profile_type.kind, &self.selection.range);
+        let step = query.step(&extent)?;
+        let mut sums = MomentSums::default();
+        for row in &self.rows {
+            let tables = &row.profile.tables;
+            for sample in row.kept() {
+                let Some(time) = sample.time else { continue };
+                let thread = sample.thread.filter(|_| query.by_thread);
+                let thread = thread.and_then(|id| tables.threads.get(id));
+                let thread = thread.map(|one| sums.thread(one.id, tables.text(one.name)));
+                let start = time.millis().div_euclid(step) * step;
+                sums.add(start, thread, 1, self.value(sample).into());
+            }
+        }
+        Ok(sums.finish(self.meta, extent, step))
+    }
+}
+
+fn label<'a>(labels: &'a Labels, name: &str) -> &'a str {
+    labels.get(name).unwrap_or("")
 }
 
 impl Naive {
@@ -74,10 +192,11 @@ impl Naive {
     }
 
     fn find(&self, selection: &Selection) -> Result<Found<'_>, ViewError> {
-        let selection = &selection.whole_millis();
-        let tenant: Vec<ProfileInfo> = self.selected(selection);
-        let profile_type = infos::resolve_type(selection, &tenant)?;
-        let (contributors, sources) = infos::contributors(&tenant, selection, &profile_type.kind);
+        let selection = selection.whole_millis();
+        selection.filter.check()?;
+        let tenant: Vec<ProfileInfo> = self.selected(&selection);
+        let profile_type = infos::resolve_type(&selection, &tenant)?;
+        let (contributors, sources) = infos::contributors(&tenant, &selection, &profile_type.kind);
         let wanted: BTreeSet<Ulid> = contributors.iter().map(|info| info.id).collect();
         let mut rows = Vec::new();
         for (info, profile) in self.profiles.iter().filter(|(info, _)| wanted.contains(&info.id)) {
@@ -86,48 +205,24 @@ impl Naive {
                 kind.is_some_and(|kind| kind.id == profile_type.kind)
                     && selection.range.contains(profile.time_of(sample))
             };
-            let samples: Vec<&Sample> = profile.samples.iter().filter(of_kind).collect();
+            let samples = profile.samples.iter().filter(of_kind);
+            let keeps = |sample| (sample, selection.filter.keeps(&profile.tables, sample));
+            let samples: Vec<_> = samples.map(keeps).collect();
             if !samples.is_empty() {
-                rows.push((info, profile, samples));
+                rows.push(Row { info, profile, samples });
             }
         }
-        let series: BTreeSet<_> = rows.iter().map(|(info, _, _)| &info.labels).collect();
+        let series: BTreeSet<_> = rows.iter().map(|row| &row.info.labels).collect();
         let meta = AnswerMeta {
             profile_type: Some(profile_type.clone()),
             total: 0,
             profiles: rows.len() as u64,
-            samples: rows.iter().map(|(_, _, samples)| samples.len() as u64).sum(),
+            samples: rows.iter().map(|row| row.kept().count() as u64).sum(),
             series: series.len() as u64,
             sources,
-            quality: infos::quality(rows.iter().map(|(info, _, _)| *info)),
+            quality: infos::quality(rows.iter().map(|row| row.info)),
         };
-        Ok(Found { profile_type, rows, meta })
-    }
-
-    fn tree(&self, selection: &Selection) -> Result<(CallTree, AnswerMeta), ViewError> {
-        let found = self.find(selection)?;
-        let at = found.profile_type.measure_index;
-        let mut profiles: BTreeMap<&profile::Labels, u64> = BTreeMap::new();
-        for (info, _, _) in &found.rows {
-            *profiles.entry(&info.labels).or_default() += 1;
-        }
-        let (mut tree, mut levels) = (CallTree::default(), Levels::default());
-        for (info, profile, samples) in &found.rows {
-            let values = samples.iter().map(|sample| (sample.stack, sample.values[at]));
-            if found.profile_type.is_gauge() {
-                let count = profiles[info.labels.as_ref()];
-                let values = values.map(|(stack, value)| (stack, count, value));
-                levels.add_stacks(&profile.tables, values);
-            } else {
-                tree.add_stacks(&profile.tables, values);
-            }
-        }
-        if found.profile_type.is_gauge() {
-            tree = levels.finish();
-        }
-        let mut meta = found.meta;
-        meta.total = tree.total();
-        Ok((tree, meta))
+        Ok(Found { selection, profile_type, rows, meta })
     }
 }
 
@@ -152,22 +247,29 @@ impl Views for Naive {
         ready(Ok(infos::label_values(&self.selected(selection), name)))
     }
 
-    fn flamegraph<'a>(
-        &'a self,
-        selection: &'a Selection,
-        max_nodes: usize,
-    ) -> Answer<'a, FlameGraph> {
-        ready(self.tree(selection).map(|(tree, meta)| FlameGraph::of(&tree, max_nodes, meta)))
+    fn tree<'a>(&'a self, selection: &'a Selection) -> Answer<'a, (CallTree, AnswerMeta)> {
+        ready(self.find(selection).and_then(Found::tree))
     }
 
-    fn top<'a>(&'a self, selection: &'a Selection, query: TopQuery) -> Answer<'a, TopTable> {
-        let answer = self.tree(selection);
-        ready(
-            answer.map(|(tree, meta)| TopTable {
-                meta,
-                functions: tree.top(query.limit, query.sort),
-            }),
-        )
+    fn key_sums<'a>(
+        &'a self,
+        selection: &'a Selection,
+        query: &'a GroupQuery,
+    ) -> Answer<'a, GroupTable> {
+        ready(self.find(selection).map(|found| found.key_sums(query)))
+    }
+
+    fn usage<'a>(&'a self, selection: &'a Selection, query: &'a UsageQuery) -> Answer<'a, Usage> {
+        let found = self.find(&selection.with_function(&query.function));
+        ready(found.map(|found| found.usage(query)))
+    }
+
+    fn moments<'a>(&'a self, selection: &'a Selection, query: MomentsQuery) -> Answer<'a, Moments> {
+        ready(self.find(selection).and_then(|found| found.moments(query)))
+    }
+
+    fn facets<'a>(&'a self, selection: &'a Selection, values_max: usize) -> Answer<'a, Vec<Facet>> {
+        ready(Ok(infos::facets(&self.selected(selection), values_max)))
     }
 
     fn series<'a>(
@@ -177,17 +279,7 @@ impl Views for Naive {
     ) -> Answer<'a, SeriesSet> {
         let answer =
             query.check(&selection.range.whole_millis()).and_then(|()| self.find(selection));
-        ready(answer.map(|found| {
-            let mut buckets = Buckets::new(query);
-            for (info, profile, samples) in &found.rows {
-                for sample in samples {
-                    let bucket = query.bucket(profile.time_of(sample));
-                    let value = sample.values[found.profile_type.measure_index];
-                    buckets.add(&info.labels, info.id, bucket, value.into());
-                }
-            }
-            buckets.finish(found.profile_type)
-        }))
+        ready(answer.map(|found| found.series(query)))
     }
 
     fn profiles<'a>(
@@ -196,7 +288,9 @@ impl Views for Naive {
         limit: usize,
         cursor: Option<&'a str>,
     ) -> Answer<'a, ProfileList> {
-        ready(infos::list(self.selected(selection), limit, cursor))
+        let mut infos = self.selected(selection);
+        infos::keep_type(&mut infos, selection);
+        ready(infos::list(infos, limit, cursor))
     }
 
     fn profile<'a>(

@@ -1,6 +1,6 @@
 //! Selections: which samples a question is about.
 
-use crate::ViewError;
+use crate::{Filter, Pattern, Shape, ViewError};
 use profile::{Labels, ProfileTypeId};
 use regex::Regex;
 use stdx::{TimeRange, Ulid};
@@ -20,6 +20,10 @@ pub struct Selection {
     pub source: Option<String>,
     /// Only this profile.
     pub profile: Option<Ulid>,
+    /// Which of their samples.
+    pub filter: Filter,
+    /// How stacks are read where the answer is a tree or made of one.
+    pub shape: Shape,
 }
 
 impl Selection {
@@ -32,14 +36,33 @@ impl Selection {
             range,
             source: None,
             profile: None,
+            filter: Filter::default(),
+            shape: Shape::default(),
         }
     }
 
     /// What every engine answers: stored rows know their time to the millisecond, so both ends of
-    /// the range are rounded down.
+    /// the range are rounded down. Stacks without the function in focus are left out from the
+    /// beginning.
     #[must_use]
     pub fn whole_millis(&self) -> Self {
-        Self { range: self.range.whole_millis(), ..self.clone() }
+        let mut whole = Self { range: self.range.whole_millis(), ..self.clone() };
+        whole.filter.functions.extend(whole.shape.focus.clone());
+        whole
+    }
+
+    /// The same with trees the usual way round.
+    #[must_use]
+    pub fn upright(&self) -> Self {
+        Self { shape: self.shape.upright(), ..self.clone() }
+    }
+
+    /// The same with a further function that stacks must hold.
+    #[must_use]
+    pub fn with_function(&self, function: &Pattern) -> Self {
+        let mut narrowed = self.clone();
+        narrowed.filter.functions.push(function.clone());
+        narrowed
     }
 
     /// Whether a label set fits all matchers.
@@ -78,7 +101,11 @@ impl Matcher {
 
     /// Whether a label set fits.
     pub fn matches(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.name).unwrap_or("");
+        self.holds(labels.get(&self.name).unwrap_or(""))
+    }
+
+    /// Whether a value fits.
+    pub fn holds(&self, value: &str) -> bool {
         match &self.op {
             MatcherOp::Equal(wanted) => value == wanted,
             MatcherOp::NotEqual(wanted) => value != wanted,
@@ -91,7 +118,7 @@ impl Matcher {
 /// Longest selector text in bytes.
 const SELECTOR_BYTES_MAX: usize = 16 * 1024;
 /// Largest compiled regular expression in bytes.
-const REGEX_BYTES_MAX: usize = 1 << 20;
+pub(crate) const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// Parses a Prometheus-like selector: `{service_name="a", env=~"x|y"}`; the braces may be missing
 /// and an empty text selects everything. Errors say where.

@@ -69,6 +69,15 @@ pub struct SeriesSet {
     pub series: Vec<Series>,
 }
 
+/// What one function costs over time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trend {
+    /// Values of the function itself.
+    pub own: SeriesSet,
+    /// With its callees, counted once a stack.
+    pub total: SeriesSet,
+}
+
 /// Sums values into buckets and groups, gauges as gauges: within a bucket, the mean over each
 /// series' profiles that have samples there, then the sum over series.
 #[derive(Debug)]

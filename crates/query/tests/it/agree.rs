@@ -1,5 +1,6 @@
 //! Property: every view of the engine equals the oracle's.
 
+use crate::asks::{any_filter, any_shape};
 use crate::fixture::{Fixture, Layout, run};
 use profile::{AttributeValue, Profile, ProfileTypeId, SampleKind};
 use proptest::prelude::*;
@@ -40,13 +41,16 @@ fn any_range() -> impl Strategy<Value = TimeRange> {
     prop_oneof![1 => all, 3 => part]
 }
 
-fn any_selection() -> impl Strategy<Value = Selection> {
+pub(crate) fn any_selection() -> impl Strategy<Value = Selection> {
     let types = types();
-    (any_range(), 0..SELECTORS.len(), 0..types.len(), 0..5_usize, 0..2_usize).prop_map(
-        move |(range, selector, profile_type, source, tenant)| Selection {
+    let profiles = (any_range(), 0..SELECTORS.len(), 0..types.len(), 0..5_usize, 0..2_usize);
+    (profiles, any_filter(), any_shape()).prop_map(
+        move |((range, selector, profile_type, source, tenant), filter, shape)| Selection {
             profile_type: Some(types[profile_type].clone()),
             matchers: parse_matchers(SELECTORS[selector]).expect("well-formed"),
             source: ["agent", "ddtrace"].get(source).map(|source| (*source).to_owned()),
+            filter,
+            shape,
             ..Selection::everything(TENANTS[tenant], range)
         },
     )
@@ -55,7 +59,7 @@ fn any_selection() -> impl Strategy<Value = Selection> {
 const TENANTS: [&str; 2] = ["default", "other"];
 
 /// A tenant and a profile; half of them are of one series, as a client's uploads are.
-fn any_tenants_profile() -> impl Strategy<Value = (String, Profile)> {
+pub(crate) fn any_tenants_profile() -> impl Strategy<Value = (String, Profile)> {
     let tenant = prop_oneof![4 => Just(0_usize), 1 => Just(1)];
     (tenant, any_profile(), any::<bool>()).prop_map(|(tenant, mut profile, is_usual)| {
         if is_usual {
@@ -117,7 +121,7 @@ proptest! {
     }
 }
 
-fn text<T>(answer: Result<T, ViewError>) -> Result<T, String> {
+pub(crate) fn text<T>(answer: Result<T, ViewError>) -> Result<T, String> {
     answer.map_err(|error| error.to_string())
 }
 

@@ -1,6 +1,8 @@
 //! The engine answers as the oracle does, wherever the data lies.
 
 mod agree;
+mod asks;
 mod damage;
 mod edges;
 mod fixture;
+mod further;
