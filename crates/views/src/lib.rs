@@ -25,7 +25,7 @@ pub use flamegraph::FlameGraph;
 pub use infos::{KindTotals, LabelValue, ProfileInfo, ProfileList, ProfileTypeInfo};
 pub use selection::{Matcher, MatcherOp, Selection, parse_matchers};
 pub use series::{Series, SeriesQuery, SeriesSet};
-pub use services::{ServiceSummary, Services};
+pub use services::{Sampling, ServiceSummary, Services};
 pub use top::{TopFunction, TopQuery, TopSort, TopTable};
 
 use futures::future::BoxFuture;

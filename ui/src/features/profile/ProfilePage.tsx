@@ -10,6 +10,7 @@ import { ErrorPanel, Skeleton } from '../../components/States';
 import { colouring } from '../../flame-core/palette';
 import { compile, matchesByWeight, matchNames, matchStats } from '../../flame-core/search';
 import { ancestorsOf, EMPTY_TREE, findPath, frameShares, pathId } from '../../flame-core/tree';
+import { requestedHz } from '../../lib/rate';
 import { DEFAULT_FROM, MOST_NODES, type ProfileSearch, type Scope } from '../../lib/scope';
 import { type Shape, shapeOf } from '../../lib/series';
 import { resolveTime, stepFor } from '../../lib/time';
@@ -147,7 +148,9 @@ function Work({
   const services = useServices(search);
   const top = useTop(search, search.type, meta.trimmed > 0 && !search.root && !search.profile);
 
-  const rate = useRate(search, stepFor(meta.range.to_ms - meta.range.from_ms, 60));
+  const measured = useRate(search, stepFor(meta.range.to_ms - meta.range.from_ms, 60));
+  const requested = requestedHz(services.data?.services ?? [], search.svc);
+  const rate = measured && { ...measured, requested };
   const frames = useMemo(() => frameShares(tree), [tree]);
   const legend = useMemo(() => colouring(tree, search.color).legend, [tree, search.color]);
 
