@@ -202,7 +202,23 @@ test('a collector that lowered its rate is named', async ({ page }) => {
   });
   await open(page);
   const note = page.getByRole('note', { name: 'Data behind this graph' });
-  await expect(note).toContainText('sampled at 62 to 99 Hz (the collector lowered its rate)');
+  await expect(note).toContainText('sampled at 62 to 99 Hz (the collector lowered its rate');
   await page.goto('/');
   await expect(page.getByText(/at 62 to 99 Hz: a collector lowered its rate/)).toBeVisible();
+});
+
+test('the overview says what collectors remarked and that a steady rate is less than was asked for', async ({
+  page,
+}) => {
+  await page.route('**/api/v1/services*', async (route) => {
+    const body = await (await route.fetch()).json();
+    body.services[0].notes = ['Python frames not read yet'];
+    body.services[0].sampling = { requested_hz: 99, lowest_hz: 62.5, highest_hz: 62.5 };
+    await route.fulfill({ json: body });
+  });
+  await page.goto('/');
+  const row = page.getByRole('row').nth(1);
+  await expect(row).toContainText('Python frames not read yet');
+  await expect(row).toContainText('at 63 Hz');
+  await expect(row).toContainText('lowered its rate from 99 Hz');
 });

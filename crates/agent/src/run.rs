@@ -226,7 +226,7 @@ fn exporter(
                 tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
                 on_signal.store(true, Ordering::Relaxed);
             });
-            let encoder = Encoder::new(host);
+            let encoder = Encoder::new(host, config.frequency_hz);
             let result = match &config.target {
                 Target::File(path) => output::run(path, encoder, batches).await,
                 _ => export::run(&config, encoder, batches).await,

@@ -189,10 +189,21 @@ pub struct Tables {
     pub attributes: Table<AttributesId, Vec<Attribute>>,
 }
 
+/// What a collector writes in place of the name of a function of which it only knows the start:
+/// `[function at 0x1234]`.
+const PLACE_PREFIX: &str = "[function at ";
+
 impl Tables {
     /// The text of a string handle.
     pub fn text(&self, id: StringId) -> &str {
         self.strings.get(id)
+    }
+
+    /// Whether a function has a name; an address in words is none.
+    pub fn is_named(&self, function: &Function) -> bool {
+        let name = self.text(function.name);
+        let name = if name.is_empty() { self.text(function.system_name) } else { name };
+        !name.is_empty() && !name.starts_with(PLACE_PREFIX)
     }
 
     /// A location without address or mapping that is one named function: what text formats have.

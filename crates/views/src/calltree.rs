@@ -35,8 +35,7 @@ pub fn frames_of(tables: &Tables, location: LocationId) -> Vec<Frame> {
     for (at, name) in names.into_iter().enumerate() {
         let function = location.lines.get(at).and_then(|line| tables.functions.get(line.function));
         let file = function.map_or("", |function| tables.text(function.file)).into();
-        let unnamed = |id| tables.text(id).is_empty();
-        let unsymbolized = function.is_none_or(|f| unnamed(f.name) && unnamed(f.system_name));
+        let unsymbolized = function.is_none_or(|function| !tables.is_named(function));
         frames.push(Frame {
             name: name.into(),
             library: Arc::clone(&library),
@@ -285,6 +284,14 @@ mod tests {
         let rows = tree.top(10, TopSort::Total);
         let rows: Vec<_> = rows.iter().map(|r| (r.frame.name.as_ref(), r.own, r.total)).collect();
         assert_eq!(rows, [("b", 3, 6), ("a", 0, 5), ("c", 3, 3)]);
+    }
+
+    #[test]
+    fn a_place_instead_of_a_name_is_no_name() {
+        let tree = tree("main;[function at 0x1f0] 3\n[kernel] 1\n");
+        let unnamed = tree.frames.iter().filter(|frame| frame.unsymbolized);
+        let unnamed: Vec<&str> = unnamed.map(|frame| frame.name.as_ref()).collect();
+        assert_eq!(unnamed, ["[function at 0x1f0]"]);
     }
 
     #[test]

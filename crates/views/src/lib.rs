@@ -37,7 +37,7 @@ pub use moments::{Heatmap, HeatmapQuery, Moments, MomentsQuery, Timeline, Timeli
 pub use sandwich::Sandwich;
 pub use selection::{Matcher, MatcherOp, Selection, parse_matchers};
 pub use series::{Series, SeriesQuery, SeriesSet, Trend};
-pub use services::{ServiceSummary, Services};
+pub use services::{Sampling, ServiceSummary, Services};
 pub use shape::Shape;
 pub use top::{TopFunction, TopQuery, TopSort, TopTable};
 pub use usage::{Usage, UsageQuery, UsageRow};

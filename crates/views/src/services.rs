@@ -50,6 +50,21 @@ pub struct ServiceSummary {
     pub spark: Vec<i64>,
     /// Sums of collectors' counters.
     pub quality: Quality,
+    /// What collectors remarked, e.g. that a language's frames are not read; each text once.
+    pub notes: BTreeSet<String>,
+    /// How often its CPU time was sampled, where collectors said so.
+    pub sampling: Option<Sampling>,
+}
+
+/// Sampling rates of CPU time, in samples per second of CPU time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// The highest rate that a collector was asked for; `None` where none says so.
+    pub requested_hz: Option<f64>,
+    /// The lowest rate that was really used.
+    pub lowest_hz: f64,
+    /// The highest rate that was really used.
+    pub highest_hz: f64,
 }
 
 impl ServiceSummary {
@@ -62,6 +77,15 @@ impl ServiceSummary {
 
 /// Attribute of a profile that says where its service's name came from.
 pub const NAME_SOURCE_INFO: &str = "vesta.service.name.source";
+/// Attribute of a profile with a remark of its collector.
+pub const NOTE_INFO: &str = "vesta.note";
+/// Attribute of a profile with the rate in Hz that its collector was asked for.
+pub const REQUESTED_HZ_INFO: &str = "vesta.sampling.requested_hz";
+
+/// Most distinct remarks that the overview shows of a service.
+const NOTES_MAX: usize = 8;
+/// Rates above this are no rates of sampling but nonsense.
+const RATE_HZ_MAX: f64 = 1e6;
 
 /// Summarises the profiles of a selection by service.
 pub fn summarize(selected: &[&ProfileInfo], range: &TimeRange, buckets: usize) -> Services {
@@ -143,15 +167,14 @@ fn summarize_one(
     };
     let chosen = sources::choose(profiles, CPU_KIND, None);
     let cpu = profiles.iter().zip(chosen).filter(|(_, used)| *used).map(|(info, _)| *info);
+    let cpu: Vec<&ProfileInfo> = cpu.collect();
     let mut spark = vec![0_i128; buckets];
     let (mut cpu_nanos, mut windows) = (0_i128, Vec::new());
-    for info in cpu {
+    for info in &cpu {
         let value = i128::from(cpu_of(info).unwrap_or(0));
         cpu_nanos += value;
         windows.push((info.window.start, info.window.end));
-        if let Some(bucket) = bucket_of(info.window.start, range, buckets) {
-            spark[bucket] += value;
-        }
+        spread(&mut spark, value, &info.window, range);
     }
     ServiceSummary {
         service: service.to_owned(),
@@ -166,21 +189,76 @@ fn summarize_one(
         types: infos::profile_types(profiles.iter().copied()).into_iter().map(|t| t.id).collect(),
         spark: spark.into_iter().map(saturate).collect(),
         quality: infos::quality(profiles.iter().copied()),
+        notes: notes(profiles),
+        sampling: sampling(&cpu),
     }
+}
+
+/// What the client said under a key.
+fn said<'a>(info: &'a ProfileInfo, key: &str) -> Option<&'a str> {
+    let found = info.metadata.info.iter().find(|(have, _)| have == key);
+    found.map(|(_, value)| value.as_str())
 }
 
 fn name_source(profiles: &[&ProfileInfo]) -> Option<String> {
-    let info = profiles.iter().flat_map(|info| &info.metadata.info);
-    info.into_iter().find(|(key, _)| key == NAME_SOURCE_INFO).map(|(_, value)| value.clone())
+    profiles.iter().find_map(|info| said(info, NAME_SOURCE_INFO)).map(str::to_owned)
 }
 
-fn bucket_of(at: Timestamp, range: &TimeRange, buckets: usize) -> Option<usize> {
-    let (offset, length) = (at.nanos().checked_sub(range.start.nanos())?, range.nanos());
-    if offset < 0 || length == 0 || !range.contains(at) {
-        return None;
+fn notes(profiles: &[&ProfileInfo]) -> BTreeSet<String> {
+    let mut notes = BTreeSet::new();
+    for note in profiles.iter().filter_map(|info| said(info, NOTE_INFO)) {
+        if notes.len() < NOTES_MAX && !notes.contains(note) {
+            notes.insert(note.to_owned());
+        }
     }
-    let bucket = i128::from(offset) * buckets as i128 / i128::from(length);
-    usize::try_from(bucket).ok().filter(|bucket| *bucket < buckets)
+    notes
+}
+
+/// The rates of profiles of CPU time, from the period that each sample stands for.
+fn sampling(profiles: &[&ProfileInfo]) -> Option<Sampling> {
+    let is_rate = |hz: &f64| *hz > 0.0 && *hz <= RATE_HZ_MAX;
+    let used = profiles.iter().filter_map(|info| {
+        let metadata = &info.metadata;
+        let is_time = metadata.period_type == "cpu" && metadata.period_unit == "nanoseconds";
+        (is_time && metadata.period > 0).then(|| 1e9 / metadata.period as f64).filter(is_rate)
+    });
+    let (lowest_hz, highest_hz) =
+        used.fold((f64::INFINITY, 0.0_f64), |(low, high), hz| (low.min(hz), high.max(hz)));
+    let asked = profiles.iter().filter_map(|info| said(info, REQUESTED_HZ_INFO));
+    let asked = asked.filter_map(|text| text.parse::<f64>().ok()).filter(is_rate);
+    let requested_hz = asked.fold(None, |most: Option<f64>, hz| Some(most.unwrap_or(hz).max(hz)));
+    (highest_hz > 0.0).then_some(Sampling { requested_hz, lowest_hz, highest_hz })
+}
+
+/// Adds a profile's total to the buckets of the range that its window covers, to each in proportion
+/// to the time it has in common with the window. What is added is whole and adds up to the total of
+/// a window inside the range; what lies outside the range is left out.
+fn spread(buckets: &mut [i128], total: i128, window: &TimeRange, range: &TimeRange) {
+    let (count, length) = (buckets.len() as i128, i128::from(range.nanos()));
+    if count == 0 || length == 0 {
+        return;
+    }
+    let origin = i128::from(range.start.nanos());
+    let offset = |at: Timestamp| i128::from(at.nanos()) - origin;
+    let (start, end) = (offset(window.start), offset(window.end));
+    let bucket_of = |offset: i128| (offset * count).div_euclid(length);
+    if end <= start {
+        let bucket = usize::try_from(bucket_of(start)).ok();
+        if let Some(bucket) = bucket.and_then(|bucket| buckets.get_mut(bucket)) {
+            *bucket += total;
+        }
+        return;
+    }
+    // Differences of running sums: rounding takes nothing away and adds nothing.
+    let until = |at: i128| total * (at.clamp(start, end) - start) / (end - start);
+    let first = bucket_of(start).clamp(0, count) as usize;
+    for (at, bucket) in buckets.iter_mut().enumerate().skip(first) {
+        let from = length * at as i128 / count;
+        if from >= end {
+            break;
+        }
+        *bucket += until(length * (at as i128 + 1) / count) - until(from);
+    }
 }
 
 /// Nanoseconds that at least one of the windows covers.
@@ -224,7 +302,56 @@ mod tests {
         let range = TimeRange::new(agent.window.start, agent.window.end);
         let services = summarize(&[&agent, &inside], &range, 4);
         assert_eq!(services.services[0].cpu_cores(), Some(0.5));
-        assert_eq!(services.services[0].spark, [second / 2, 0, 0, 0]);
+        assert_eq!(services.services[0].spark, [second / 8; 4]);
+    }
+
+    #[test]
+    fn a_profile_counts_in_every_bucket_that_its_window_covers() {
+        let range = TimeRange::new(Timestamp::from_nanos(0), Timestamp::from_nanos(100));
+        let spread_of = |total: i128, start: i64, end: i64| {
+            let window = TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end));
+            let mut buckets = [0; 4];
+            spread(&mut buckets, total, &window, &range);
+            buckets
+        };
+        assert_eq!(spread_of(100, 0, 100), [25; 4]);
+        assert_eq!(spread_of(10, 20, 30), [5, 5, 0, 0]);
+        assert_eq!(spread_of(7, 20, 80).iter().sum::<i128>(), 7, "nothing is lost by rounding");
+        assert_eq!(spread_of(10, 95, 105), [0, 0, 0, 5], "half of it is after the range");
+        assert_eq!(spread_of(10, -5, 5), [5, 0, 0, 0], "half of it is before the range");
+        assert_eq!(spread_of(10, 30, 30), [0, 10, 0, 0], "a moment");
+        assert_eq!(spread_of(10, 100, 100), [0; 4], "a moment after the range");
+        assert_eq!(spread_of(10, -9, -9), [0; 4], "a moment before it");
+        let whole = TimeRange::ALL;
+        spread(&mut [0; 3], i128::from(i64::MAX), &whole, &whole);
+        spread(&mut [], 1, &whole, &range);
+    }
+
+    #[test]
+    fn notes_and_rates_are_said_by_service() {
+        let (mut one, mut two) = (info(&[], CPU_KIND), info(&[], CPU_KIND));
+        for (at, hz) in [(&mut one, 99), (&mut two, 50)] {
+            at.metadata.period = 1_000_000_000 / hz;
+            at.metadata.period_type = "cpu".to_owned();
+            at.metadata.period_unit = "nanoseconds".to_owned();
+            let said = [(NOTE_INFO, "not read"), (REQUESTED_HZ_INFO, "100")];
+            at.metadata.info = said.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        }
+        let range = TimeRange::new(Timestamp::from_nanos(0), Timestamp::from_millis(60_000));
+        let of = |infos: &[&ProfileInfo]| summarize(infos, &range, 1).services.remove(0);
+        let service = of(&[&one, &two]);
+        assert_eq!(service.notes.into_iter().collect::<Vec<_>>(), ["not read"]);
+        let sampling = service.sampling.unwrap();
+        assert_eq!(sampling.requested_hz, Some(100.0));
+        assert!(
+            (sampling.lowest_hz - 50.0).abs() < 0.1 && (sampling.highest_hz - 99.0).abs() < 0.1
+        );
+        for (key, text) in [(REQUESTED_HZ_INFO, "NaN"), (REQUESTED_HZ_INFO, "-3")] {
+            one.metadata.info = vec![(key.to_owned(), text.to_owned())];
+            assert_eq!(of(&[&one]).sampling.unwrap().requested_hz, None, "{text}");
+        }
+        one.metadata.period = 0;
+        assert_eq!(of(&[&one]).sampling, None);
     }
 
     fn cpu(labels: &[(&str, &str)], from_s: i64, seconds: i64, cores: f64) -> ProfileInfo {

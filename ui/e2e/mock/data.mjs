@@ -65,6 +65,8 @@ export function services(from, to) {
       lost: k === 3 ? 260 : 3,
       broken: Math.round(cores * 300),
       unsymbolized: k === 4 ? 9000 : Math.round(cores * 900),
+      notes: k === 2 ? ['Python frames not read yet'] : [],
+      sampling: { requested_hz: 99, lowest_hz: k === 3 ? 62 : 99, highest_hz: 99 },
     };
   });
   return { services: rows, range: { from_ms: from, to_ms: to }, cpu_count: 4, cpu_cores: 1.54 };

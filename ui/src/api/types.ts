@@ -26,6 +26,16 @@ export interface ServiceRow {
   lost: number;
   broken: number;
   unsymbolized: number;
+  /** Remarks of collectors. */
+  notes: string[];
+  sampling: Sampling | null;
+}
+
+/** Samples per second of CPU time: what was asked for, and what was done. */
+export interface Sampling {
+  requested_hz: number | null;
+  lowest_hz: number;
+  highest_hz: number;
 }
 
 export interface TimeRange {

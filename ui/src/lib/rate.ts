@@ -1,11 +1,13 @@
 // The rate at which a collector sampled, from what it sent: each CPU sample stands for one period.
-import type { SeriesAnswer } from '../api/types';
+import type { Sampling, SeriesAnswer, ServiceRow } from '../api/types';
 
 export interface Rate {
   /** Samples per second of CPU time: lowest, highest and mean over the steps. */
   lowest: number;
   highest: number;
   mean: number;
+  /** What the collector was asked for, where it says so. */
+  requested?: number | null;
 }
 
 /** Steps with fewer samples say little and are left out of the extremes. */
@@ -53,12 +55,39 @@ export function rateOf(
   return highest > 0 ? { lowest, highest, mean } : { lowest: mean, highest: mean, mean };
 }
 
-/** Whether the collector changed its rate, as our agent does to stay within its CPU budget. */
-export function isLowered(r: Rate): boolean {
-  return r.lowest < r.highest * (1 - STEADY_WITHIN);
+type Extremes = Pick<Rate, 'lowest' | 'highest' | 'requested'>;
+
+const changes = (r: Extremes): boolean => r.lowest < r.highest * (1 - STEADY_WITHIN);
+
+/**
+ * Whether the collector sampled less often than it was asked to, or than it did at other times: our
+ * agent does so to stay within its CPU budget.
+ */
+export function isLowered(r: Extremes): boolean {
+  return changes(r) || (r.requested != null && r.lowest < r.requested * (1 - STEADY_WITHIN));
 }
 
+const hz = (v: number): string => (v >= 10 ? v.toFixed(0) : v.toFixed(1));
+
 export function rateText(r: Rate): string {
-  const hz = (v: number): string => (v >= 10 ? v.toFixed(0) : v.toFixed(1));
-  return isLowered(r) ? `${hz(r.lowest)} to ${hz(r.highest)} Hz` : `${hz(r.mean)} Hz`;
+  return changes(r) ? `${hz(r.lowest)} to ${hz(r.highest)} Hz` : `${hz(r.mean)} Hz`;
+}
+
+/** What a collector did whose rate is lowered. */
+export function loweredText(r: Extremes): string {
+  return r.requested == null ? 'lowered its rate' : `lowered its rate from ${hz(r.requested)} Hz`;
+}
+
+/** The rates of a service as its collectors state them. */
+export function statedRate(s: Sampling): Rate {
+  const { lowest_hz: lowest, highest_hz: highest, requested_hz: requested } = s;
+  return { lowest, highest, mean: (lowest + highest) / 2, requested };
+}
+
+/** The highest rate that was asked for, of one service or of all. */
+export function requestedHz(services: ServiceRow[], service?: string): number | null {
+  const asked = services
+    .filter((s) => service === undefined || s.service === service)
+    .flatMap((s) => s.sampling?.requested_hz ?? []);
+  return asked.length > 0 ? Math.max(...asked) : null;
 }

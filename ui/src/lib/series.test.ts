@@ -1,7 +1,7 @@
 // What the charts show, and the sampling rate that follows from what collectors sent.
 import { describe, expect, it } from 'vitest';
-import type { SeriesAnswer } from '../api/types';
-import { isLowered, rateOf, rateText } from './rate';
+import type { SeriesAnswer, ServiceRow } from '../api/types';
+import { isLowered, loweredText, rateOf, rateText, requestedHz, statedRate } from './rate';
 import { shapeOf } from './series';
 
 const answer = (
@@ -112,5 +112,20 @@ describe('rate', () => {
   it('knows nothing without samples', () => {
     expect(rateOf(answer([]), answer([]), range)).toBeNull();
     expect(rateOf(answer([[0, 0]]), answer([[0, 5]]), range)).toBeNull();
+  });
+
+  it('is lowered when it is steady but less than was asked for', () => {
+    const steady = { requested_hz: 99, lowest_hz: 62, highest_hz: 62 };
+    const r = statedRate(steady);
+    expect([isLowered(r), rateText(r), loweredText(r)]).toEqual([
+      true,
+      '62 Hz',
+      'lowered its rate from 99 Hz',
+    ]);
+    expect(isLowered(statedRate({ ...steady, requested_hz: 63 }))).toBe(false);
+    expect(isLowered(statedRate({ ...steady, requested_hz: null }))).toBe(false);
+    const row = (service: string, sampling: typeof steady | null) => ({ service, sampling }) as ServiceRow;
+    const rows = [row('a', steady), row('b', { ...steady, requested_hz: 199 }), row('c', null)];
+    expect([requestedHz(rows), requestedHz(rows, 'a'), requestedHz(rows, 'c')]).toEqual([199, 99, null]);
   });
 });

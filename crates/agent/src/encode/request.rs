@@ -26,6 +26,7 @@ pub(crate) struct Encoder {
     names: Names,
     perf_maps: PerfMaps,
     own_pid: u32,
+    requested_hz: u32,
 }
 
 /// Locations of the frames of one process and of the files all share.
@@ -48,12 +49,14 @@ fn frame_type(identity: &Identity, name: &str) -> &'static str {
 }
 
 impl Encoder {
-    pub(crate) fn new(host: Host) -> Self {
+    /// `requested_hz` is said beside the period of each profile, which may be longer.
+    pub(crate) fn new(host: Host, requested_hz: u32) -> Self {
         Self {
             host,
             names: Names::default(),
             perf_maps: PerfMaps::default(),
             own_pid: std::process::id(),
+            requested_hz,
         }
     }
 
@@ -118,6 +121,8 @@ impl Encoder {
         attributes.push(key_value("process.pid", int_value(i64::from(identity.pid))));
         let cpus = int_value(i64::from(self.host.cpu_count));
         attributes.push(key_value("vesta.cpu.count", cpus));
+        let requested = int_value(i64::from(self.requested_hz));
+        attributes.push(key_value("vesta.sampling.requested_hz", requested));
         if let Some(quota) = identity.cpu_quota {
             let value = AnyValue { value: Some(Value::DoubleValue(quota)) };
             attributes.push(key_value("vesta.cpu.quota", value));

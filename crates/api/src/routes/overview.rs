@@ -59,6 +59,21 @@ pub struct Service {
     pub broken: u64,
     /// Frames without a name.
     pub unsymbolized: u64,
+    /// Remarks of collectors, e.g. that a language's frames are not read.
+    pub notes: Vec<String>,
+    /// How often CPU time was sampled, where collectors said so.
+    pub sampling: Option<Sampling>,
+}
+
+/// Sampling rates in samples per second of CPU time.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Sampling {
+    /// The highest rate asked for; null where no collector says so.
+    pub requested_hz: Option<f64>,
+    /// The lowest rate used.
+    pub lowest_hz: f64,
+    /// The highest rate used.
+    pub highest_hz: f64,
 }
 
 /// Profile types.
@@ -130,6 +145,12 @@ fn service(found: &ServiceSummary, range: TimeRange, cpu_count: Option<u64>) -> 
         lost: found.quality.lost,
         broken: found.quality.broken,
         unsymbolized: found.quality.unsymbolized,
+        notes: found.notes.iter().cloned().collect(),
+        sampling: found.sampling.map(|rates| Sampling {
+            requested_hz: rates.requested_hz,
+            lowest_hz: rates.lowest_hz,
+            highest_hz: rates.highest_hz,
+        }),
     }
 }
 

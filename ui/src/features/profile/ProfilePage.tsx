@@ -4,11 +4,13 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { ApiError } from '../../api/client';
 import { useFlame, useRate, useSeries, useServices, useTop, useTypes } from '../../api/queries';
 import { CPU_TIME } from '../../api/types';
+import { NothingHere } from '../../components/NothingHere';
 import { ScopeBar } from '../../components/ScopeBar';
-import { EmptyState, ErrorPanel, Skeleton } from '../../components/States';
+import { ErrorPanel, Skeleton } from '../../components/States';
 import { colouring } from '../../flame-core/palette';
 import { compile, matchesByWeight, matchNames, matchStats } from '../../flame-core/search';
 import { ancestorsOf, EMPTY_TREE, findPath, frameShares, pathId } from '../../flame-core/tree';
+import { requestedHz } from '../../lib/rate';
 import { DEFAULT_FROM, MOST_NODES, type ProfileSearch, type Scope } from '../../lib/scope';
 import { type Shape, shapeOf } from '../../lib/series';
 import { resolveTime, stepFor } from '../../lib/time';
@@ -95,41 +97,26 @@ function useStrip(search: ProfileSearch) {
 type Change = (next: Partial<ProfileSearch>, replace?: boolean) => void;
 
 function NoData({ search, change, other }: { search: ProfileSearch; change: Change; other: string[] }) {
-  const filtered =
-    search.env.length + search.ver.length + search.role.length + search.host.length > 0 || search.src;
   const instead = other.includes(CPU_TIME) ? CPU_TIME : other[0];
+  const why = 'This selection has no profiles of the chosen type; it has others.';
   return (
-    <EmptyState
+    <NothingHere
       title="No samples here"
-      why={
-        instead
-          ? 'This selection has no profiles of the chosen type; it has others.'
-          : `No profile of ${search.svc ? `“${search.svc}”` : 'any service'} with these filters lies in this time range.`
+      scope={search}
+      change={(next) => change({ ...next, root: undefined })}
+      why={instead && why}
+      first={
+        instead && (
+          <button
+            type="button"
+            className="btn primary"
+            onClick={() => change({ type: instead, root: undefined })}
+          >
+            Show a type that has data
+          </button>
+        )
       }
     >
-      {instead && (
-        <button
-          type="button"
-          className="btn primary"
-          onClick={() => change({ type: instead, root: undefined })}
-        >
-          Show a type that has data
-        </button>
-      )}
-      {filtered && (
-        <button
-          type="button"
-          className="btn"
-          onClick={() => change({ env: [], ver: [], role: [], host: [], src: undefined })}
-        >
-          Remove the filters
-        </button>
-      )}
-      {search.svc && (
-        <button type="button" className="btn" onClick={() => change({ svc: undefined, root: undefined })}>
-          All services
-        </button>
-      )}
       {search.profile && (
         <button type="button" className="btn" onClick={() => change({ profile: undefined })}>
           Show all profiles
@@ -138,10 +125,7 @@ function NoData({ search, change, other }: { search: ProfileSearch; change: Chan
       <button type="button" className="btn" onClick={() => change({ from: DEFAULT_FROM, to: 'now' })}>
         Last hour
       </button>
-      <button type="button" className="btn" onClick={() => change({ from: 'now-7d', to: 'now' })}>
-        Last 7 days
-      </button>
-    </EmptyState>
+    </NothingHere>
   );
 }
 
@@ -164,7 +148,9 @@ function Work({
   const services = useServices(search);
   const top = useTop(search, search.type, meta.trimmed > 0 && !search.root && !search.profile);
 
-  const rate = useRate(search, stepFor(meta.range.to_ms - meta.range.from_ms, 60));
+  const measured = useRate(search, stepFor(meta.range.to_ms - meta.range.from_ms, 60));
+  const requested = requestedHz(services.data?.services ?? [], search.svc);
+  const rate = measured && { ...measured, requested };
   const frames = useMemo(() => frameShares(tree), [tree]);
   const legend = useMemo(() => colouring(tree, search.color).legend, [tree, search.color]);
 

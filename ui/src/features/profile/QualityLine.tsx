@@ -2,7 +2,7 @@
 import type { FlameMeta } from '../../api/types';
 import type { FrameShares } from '../../flame-core/tree';
 import { compact, isTime, nanos, percent, plural, value } from '../../lib/format';
-import { isLowered, type Rate, rateText } from '../../lib/rate';
+import { isLowered, loweredText, type Rate, rateText } from '../../lib/rate';
 import type { ProfileSearch } from '../../lib/scope';
 import { isoLocal } from '../../lib/time';
 
@@ -45,7 +45,7 @@ export function QualityLine(props: Props) {
           title="Samples per second of CPU time. Our agent samples less often when it would exceed its CPU budget; shares stay right, small ones get less certain."
         >
           sampled at {rateText(rate)}
-          {isLowered(rate) && ' (the collector lowered its rate)'}
+          {isLowered(rate) && ` (the collector ${loweredText(rate)})`}
         </span>
       )}
       <span
@@ -62,7 +62,7 @@ export function QualityLine(props: Props) {
       </span>
       <span
         className={frames.unnamed > frames.all * 0.2 ? 'warn' : ''}
-        title="Of all frames drawn, each counted with its value. Debug symbols of the library in front of the address would name them."
+        title="Of all frames drawn, each counted with its value: an address, also in words as in “[function at 0x1f0]”. Debug symbols of the library in front of it would name them."
       >
         {percent(frames.unnamed, frames.all)} of frames unnamed
       </span>

@@ -3,8 +3,9 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useProfiles } from '../../api/queries';
 import { CPU_SAMPLES, CPU_TIME, type ProfileRow } from '../../api/types';
+import { NothingHere } from '../../components/NothingHere';
 import { ScopeBar } from '../../components/ScopeBar';
-import { EmptyState, ErrorPanel, Skeleton } from '../../components/States';
+import { ErrorPanel, Skeleton } from '../../components/States';
 import { count, duration, plural, value } from '../../lib/format';
 import { type Scope, scopeOnly } from '../../lib/scope';
 import { isoLocal } from '../../lib/time';
@@ -35,7 +36,7 @@ export function ProfilesPage() {
             <Skeleton height={420} label="Loading profiles" />
           </div>
         ) : rows.length === 0 && pages.length === 0 ? (
-          <NoProfiles search={search} change={change} />
+          <NothingHere title="No profiles here" scope={search} change={change} />
         ) : (
           <div className={query.isPlaceholderData ? 'page stale' : 'page'}>
             <h1>Profiles</h1>
@@ -71,34 +72,6 @@ export function ProfilesPage() {
         )}
       </main>
     </>
-  );
-}
-
-function NoProfiles({ search, change }: { search: Scope; change: (next: Partial<Scope>) => void }) {
-  const filtered = search.env.length + search.ver.length + search.role.length + search.host.length > 0;
-  return (
-    <EmptyState
-      title="No profiles here"
-      why={`No profile of ${search.svc ? `“${search.svc}”` : 'any service'}${filtered ? ' with these filters' : ''} lies in this time range.`}
-    >
-      <button type="button" className="btn primary" onClick={() => change({ from: 'now-7d', to: 'now' })}>
-        Last 7 days
-      </button>
-      {filtered && (
-        <button
-          type="button"
-          className="btn"
-          onClick={() => change({ env: [], ver: [], role: [], host: [], src: undefined })}
-        >
-          Remove the filters
-        </button>
-      )}
-      {search.svc && (
-        <button type="button" className="btn" onClick={() => change({ svc: undefined })}>
-          All services
-        </button>
-      )}
-    </EmptyState>
   );
 }
 

@@ -3,6 +3,7 @@ import { Link, useNavigate } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import type { ServiceRow, ServicesAnswer } from '../../api/types';
 import { compact, count, percent, plural } from '../../lib/format';
+import { isLowered, loweredText, rateText, statedRate } from '../../lib/rate';
 import { type OverviewSearch, scopeOnly } from '../../lib/scope';
 import { ago, isoLocal } from '../../lib/time';
 
@@ -24,7 +25,7 @@ const COLS: Col[] = [
     id: 'quality',
     title: 'Quality',
     narrow: true,
-    key: (s) => (s.lost + s.broken + s.unsymbolized) / Math.max(1, s.samples),
+    key: (s) => s.notes.length + (s.lost + s.broken + s.unsymbolized) / Math.max(1, s.samples),
   },
   { id: 'seen', title: 'Last seen', key: (s) => s.last_ms },
 ];
@@ -168,7 +169,10 @@ function Row(props: {
       <td className="num hide-narrow">
         {count(s.instances)} / {count(s.hosts)}
       </td>
-      <td className="num">{compact(s.samples)}</td>
+      <td className="num">
+        {compact(s.samples)}
+        {s.sampling && <small className="faint"> · at {rateText(statedRate(s.sampling))}</small>}
+      </td>
       <td className="hide-narrow">
         <QualityChips s={s} />
       </td>
@@ -184,11 +188,13 @@ function coreText(v: number): string {
   return v >= 10 ? v.toFixed(1) : v >= 0.01 ? v.toFixed(2) : v > 0 ? '<0.01' : '0';
 }
 
+const NOTE = 'A remark of the collector';
+
 /** Unnamed frames in a stack, on average. */
 const UNNAMED_WORTH_SAYING = 0.5;
 
 function QualityChips({ s }: { s: ServiceRow }) {
-  const items: { text: string; title: string }[] = [];
+  const items: { text: string; title: string }[] = s.notes.map((note) => ({ text: note, title: NOTE }));
   const share = (v: number): number => v / Math.max(1, s.samples);
   if (share(s.lost) > 0.001) {
     items.push({ text: `${percent(s.lost, s.lost + s.samples)} lost`, title: 'Of the samples taken' });
@@ -196,6 +202,10 @@ function QualityChips({ s }: { s: ServiceRow }) {
   if (share(s.broken) > 0.01) {
     const text = `${percent(s.broken, s.samples)} incomplete`;
     items.push({ text, title: 'Samples whose stack does not reach its root, of all samples' });
+  }
+  if (s.sampling && isLowered(statedRate(s.sampling))) {
+    const title = 'To stay within its CPU budget; shares stay right, small ones get less certain';
+    items.push({ text: loweredText(statedRate(s.sampling)), title });
   }
   // Frames, not samples: a stack may have several, so this is no percentage.
   if (share(s.unsymbolized) >= UNNAMED_WORTH_SAYING) {

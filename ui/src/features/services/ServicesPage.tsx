@@ -5,7 +5,7 @@ import type { ServicesAnswer } from '../../api/types';
 import { ScopeBar } from '../../components/ScopeBar';
 import { EmptyState, ErrorPanel, Skeleton } from '../../components/States';
 import { compact, percent, plural } from '../../lib/format';
-import { isLowered, rateText } from '../../lib/rate';
+import { isLowered, loweredText, rateText, requestedHz } from '../../lib/rate';
 import { DEFAULT_FROM, type OverviewSearch, type Scope, timeOnly } from '../../lib/scope';
 import { stepFor } from '../../lib/time';
 import { CpuByService } from './CpuByService';
@@ -71,8 +71,9 @@ export function ServicesPage() {
 }
 
 function Tiles({ data, search }: { data: ServicesAnswer; search: OverviewSearch }) {
-  const rate = useRate(timeOnly(search), stepFor(data.range.to_ms - data.range.from_ms, 60));
+  const measured = useRate(timeOnly(search), stepFor(data.range.to_ms - data.range.from_ms, 60));
   const s = data.services;
+  const rate = measured && { ...measured, requested: requestedHz(s) };
   const cores = data.cpu_cores ?? 0;
   const samples = s.reduce((sum, x) => sum + x.samples, 0);
   const lost = s.reduce((sum, x) => sum + x.lost, 0);
@@ -108,7 +109,7 @@ function Tiles({ data, search }: { data: ServicesAnswer; search: OverviewSearch 
         <div className="v">{compact(samples)}</div>
         <div className={rate && isLowered(rate) ? 's warn' : 's'}>
           {rate ? `of CPU time, at ${rateText(rate)}` : 'in this time range'}
-          {rate && isLowered(rate) && ': a collector lowered its rate'}
+          {rate && isLowered(rate) && `: a collector ${loweredText(rate)}`}
         </div>
       </div>
       <div className="tile card">
