@@ -3,6 +3,7 @@
 use crate::predicate::Predicate;
 use crate::reader::KnownFooter;
 use crate::session::STORE_URL;
+use crate::stack_scan::{File, StackScan};
 use crate::wide_sum::wide_sum;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -12,6 +13,7 @@ use datafusion_datasource::file_scan_config::FileScanConfigBuilder;
 use datafusion_datasource::memory::MemorySourceConfig;
 use datafusion_datasource::source::DataSourceExec;
 use datafusion_datasource_parquet::source::ParquetSource;
+use datafusion_datasource_parquet::{ParquetAccessPlan, RowGroupAccess};
 use datafusion_execution::object_store::ObjectStoreUrl;
 use datafusion_expr::Operator;
 use datafusion_functions_aggregate::count::count_udaf;
@@ -21,22 +23,13 @@ use datafusion_physical_expr::expressions::{BinaryExpr, col, lit};
 use datafusion_physical_plan::ExecutionPlan;
 use datafusion_physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion_physical_plan::filter::FilterExec;
-use object_store::ObjectStore;
-use object_store::path::Path;
-use parquet::file::metadata::ParquetMetaData;
 use std::sync::Arc;
 
 /// Where rows come from.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    /// A piece of a Parquet file: the row groups that begin in `bytes`.
-    File {
-        store: Arc<dyn ObjectStore>,
-        path: Path,
-        size: u64,
-        bytes: (u64, u64),
-        metadata: Arc<ParquetMetaData>,
-    },
+    /// A piece of a Parquet file of `size` bytes.
+    File { file: File, size: u64 },
     /// Batches in memory.
     Memory(Vec<RecordBatch>),
 }
@@ -126,6 +119,11 @@ pub(crate) fn sums(
     group: Group,
     sum: Sum,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    if let (Source::File { file, .. }, Group::Stack, Sum::Value(_)) = (source, group, sum)
+        && let Some(scan) = StackScan::of(file, predicate, sum.column())
+    {
+        return Ok(Arc::new(scan));
+    }
     let mut columns = group.columns();
     columns.push(sum.column());
     let input = rows(source, predicate, &columns)?;
@@ -155,7 +153,8 @@ pub(crate) fn rows(
     columns: &[&str],
 ) -> Result<Arc<dyn ExecutionPlan>> {
     match source {
-        Source::File { store, path, size, bytes, metadata } => {
+        Source::File { file, size } => {
+            let File { store, path, metadata, .. } = file;
             let schema = store::schema::samples();
             let readers = KnownFooter { store: Arc::clone(store), metadata: Arc::clone(metadata) };
             let mut parquet = ParquetSource::new(Arc::clone(&schema))
@@ -165,9 +164,13 @@ pub(crate) fn rows(
             if let Some(condition) = predicate.expr(&schema)? {
                 parquet = parquet.with_predicate(condition);
             }
-            let offset = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
-            let mut file = PartitionedFile::new(path.as_ref(), *size)
-                .with_range(offset(bytes.0), offset(bytes.1));
+            let groups = metadata.row_groups().iter().enumerate();
+            let access = groups.map(|(at, _)| {
+                let is_ours = file.row_groups.contains(&at);
+                if is_ours { RowGroupAccess::Scan } else { RowGroupAccess::Skip }
+            });
+            let access = ParquetAccessPlan::new(access.collect());
+            let mut file = PartitionedFile::new(path.as_ref(), *size).with_extension(access);
             file.object_meta.location = path.clone();
             let url = ObjectStoreUrl::parse(STORE_URL)?;
             let config = FileScanConfigBuilder::new(url, Arc::new(parquet))

@@ -38,10 +38,11 @@ impl ParquetFileReaderFactory for KnownFooter {
     }
 }
 
-struct Reader {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    metadata: Arc<ParquetMetaData>,
+/// Reads ranges of one file with a known footer.
+pub(crate) struct Reader {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) path: Path,
+    pub(crate) metadata: Arc<ParquetMetaData>,
 }
 
 impl AsyncFileReader for Reader {

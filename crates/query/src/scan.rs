@@ -4,6 +4,7 @@ use crate::error;
 use crate::limits::{GROUPS_MAX, SPLIT_ROWS_MIN, SPLITS_MAX};
 use crate::plan::{self, Group, Source, Sum};
 use crate::predicate::Predicate;
+use crate::stack_scan::File;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::datatypes::{Decimal128Type, Int64Type, UInt32Type};
 use datafusion_execution::TaskContext;
@@ -136,15 +137,18 @@ impl Scanner {
         let Some(metadata) = metadata else {
             return Err(ViewError::Store(format!("{path} has no footer")));
         };
-        let groups = if rows < SPLIT_ROWS_MIN { 1 } else { metadata.num_row_groups() };
-        let pieces = groups.clamp(1, SPLITS_MAX) as u64;
-        let edge = |piece: u64| size / pieces * piece;
-        let piece = |at: u64| Source::File {
-            store: Arc::clone(&self.store),
-            path: path.clone(),
+        let groups = metadata.num_row_groups();
+        let pieces = if rows < SPLIT_ROWS_MIN { 1 } else { groups.clamp(1, SPLITS_MAX) };
+        let runs = part.runs().await.map_err(error::store)?;
+        let piece = |at: usize| Source::File {
             size,
-            bytes: (edge(at), if at + 1 == pieces { size } else { edge(at + 1) }),
-            metadata: Arc::clone(&metadata),
+            file: File {
+                store: Arc::clone(&self.store),
+                path: path.clone(),
+                metadata: Arc::clone(&metadata),
+                row_groups: groups * at / pieces..groups * (at + 1) / pieces,
+                runs: runs.clone(),
+            },
         };
         Ok((0..pieces).map(piece).collect())
     }

@@ -2,7 +2,7 @@
 
 use crate::absorb::estimate_bytes;
 use crate::segment::Segment;
-use crate::{Error, ProfileRow};
+use crate::{Error, ProfileRow, Run};
 use parquet::file::metadata::ParquetMetaData;
 use profile::Tables;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,16 +60,19 @@ impl<T> Lru<T> {
 pub(crate) struct Caches {
     tables: Lru<Tables>,
     profiles: Lru<Vec<ProfileRow>>,
+    runs: Lru<Vec<Run>>,
     footers: Lru<ParquetMetaData>,
 }
 
 impl Caches {
-    /// A quarter is for profile lists, an eighth for footers, the rest for tables.
+    /// A quarter is for profile lists, a sixteenth for runs, an eighth for footers, the rest for
+    /// tables.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        let (profiles, footers) = (bytes_max / 4, bytes_max / 8);
+        let (profiles, runs, footers) = (bytes_max / 4, bytes_max / 16, bytes_max / 8);
         Self {
-            tables: Lru::new(bytes_max.saturating_sub(profiles + footers)),
+            tables: Lru::new(bytes_max.saturating_sub(profiles + runs + footers)),
             profiles: Lru::new(profiles),
+            runs: Lru::new(runs),
             footers: Lru::new(footers),
         }
     }
@@ -108,8 +111,18 @@ impl Caches {
         Ok(self.profiles.put(segment.id, profiles, bytes))
     }
 
+    pub(crate) async fn runs(&self, segment: &Arc<Segment>) -> Result<Arc<Vec<Run>>, Error> {
+        if let Some(have) = self.runs.get(segment.id) {
+            return Ok(have);
+        }
+        let runs = segment.read_in_background(Segment::read_runs).await?;
+        let bytes = size_of::<Run>() * runs.len();
+        Ok(self.runs.put(segment.id, runs, bytes))
+    }
+
     pub(crate) fn forget(&self, ids: &[Ulid]) {
         self.tables.forget(ids);
+        self.runs.forget(ids);
         self.profiles.forget(ids);
         self.footers.forget(ids);
     }

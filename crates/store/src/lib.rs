@@ -31,5 +31,5 @@ pub use error::{Error, ErrorKind};
 pub use layer::{FileLayer, LayerFile, LocalFiles};
 pub use limits::Options;
 pub use part::{Part, Samples, Snapshot};
-pub use rows::{KindTotals, ProfileRow};
+pub use rows::{KindTotals, ProfileRow, Run};
 pub use store::{Stats, Store};

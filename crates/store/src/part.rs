@@ -3,7 +3,7 @@
 use crate::cache::Caches;
 use crate::memtable::ChunkView;
 use crate::segment::Segment;
-use crate::{Error, ProfileRow};
+use crate::{Error, ProfileRow, Run};
 use arrow::array::RecordBatch;
 use object_store::path::Path;
 use parquet::file::metadata::ParquetMetaData;
@@ -112,6 +112,17 @@ impl Part {
         match &self.source {
             Source::Segment(segment, caches) => caches.profiles(segment).await,
             Source::Chunk(chunk) => Ok(Arc::clone(&chunk.profiles)),
+        }
+    }
+
+    /// Where the samples of each kind and series are in the file; `None` where it is not known: in
+    /// memory and in segments of version 1.
+    pub async fn runs(&self) -> Result<Option<Arc<Vec<Run>>>, Error> {
+        match &self.source {
+            Source::Segment(segment, caches) if segment.index.has("runs") => {
+                caches.runs(segment).await.map(Some)
+            }
+            Source::Segment(..) | Source::Chunk(_) => Ok(None),
         }
     }
 

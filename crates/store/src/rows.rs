@@ -24,6 +24,17 @@ pub(crate) struct Row {
     pub(crate) timed: bool,
 }
 
+/// Samples of one kind and series that follow each other in a segment, by time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The kind's id.
+    pub kind: Arc<str>,
+    /// The series in the part.
+    pub series: u32,
+    /// Rows of the samples' file.
+    pub rows: std::ops::Range<u64>,
+}
+
 /// What a profile holds of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KindTotals {

@@ -13,7 +13,7 @@ pub(crate) mod write;
 use crate::Error;
 use crate::index::RangeIndex;
 use crate::layer::FileLayer;
-use crate::rows::ProfileRow;
+use crate::rows::{ProfileRow, Run};
 use bytes::Bytes;
 use catalog::SegmentRow;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
@@ -67,6 +67,10 @@ impl Segment {
 
     pub(crate) fn read_profiles(&self) -> Result<Vec<ProfileRow>, Error> {
         read::profiles(self)
+    }
+
+    pub(crate) fn read_runs(&self) -> Result<Vec<Run>, Error> {
+        read::runs(self)
     }
 
     /// Runs a reader where it may block.

@@ -82,7 +82,8 @@ impl Layout {
 fn with_callers(tables: &Tables, mut used: Vec<bool>) -> Vec<bool> {
     used.resize(tables.stacks.len(), false);
     for at in (1..used.len()).rev() {
-        if let Some((parent, _)) = tables.stacks.node(StackId::from_index(at)).filter(|_| used[at]) {
+        if let Some((parent, _)) = tables.stacks.node(StackId::from_index(at)).filter(|_| used[at])
+        {
             used[parent.index()] = true;
         }
     }

@@ -89,9 +89,8 @@ fn totals(arranged: &Arranged, to: Encoder) -> Result<Option<File>, Error> {
         let all = arranged.profiles.iter();
         all.flat_map(|row| row.kinds.iter().map(|kind| (row.ordinal, kind)))
     };
-    let value = |name, at: usize| {
-        Column::i64s(name, rows().map(move |(_, kind)| kind.totals[at])).split()
-    };
+    let value =
+        |name, at: usize| Column::i64s(name, rows().map(move |(_, kind)| kind.totals[at])).split();
     to.encode(
         "totals",
         vec![

@@ -4,7 +4,7 @@
 use super::Segment;
 use crate::Error;
 use crate::batch::column;
-use crate::rows::{KindTotals, ProfileRow};
+use crate::rows::{KindTotals, ProfileRow, Run};
 use arrow::array::{
     Array, BooleanArray, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
     UInt8Array, UInt32Array, UInt64Array,
@@ -147,9 +147,8 @@ fn nodes(batch: &RecordBatch, tables: &mut Tables) -> Result<(), Error> {
         }
         let row = tables.stacks.len() as u32 - 1;
         let parent = if is_first_version { Some(*parent) } else { row.checked_sub(*parent) };
-        let added = parent.and_then(|parent| {
-            tables.stacks.push_distinct(StackId(parent), LocationId(*location))
-        });
+        let added = parent
+            .and_then(|parent| tables.stacks.push_distinct(StackId(parent), LocationId(*location)));
         added.ok_or_else(|| Error::corrupt("a stack comes before its caller"))?;
     }
     Ok(())
@@ -339,4 +338,24 @@ fn info(segment: &Segment, rows: &mut [ProfileRow]) -> Result<(), Error> {
         }
         Ok(())
     })
+}
+
+/// Where samples of a kind and series are; empty in version 1.
+pub(crate) fn runs(segment: &Segment) -> Result<Vec<Run>, Error> {
+    let mut runs: Vec<Run> = Vec::new();
+    each(segment, "runs", |batch| {
+        let kind: &StringArray = column(batch, "kind")?;
+        let series: &UInt32Array = column(batch, "series")?;
+        let first: &UInt64Array = column(batch, "first_row")?;
+        let rows: &UInt64Array = column(batch, "rows")?;
+        for at in 0..batch.num_rows() {
+            let known = runs.last().map(|run| &run.kind).filter(|last| &***last == kind.value(at));
+            let kind = known.map_or_else(|| kind.value(at).into(), Arc::clone);
+            let first = first.value(at);
+            let rows = first..first.saturating_add(rows.value(at));
+            runs.push(Run { kind, series: series.value(at), rows });
+        }
+        Ok(())
+    })?;
+    Ok(runs)
 }

@@ -124,6 +124,8 @@ fn better_encoding(rows: &[Row]) -> Encoding {
     let plain: Vec<u8> = some.iter().flat_map(|row| row.stack.to_le_bytes()).collect();
     let split: Vec<u8> =
         (0..4).flat_map(|at| some.iter().map(move |row| row.stack.to_le_bytes()[at])).collect();
-    let size = |bytes: &[u8]| zstd::bulk::compress(bytes, SEGMENT_ZSTD_LEVEL).map_or(usize::MAX, |z| z.len());
+    let size = |bytes: &[u8]| {
+        zstd::bulk::compress(bytes, SEGMENT_ZSTD_LEVEL).map_or(usize::MAX, |z| z.len())
+    };
     if size(&plain) <= size(&split) { Encoding::PLAIN } else { Encoding::BYTE_STREAM_SPLIT }
 }

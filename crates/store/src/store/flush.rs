@@ -84,10 +84,9 @@ impl Inner {
     fn write_segments(&self, frozen: &Frozen) -> Result<Vec<Arc<Segment>>, Error> {
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         for (tenant, chunks) in &frozen.chunks {
-            let written = memtable::collect(tenant, chunks, self.options.keep_addresses)
-                .and_then(|(arranged, rows)| {
-                    self.write_segment(&arranged, rows.into_iter().map(Ok), 0)
-                });
+            let written = memtable::collect(tenant, chunks, self.options.keep_addresses).and_then(
+                |(arranged, rows)| self.write_segment(&arranged, rows.into_iter().map(Ok), 0),
+            );
             match written {
                 Ok(segment) => segments.push(segment),
                 Err(error) => {

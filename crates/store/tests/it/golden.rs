@@ -1,6 +1,6 @@
-//! Stores written by earlier versions open. `tests/golden/store-v1` is a store with one segment
-//! and one log, `expected.txt` what it holds. `UPDATE_GOLDEN=1` writes them anew, which is only
-//! right for a new version in a new folder.
+//! Stores written by earlier versions open. `tests/golden/store-vN` is a store of version N with
+//! one segment and one log, `store.expected.txt` what each of them holds. `UPDATE_GOLDEN=1` writes
+//! the newest anew, which is only right while its version is not yet published.
 
 use crate::reading::contents;
 use profile::{Link, Profile, Thread};
@@ -54,25 +54,27 @@ async fn open(root: &Path) -> Arc<Store> {
     Store::open(root, Options::default(), clock, Rng::seeded(4)).await.expect("opens")
 }
 
-#[test]
-fn a_store_of_version_1_opens() {
+/// The newest version, which is written; the earlier ones are read.
+const NEWEST: u32 = 2;
+
+fn write_newest(folder: &Path) {
+    // Nothing to remove the first time.
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).expect("creates");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
-    let folder = golden().join("store-v1");
-    let expected_file = golden().join("store-v1.expected.txt");
-    let update = option_env!("UPDATE_GOLDEN").is_some();
-    if update {
-        // Nothing to remove the first time.
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("creates");
-        runtime.block_on(async {
-            let store = open(&folder).await;
-            store.append("t", vec![profile("a;b 5\na;c 7\n")]).await.expect("appends");
-            store.flush().await.expect("flushes");
-            store.append("t", vec![profile("a;d 9\n")]).await.expect("appends");
-        });
-    }
+    runtime.block_on(async {
+        let store = open(folder).await;
+        store.append("t", vec![profile("a;b 5\na;c 7\n")]).await.expect("appends");
+        store.flush().await.expect("flushes");
+        store.append("t", vec![profile("a;d 9\n")]).await.expect("appends");
+    });
+}
+
+/// What a store holds, opened in a copy.
+fn described(folder: &Path) -> String {
     let dir = tempfile::tempdir().expect("temporary directory");
-    copy(&folder, dir.path());
+    copy(folder, dir.path());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
     let found = runtime.block_on(async {
         let store = open(dir.path()).await;
         contents(&store, &LocalFiles::open(dir.path()).expect("opens"), "t").await
@@ -84,10 +86,19 @@ fn a_store_of_version_1_opens() {
             writeln!(text, "  {line}").expect("a string");
         }
     }
-    if update {
-        fs::write(&expected_file, &text).expect("writes");
+    text
+}
+
+#[test]
+fn stores_of_every_version_open_and_hold_the_same() {
+    if option_env!("UPDATE_GOLDEN").is_some() {
+        write_newest(&golden().join(format!("store-v{NEWEST}")));
     }
-    assert_eq!(text, fs::read_to_string(&expected_file).expect("golden file"));
+    let expected = fs::read_to_string(golden().join("store.expected.txt")).expect("golden file");
+    for version in 1..=NEWEST {
+        let folder = golden().join(format!("store-v{version}"));
+        assert_eq!(described(&folder), expected, "version {version}");
+    }
 }
 
 #[test]
