@@ -6,6 +6,7 @@
 //!
 //! What is absent: the query engine (only [`views::Views`]), files, environment.
 
+pub mod asked;
 pub mod layers;
 pub mod limits;
 pub mod metrics;
@@ -22,7 +23,9 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use ingest::auth::{Auth, Rule};
 use ingest::{Need, Problem};
-use routes::{flamegraph, overview, profiles, series, server, top};
+use routes::{
+    diff, facets, flamegraph, moments, overview, profiles, sandwich, series, server, top,
+};
 use std::sync::Arc;
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi;
@@ -57,9 +60,16 @@ pub const RULES: &[Rule] = &[
     read("/api/v1/profile-types"),
     read("/api/v1/labels"),
     read("/api/v1/labels/{name}/values"),
+    read("/api/v1/facets"),
     read("/api/v1/flamegraph"),
+    read("/api/v1/diff"),
+    read("/api/v1/sandwich"),
+    read("/api/v1/callers"),
+    read("/api/v1/trend"),
     read("/api/v1/top"),
     read("/api/v1/series"),
+    read("/api/v1/heatmap"),
+    read("/api/v1/timeline"),
     read("/api/v1/profiles"),
     read("/api/v1/profiles/{id}"),
     read("/api/v1/profiles/{id}/pprof"),
@@ -78,9 +88,16 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(overview::profile_types))
         .routes(routes!(overview::label_names))
         .routes(routes!(overview::label_values))
+        .routes(routes!(facets::facets))
         .routes(routes!(flamegraph::flamegraph))
+        .routes(routes!(diff::diff))
+        .routes(routes!(sandwich::sandwich))
+        .routes(routes!(sandwich::callers))
+        .routes(routes!(sandwich::trend))
         .routes(routes!(top::top))
         .routes(routes!(series::series))
+        .routes(routes!(moments::heatmap))
+        .routes(routes!(moments::timeline))
         .routes(routes!(profiles::list))
         .routes(routes!(profiles::detail))
         .routes(routes!(profiles::pprof))

@@ -26,3 +26,31 @@ pub const STEPS_DEFAULT: i64 = 120;
 pub const STEP_MS_MIN: i64 = 100;
 /// Length of a range when the question names no start, in milliseconds.
 pub const RANGE_MS_DEFAULT: i64 = 3_600_000;
+/// Nodes of each half of a sandwich when the question names no number.
+pub const SANDWICH_NODES_DEFAULT: usize = 4096;
+/// Places of a function when the question names no number.
+pub const USAGE_ROWS_DEFAULT: usize = 50;
+/// Most places of a function.
+pub const USAGE_ROWS_MAX: usize = 5000;
+/// Callers of each place when the question names no number.
+pub const CALLERS_DEFAULT: usize = 10;
+/// Most callers of each place.
+pub const CALLERS_MAX: usize = 1000;
+/// Most cells that the time of a heat map is cut into.
+pub const HEAT_CELLS_MAX: i64 = 400_000;
+/// Length of a heat map's column when the question names none, in milliseconds.
+pub const HEAT_COLUMN_MS_DEFAULT: i64 = 1000;
+/// Rows of a heat map when the question names no number.
+pub const HEAT_ROWS_DEFAULT: i64 = 50;
+/// Most steps of a timeline.
+pub const TIMELINE_STEPS_MAX: i64 = 11_000;
+/// Threads of a timeline when the question names no number.
+pub const THREADS_DEFAULT: usize = 50;
+/// Most threads of a timeline.
+pub const THREADS_MAX: usize = 1000;
+/// Values of each label among all labels when the question names no number.
+pub const FACET_VALUES_DEFAULT: usize = 20;
+/// Most values of each label among all labels.
+pub const FACET_VALUES_MAX: usize = 1000;
+/// Most values of one label; those of most profiles stay.
+pub const LABEL_VALUES_MAX: usize = 10_000;

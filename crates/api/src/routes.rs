@@ -2,9 +2,13 @@
 
 #![allow(unused_qualifications, reason = "utoipa's macro writes paths that it could shorten")]
 
+pub mod diff;
+pub mod facets;
 pub mod flamegraph;
+pub mod moments;
 pub mod overview;
 pub mod profiles;
+pub mod sandwich;
 pub mod series;
 pub mod server;
 pub mod top;

@@ -3,8 +3,7 @@
 
 use crate::predicate::RowSet;
 use profile::handle::Handle;
-use profile::{AttributesId, LocationId, StackId, Tables};
-use rustc_hash::FxHashMap;
+use profile::{AttributesId, KeyedMap, LocationId, StackId, Tables};
 use std::sync::Arc;
 use views::{Filter, Pattern};
 
@@ -93,7 +92,7 @@ struct Stacks<'a> {
     /// Frames of the path.
     path: &'a [Pattern],
     from_root: bool,
-    names: FxHashMap<String, Fits>,
+    names: KeyedMap<String, Fits>,
 }
 
 impl<'a> Stacks<'a> {
@@ -104,7 +103,7 @@ impl<'a> Stacks<'a> {
             tables,
             path: path.map_or(&[], |path| path.frames.as_slice()),
             from_root: path.is_some_and(|path| path.from_root),
-            names: FxHashMap::default(),
+            names: KeyedMap::default(),
         }
     }
 

@@ -34,7 +34,7 @@ enum Command {
     },
     /// Ask a running server.
     #[command(after_help = QUERY_HELP)]
-    Query(QueryArgs),
+    Query(Box<QueryArgs>),
     /// Upload profile files to a running server.
     Import(ImportArgs),
     /// Profile a command or a process.

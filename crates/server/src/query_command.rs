@@ -1,5 +1,8 @@
 //! `vesta query`: questions to a running server, answered as text or JSON.
 
+mod text;
+mod typed;
+
 use crate::client::ServerArgs;
 use crate::flame::{Flame, plain};
 use crate::svg;
@@ -7,13 +10,13 @@ use crate::terminal::say;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use std::fmt::Write;
+use text::is_nothing;
+use typed::{Typed, TypedQuestion};
 
 /// Profile type that is shown when none is named.
 pub(crate) const CPU_TIME: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 /// Frames below this share of the whole are not drawn in trees.
 const TREE_SHARE_MIN: f64 = 0.005;
-const BAR_CHARACTERS: f64 = 40.0;
 
 /// Arguments of `vesta query`.
 #[derive(Debug, Args)]
@@ -43,15 +46,6 @@ struct Selected {
     json: bool,
 }
 
-#[derive(Debug, Args)]
-struct Typed {
-    #[command(flatten)]
-    selected: Selected,
-    /// Profile type id (see `vesta query types`).
-    #[arg(long = "type", short, default_value = CPU_TIME, value_name = "TYPE")]
-    profile_type: String,
-}
-
 #[derive(Debug, Subcommand)]
 enum Question {
     /// Where the time goes, as an indented tree.
@@ -68,34 +62,19 @@ enum Question {
         #[arg(long, default_value = "8192", value_name = "NODES")]
         max_nodes: String,
     },
-    /// The functions that cost most.
-    Top {
-        #[command(flatten)]
-        typed: Typed,
-        /// Number of functions.
-        #[arg(long, default_value = "20")]
-        limit: String,
-        /// `self` or `total`.
-        #[arg(long, default_value = "self")]
-        sort: String,
-    },
-    /// Values over time.
-    Series {
-        #[command(flatten)]
-        typed: Typed,
-        /// Split by these labels, comma-separated.
-        #[arg(long, value_name = "LABELS")]
-        group_by: Option<String>,
-        /// Milliseconds of a step.
-        #[arg(long, value_name = "MS")]
-        step_ms: Option<String>,
-    },
+    #[command(flatten)]
+    Of(TypedQuestion),
     /// Names of labels, or the values of one.
     Labels {
         #[command(flatten)]
         selected: Selected,
         /// The label whose values are wanted.
         name: Option<String>,
+    },
+    /// All labels with their commonest values.
+    Facets {
+        #[command(flatten)]
+        selected: Selected,
     },
     /// Profile types with data.
     Types {
@@ -148,11 +127,8 @@ impl Selected {
 pub(crate) async fn run(args: &QueryArgs) -> Result<String> {
     match &args.question {
         Question::Flame { typed, folded, svg, max_nodes } => {
-            let more = [
-                ("type", Some(typed.profile_type.as_str())),
-                ("max_nodes", Some(max_nodes.as_str())),
-            ];
-            let answer = typed.selected.ask("/api/v1/flamegraph", &more).await?;
+            let more = [("max_nodes", Some(max_nodes.as_str()))];
+            let answer = typed.ask("/api/v1/flamegraph", &more).await?;
             if typed.selected.json {
                 return json(&answer);
             }
@@ -163,130 +139,28 @@ pub(crate) async fn run(args: &QueryArgs) -> Result<String> {
                 _ => flame.tree(TREE_SHARE_MIN),
             })
         }
-        Question::Top { typed, limit, sort } => {
-            let more = [
-                ("type", Some(typed.profile_type.as_str())),
-                ("limit", Some(limit.as_str())),
-                ("sort", Some(sort.as_str())),
-            ];
-            let answer = typed.selected.ask("/api/v1/top", &more).await?;
-            if typed.selected.json { json(&answer) } else { Ok(top(&answer)) }
-        }
-        Question::Series { typed, group_by, step_ms } => {
-            let more = [
-                ("type", Some(typed.profile_type.as_str())),
-                ("group_by", group_by.as_deref()),
-                ("step_ms", step_ms.as_deref()),
-            ];
-            let answer = typed.selected.ask("/api/v1/series", &more).await?;
-            if typed.selected.json { json(&answer) } else { Ok(series(&answer)) }
-        }
         Question::Labels { selected, name } => {
             let path = match name {
                 None => "/api/v1/labels".to_owned(),
                 Some(name) => format!("/api/v1/labels/{}/values", crate::client::escape(name)),
             };
             let answer = selected.ask(&path, &[]).await?;
-            if selected.json { json(&answer) } else { Ok(labels(&answer)) }
+            if selected.json { json(&answer) } else { Ok(text::labels(&answer)) }
+        }
+        Question::Facets { selected } => {
+            let answer = selected.ask("/api/v1/facets", &[]).await?;
+            if selected.json { json(&answer) } else { Ok(text::facets(&answer)) }
         }
         Question::Types { selected } => {
             let answer = selected.ask("/api/v1/profile-types", &[]).await?;
-            if selected.json { json(&answer) } else { Ok(types(&answer)) }
+            if selected.json { json(&answer) } else { Ok(text::types(&answer)) }
         }
+        Question::Of(question) => question.answer().await,
     }
-}
-
-/// Whether an answer holds no data: no samples, no lines, no rows.
-fn is_nothing(answer: &Value) -> bool {
-    let samples = answer.pointer("/meta/samples").and_then(Value::as_u64);
-    let lists = ["series", "labels", "values", "types"].map(|key| answer.get(key)?.as_array());
-    samples == Some(0) || lists.into_iter().flatten().any(Vec::is_empty)
 }
 
 fn json(answer: &Value) -> Result<String> {
     Ok(format!("{}\n", serde_json::to_string_pretty(answer).context("write the answer")?))
-}
-
-fn text(value: &Value, key: &str) -> String {
-    plain(value.get(key).and_then(Value::as_str).unwrap_or_default())
-}
-
-fn number(value: &Value, key: &str) -> i64 {
-    value.get(key).and_then(Value::as_i64).unwrap_or(0)
-}
-
-fn rows<'a>(answer: &'a Value, key: &str) -> &'a [Value] {
-    answer.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn top(answer: &Value) -> String {
-    let meta = answer.get("meta").cloned().unwrap_or_default();
-    let (whole, unit) = (number(&meta, "total"), text(&meta, "unit"));
-    let value = |value| stdx::units::format_value(value, &unit);
-    let mut out = format!(
-        "{} in {} samples of {} profiles\n{:>10} {:>8} {:>10} {:>8}\n",
-        value(whole),
-        number(&meta, "samples"),
-        number(&meta, "profiles"),
-        "self",
-        "% of all",
-        "total",
-        "% of all"
-    );
-    for row in rows(answer, "functions") {
-        let (own, total) = (number(row, "self"), number(row, "total"));
-        let share = |value: i64| value as f64 / whole.max(1) as f64 * 100.0;
-        let _ = writeln!(
-            out,
-            "{:>10} {:>7.2}% {:>10} {:>7.2}%  {}  {}",
-            value(own),
-            share(own),
-            value(total),
-            share(total),
-            text(row, "name"),
-            text(row, "library")
-        );
-    }
-    out
-}
-
-fn series(answer: &Value) -> String {
-    let unit = text(answer, "unit");
-    let mut out = String::new();
-    for line in rows(answer, "series") {
-        let labels = line.get("labels").map(ToString::to_string).unwrap_or_default();
-        let _ = writeln!(out, "{}", plain(&labels));
-        let points: Vec<(i64, i64)> = rows(line, "points")
-            .iter()
-            .filter_map(|point| Some((point.get(0)?.as_i64()?, point.get(1)?.as_i64()?)))
-            .collect();
-        let most = points.iter().map(|(_, value)| *value).max().unwrap_or(0).max(1);
-        for (at, value) in points {
-            let bar = (value.max(0) as f64 / most as f64 * BAR_CHARACTERS).round() as usize;
-            let shown = stdx::units::format_value(value, &unit);
-            let _ = writeln!(out, "  {at}  {shown:>10}  {}", "█".repeat(bar));
-        }
-    }
-    out
-}
-
-fn labels(answer: &Value) -> String {
-    let mut out = String::new();
-    for name in rows(answer, "labels") {
-        let _ = writeln!(out, "{}", plain(name.as_str().unwrap_or_default()));
-    }
-    for value in rows(answer, "values") {
-        let _ = writeln!(out, "{:>8}  {}", number(value, "profiles"), text(value, "value"));
-    }
-    out
-}
-
-fn types(answer: &Value) -> String {
-    let mut out = String::new();
-    for one in rows(answer, "types") {
-        let _ = writeln!(out, "{:<56} {}", text(one, "id"), text(one, "name"));
-    }
-    out
 }
 
 #[cfg(test)]
@@ -307,29 +181,5 @@ mod tests {
             panic!("types were asked for");
         };
         assert_eq!(selected.selector().unwrap(), "{service_name=\"a\\\"b\",env=\"p\"}");
-    }
-
-    #[test]
-    fn an_answer_without_data_is_told_from_one_with() {
-        use serde_json::json;
-        for nothing in [
-            json!({"meta": {"samples": 0}, "functions": []}),
-            json!({"series": []}),
-            json!({"values": []}),
-        ] {
-            assert!(is_nothing(&nothing), "{nothing}");
-        }
-        assert!(!is_nothing(&json!({"meta": {"samples": 1}})));
-        assert!(!is_nothing(&json!({"labels": ["a"]})));
-    }
-
-    #[test]
-    fn answers_read_well() {
-        let answer = serde_json::json!({
-            "meta": {"total": 2_000_000_000, "unit": "nanoseconds", "samples": 7, "profiles": 1},
-            "functions": [{"name": "f\u{7}", "library": "lib", "self": 1_000_000_000, "total": 0}],
-        });
-        let text = top(&answer);
-        assert!(text.contains("1 s   50.00%") && text.contains("f\u{fffd}"), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 use crate::calltree::{CallTree, Frame};
 use crate::filter::attribute_text;
 use crate::{AnswerMeta, TopSort, gauge};
-use profile::{AttributesId, Tables, ThreadId};
+use profile::{AttributesId, KeyedMap, Tables, ThreadId};
 use rustc_hash::FxHashMap;
 use stdx::saturate;
 
@@ -72,8 +72,9 @@ pub fn group_key(frame: &Frame, by: &GroupBy) -> String {
 }
 
 /// What stands before the last part of a qualified name. Go's packages have dots and slashes before
-/// the last slash; a receiver in parentheses is no package.
+/// the last slash; a receiver in parentheses is no package. `<a::B as c::D>::f` is of `a`.
 fn package_of(name: &str) -> &str {
+    let name = name.strip_prefix('<').map_or(name, |of| of.split([' ', '>']).next().unwrap_or(of));
     let name = name.split(['(', '<']).next().unwrap_or(name);
     let name = name.trim_end_matches(['.', ':']);
     if let Some((package, _)) = name.rsplit_once("::") {
@@ -104,7 +105,7 @@ pub fn attribute_key(tables: &Tables, id: Option<AttributesId>, name: &str) -> S
 impl GroupTable {
     /// The table of a tree by what its frames belong to.
     pub fn of_tree(tree: &CallTree, query: &GroupQuery, meta: AnswerMeta) -> Self {
-        let mut index: FxHashMap<String, u32> = FxHashMap::default();
+        let mut index: KeyedMap<String, u32> = KeyedMap::default();
         let mut names: Vec<String> = Vec::new();
         let mut keys = Vec::with_capacity(tree.frames.len());
         for frame in &tree.frames {
@@ -142,7 +143,7 @@ impl GroupTable {
 /// Sums values by key; levels are means over each series' profiles, then summed.
 #[derive(Debug, Default)]
 pub struct KeySums {
-    sums: FxHashMap<String, FxHashMap<Option<u64>, i128>>,
+    sums: KeyedMap<String, FxHashMap<Option<u64>, i128>>,
 }
 
 impl KeySums {
@@ -187,6 +188,7 @@ mod tests {
             ("java.util.HashMap.put", "java.util.HashMap"),
             ("tokio::runtime::Runtime::block_on", "tokio::runtime::Runtime"),
             ("std::vector<int, std::allocator<int>>::push_back", "std"),
+            ("<a::b::C<d::E> as f::G>::h", "a::b"),
             ("main", ""),
             ("(anonymous)", ""),
         ] {

@@ -3,6 +3,7 @@
 
 use crate::infos::ProfileInfo;
 use crate::{AnswerMeta, ViewError};
+use profile::KeyedMap;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -93,7 +94,7 @@ impl MomentsQuery {
 pub struct MomentSums {
     sums: FxHashMap<(i64, Option<u32>), (u64, i128)>,
     threads: Vec<ThreadKey>,
-    index: FxHashMap<ThreadKey, u32>,
+    index: KeyedMap<ThreadKey, u32>,
 }
 
 impl MomentSums {

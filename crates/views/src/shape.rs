@@ -175,8 +175,8 @@ mod tests {
         lines.iter().map(|(path, value)| format!("{path} {value}\n")).collect()
     }
 
-    fn pattern(text: &str) -> Option<Pattern> {
-        Some(Pattern::parse(text).expect("a pattern"))
+    fn pattern(text: &str) -> Pattern {
+        Pattern::parse(text).expect("a pattern")
     }
 
     fn shaped(shape: &Shape, text: &str) -> String {
@@ -186,9 +186,9 @@ mod tests {
     #[test]
     fn dropped_frames_leave_their_values_to_their_callers() {
         let text = "main;lib1;a 1\nmain;lib2;a 2\nlib1 4\nmain;lib1 8\n";
-        let drop = Shape { drop: pattern("/^lib/"), ..Shape::default() };
+        let drop = Shape { drop: Some(pattern("/^lib/")), ..Shape::default() };
         assert_eq!(shaped(&drop, text), " 4\nmain 8\nmain;a 3\n");
-        let keep = Shape { keep: pattern("/^lib/"), ..Shape::default() };
+        let keep = Shape { keep: Some(pattern("/^lib/")), ..Shape::default() };
         assert_eq!(shaped(&keep, text), "lib1 13\nlib2 2\n");
     }
 
@@ -197,13 +197,13 @@ mod tests {
         let text = "f;f;f;g 1\nf;g;f 2\nf;x;f 4\n";
         let shape = Shape { collapse_recursion: true, ..Shape::default() };
         assert_eq!(shaped(&shape, text), "f;g 1\nf;g;f 2\nf;x;f 4\n");
-        let shape = Shape { drop: pattern("x"), ..shape };
+        let shape = Shape { drop: Some(pattern("x")), ..shape };
         assert_eq!(shaped(&shape, text), "f 4\nf;g 1\nf;g;f 2\n");
     }
 
     #[test]
     fn focus_merges_what_a_function_did_wherever_it_was_called() {
-        let shape = Shape { focus: pattern("f"), ..Shape::default() };
+        let shape = Shape { focus: Some(pattern("f")), ..Shape::default() };
         assert_eq!(shaped(&shape, "a;f;b 1\nc;d;f;b 2\nf;f;b 4\ne 8\n"), "f;b 3\nf;f;b 4\n");
     }
 
@@ -211,7 +211,7 @@ mod tests {
     fn inverted_trees_begin_with_the_leaves() {
         let shape = Shape { invert: true, ..Shape::default() };
         assert_eq!(shaped(&shape, "a;b 1\nc;b 2\na 4\n"), "a 4\nb;a 1\nb;c 2\n");
-        let callers = callers(&tree("a;f;x 1\nb;f;y;f 2\nc 4\n"), &pattern("f").expect("some"));
+        let callers = callers(&tree("a;f;x 1\nb;f;y;f 2\nc 4\n"), &pattern("f"));
         assert_eq!(folded(&callers.expect("a tree")), "f;a 1\nf;b 2\n");
     }
 

@@ -2,7 +2,7 @@
 
 use crate::calltree::{CallTree, Frame, Resolver};
 use crate::{AnswerMeta, Pattern, gauge};
-use profile::{StackId, Tables};
+use profile::{KeyedMap, StackId, Tables};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use stdx::saturate;
@@ -55,7 +55,7 @@ pub struct UsageSums {
     tree: CallTree,
     sums: FxHashMap<Key, i128>,
     places: Vec<String>,
-    index: FxHashMap<String, u32>,
+    index: KeyedMap<String, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -104,7 +104,9 @@ impl UsageSums {
             let costs = costs.entry(*place).or_default();
             let add = |sum: &mut i128| *sum = sum.saturating_add(value);
             add(&mut costs.total);
-            add(costs.callers.entry(caller).or_default());
+            let frame = self.tree.nodes[caller as usize].frame;
+            let frame = (caller != CallTree::ROOT).then_some(frame);
+            add(costs.callers.entry(frame).or_default());
             if fits[self.tree.nodes[*node as usize].frame as usize] {
                 add(&mut costs.own);
             }
@@ -139,17 +141,12 @@ impl UsageSums {
     }
 }
 
-/// For each node at or below a fitting frame, the frame that called the outermost one; the inner
-/// `None` is the root.
-fn outermost_callers(tree: &CallTree, fits: &[bool]) -> Vec<Option<Option<u32>>> {
-    let mut callers: Vec<Option<Option<u32>>> = vec![None; tree.nodes.len()];
+/// For each node at or below a fitting frame, the node that called the outermost one.
+fn outermost_callers(tree: &CallTree, fits: &[bool]) -> Vec<Option<u32>> {
+    let mut callers: Vec<Option<u32>> = vec![None; tree.nodes.len()];
     for (at, node) in tree.nodes.iter().enumerate().skip(1) {
-        let caller = node.parent;
-        callers[at] = callers[caller as usize].or_else(|| {
-            let frame = tree.nodes[caller as usize].frame;
-            let frame = (caller != CallTree::ROOT).then_some(frame);
-            fits[node.frame as usize].then_some(frame)
-        });
+        let here = fits[node.frame as usize].then_some(node.parent);
+        callers[at] = callers[node.parent as usize].or(here);
     }
     callers
 }

@@ -2,6 +2,7 @@
 
 mod arrow_form;
 
+use crate::asked::{Asked, Narrowing, Reading};
 use crate::limits::{FLAME_NODES_DEFAULT, FLAME_NODES_MAX};
 use crate::question::{Scope, Values, problem_of};
 use crate::shapes::{Meta, Problem as ProblemShape};
@@ -10,7 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
-use ingest::{Principal, Problem, Query};
+use ingest::{Problem, Query};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
@@ -30,8 +31,20 @@ pub const FLAG_KERNEL: u8 = 4;
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Size {
-    /// Most nodes: 8192 when absent, at most 500000.
+    /// Most nodes: 8192 when absent (4096 for each half of a sandwich), at most 500000.
     pub max_nodes: Option<usize>,
+}
+
+impl Size {
+    /// The number of nodes.
+    pub(crate) fn checked(&self, default: usize) -> Result<usize, Problem> {
+        let max_nodes = self.max_nodes.unwrap_or(default);
+        if max_nodes == 0 || max_nodes > FLAME_NODES_MAX {
+            let detail = format!("max_nodes={max_nodes}");
+            return Err(Problem::bad_request(detail, format!("give 1 to {FLAME_NODES_MAX}")));
+        }
+        Ok(max_nodes)
+    }
 }
 
 /// A flame graph as columns: one entry a node, in pre-order, the root first. `name`, `library` and
@@ -66,7 +79,8 @@ pub struct Flame {
 }
 
 /// The merged flame graph of a selection.
-#[utoipa::path(get, path = "/api/v1/flamegraph", tag = "profiles", params(Scope, Values, Size),
+#[utoipa::path(get, path = "/api/v1/flamegraph", tag = "profiles",
+    params(Scope, Values, Narrowing, Reading, Size),
     responses(
         (status = 200, description = "As JSON", body = Flame),
         (status = 200, description = "As an Arrow stream, when accepted",
@@ -75,18 +89,11 @@ pub struct Flame {
             content_type = "application/problem+json")))]
 pub async fn flamegraph(
     State(state): State<ApiState>,
-    principal: Principal,
-    Query(scope): Query<Scope>,
-    Query(values): Query<Values>,
+    Asked(selection): Asked,
     Query(size): Query<Size>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let max_nodes = size.max_nodes.unwrap_or(FLAME_NODES_DEFAULT);
-    if max_nodes == 0 || max_nodes > FLAME_NODES_MAX {
-        let detail = format!("max_nodes={max_nodes}");
-        return Err(Problem::bad_request(detail, format!("give 1 to {FLAME_NODES_MAX}")));
-    }
-    let selection = values.narrow(scope.selection(&principal, state.clock.now())?, &scope)?;
+    let max_nodes = size.checked(FLAME_NODES_DEFAULT)?;
     let graph = state.views.flamegraph(&selection, max_nodes).await;
     let graph = graph.map_err(|error| problem_of(&error))?;
     let wants_arrow = accepts_arrow(&headers);
@@ -114,13 +121,13 @@ fn accepts_arrow(headers: &HeaderMap) -> bool {
 
 /// Distinct texts and their positions.
 #[derive(Default)]
-struct Texts<'a> {
-    rows: Vec<String>,
+pub(crate) struct Texts<'a> {
+    pub(crate) rows: Vec<String>,
     index: HashMap<&'a str, u32>,
 }
 
 impl<'a> Texts<'a> {
-    fn at(&mut self, text: &'a str) -> u32 {
+    pub(crate) fn at(&mut self, text: &'a str) -> u32 {
         let rows = &mut self.rows;
         *self.index.entry(text).or_insert_with(|| {
             rows.push(text.to_owned());
@@ -130,7 +137,7 @@ impl<'a> Texts<'a> {
 }
 
 /// The graph as columns; only frames that it shows are in the dictionaries.
-fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
+pub(crate) fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
     let (mut names, mut libraries, mut files) =
         (Texts::default(), Texts::default(), Texts::default());
     let mut flame = Flame {
@@ -155,7 +162,7 @@ fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
     flame
 }
 
-fn flags(frame: Option<&Frame>, is_trimmed: bool) -> u8 {
+pub(crate) fn flags(frame: Option<&Frame>, is_trimmed: bool) -> u8 {
     let trimmed = if is_trimmed { FLAG_TRIMMED } else { 0 };
     let Some(frame) = frame else { return trimmed };
     let unsymbolized = if frame.unsymbolized { FLAG_UNSYMBOLIZED } else { 0 };

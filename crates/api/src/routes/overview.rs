@@ -1,6 +1,6 @@
 //! What there is: services, profile types, labels.
 
-use crate::limits::SPARK_POINTS;
+use crate::limits::{LABEL_VALUES_MAX, SPARK_POINTS};
 use crate::question::{Scope, problem_of};
 use crate::shapes::{ProfileType, Range};
 use crate::state::ApiState;
@@ -95,6 +95,8 @@ pub struct LabelNames {
 pub struct LabelValues {
     /// In order.
     pub values: Vec<LabelValue>,
+    /// Values left out because there are too many; those of most profiles are listed.
+    pub left_out: u64,
 }
 
 /// A value of a label.
@@ -193,7 +195,14 @@ pub async fn label_values(
 ) -> Result<Json<LabelValues>, Problem> {
     let selection = scope.selection(&principal, state.clock.now())?;
     let found = state.views.label_values(&selection, &name).await;
-    let found = found.map_err(|error| problem_of(&error))?.into_iter();
-    let values = found.map(|one| LabelValue { value: one.value, profiles: one.profiles });
-    Ok(Json(LabelValues { values: values.collect() }))
+    let mut found = found.map_err(|error| problem_of(&error))?;
+    let left_out = found.len().saturating_sub(LABEL_VALUES_MAX) as u64;
+    if left_out > 0 {
+        found.sort_by_key(|one| std::cmp::Reverse(one.profiles));
+        found.truncate(LABEL_VALUES_MAX);
+        found.sort_by(|a, b| a.value.cmp(&b.value));
+    }
+    let values = found.into_iter();
+    let values = values.map(|one| LabelValue { value: one.value, profiles: one.profiles });
+    Ok(Json(LabelValues { values: values.collect(), left_out }))
 }

@@ -1,16 +1,18 @@
 //! Charts over time.
 
+use crate::asked::{Asked, Narrowing, Reading};
 use crate::limits::{GROUP_BY_MAX, POINTS_MAX, SERIES_MAX, STEP_MS_MIN, STEPS_DEFAULT};
 use crate::question::{Scope, Values, problem_of};
 use crate::shapes::labels;
 use crate::state::ApiState;
 use axum::Json;
 use axum::extract::State;
-use ingest::{Principal, Problem, Query};
+use ingest::{Problem, Query};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use stdx::TimeRange;
 use utoipa::{IntoParams, ToSchema};
-use views::SeriesQuery;
+use views::{Selection, SeriesQuery, SeriesSet};
 
 /// How to cut time, and what to split by.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -47,36 +49,56 @@ pub struct Line {
     pub points: Vec<(i64, Option<i64>)>,
 }
 
+impl Cut {
+    /// The steps and groups for a selection.
+    pub(crate) fn query(&self, selection: &Selection) -> Result<SeriesQuery, Problem> {
+        let names = self.group_by.as_deref().unwrap_or_default().split(',').map(str::trim);
+        let group_by: Vec<String> =
+            names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        if group_by.len() > GROUP_BY_MAX {
+            let detail = format!("group_by names {} labels", group_by.len());
+            return Err(Problem::bad_request(detail, format!("name at most {GROUP_BY_MAX}")));
+        }
+        let own_step = (selection.range.nanos() / 1_000_000 / STEPS_DEFAULT).max(1000);
+        let step_ms = self.step_ms.unwrap_or(own_step).max(STEP_MS_MIN);
+        let query = SeriesQuery { step_ms, group_by };
+        query.check(&selection.range).map_err(|error| problem_of(&error))?;
+        Ok(query)
+    }
+}
+
+/// The selection with a range that can be cut into steps: one profile that was asked for without a
+/// time is as long as its samples.
+pub(crate) async fn bounded(state: &ApiState, selection: Selection) -> Result<Selection, Problem> {
+    if selection.profile.is_none() || selection.range != TimeRange::ALL {
+        return Ok(selection);
+    }
+    let found = state.views.profiles(&selection, 1, None).await;
+    let found = found.map_err(|error| problem_of(&error))?;
+    let Some(info) = found.profiles.first() else { return Ok(selection) };
+    let first = info.kinds.iter().map(|kind| kind.first).min().unwrap_or(info.window.start);
+    let last = info.kinds.iter().map(|kind| kind.last).max().unwrap_or(info.window.end);
+    let range = TimeRange::new(first, last.plus_nanos(1_000_000));
+    Ok(Selection { range, ..selection })
+}
+
 /// Values over time.
-#[utoipa::path(get, path = "/api/v1/series", tag = "profiles", params(Scope, Values, Cut),
+#[utoipa::path(get, path = "/api/v1/series", tag = "profiles",
+    params(Scope, Values, Narrowing, Reading, Cut),
     responses((status = 200, description = "Lines", body = Chart)))]
 pub async fn series(
     State(state): State<ApiState>,
-    principal: Principal,
-    Query(scope): Query<Scope>,
-    Query(values): Query<Values>,
+    Asked(selection): Asked,
     Query(cut): Query<Cut>,
 ) -> Result<Json<Chart>, Problem> {
-    let selection = values.narrow(scope.selection(&principal, state.clock.now())?, &scope)?;
-    let group_by: Vec<String> = cut
-        .group_by
-        .as_deref()
-        .unwrap_or_default()
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if group_by.len() > GROUP_BY_MAX {
-        let detail = format!("group_by names {} labels", group_by.len());
-        return Err(Problem::bad_request(detail, format!("name at most {GROUP_BY_MAX}")));
-    }
-    let own_step = (selection.range.nanos() / 1_000_000 / STEPS_DEFAULT).max(1000);
-    let step_ms = cut.step_ms.unwrap_or(own_step).max(STEP_MS_MIN);
-    let query = SeriesQuery { step_ms, group_by };
-    query.check(&selection.range).map_err(|error| problem_of(&error))?;
+    let selection = bounded(&state, selection).await?;
+    let query = cut.query(&selection)?;
     let found = state.views.series(&selection, &query).await;
-    let found = found.map_err(|error| problem_of(&error))?;
+    Ok(Json(chart(found.map_err(|error| problem_of(&error))?)))
+}
+
+/// The largest lines, within the limits.
+pub(crate) fn chart(found: SeriesSet) -> Chart {
     let mut lines = found.series;
     let weight = |points: &[(i64, i64)]| points.iter().map(|p| i128::from(p.1)).sum::<i128>();
     lines.sort_by_cached_key(|line| std::cmp::Reverse(weight(&line.points)));
@@ -88,13 +110,13 @@ pub async fn series(
         points <= POINTS_MAX
     });
     let measure = &found.profile_type.measure;
-    Ok(Json(Chart {
+    Chart {
         unit: measure.unit.to_string(),
         aggregation: measure.aggregation.name(),
         step_ms: found.step_ms,
         left_out: (all - lines.len()) as u64,
         series: lines.iter().map(line).collect(),
-    }))
+    }
 }
 
 fn line(found: &views::Series) -> Line {

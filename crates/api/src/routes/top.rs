@@ -1,24 +1,62 @@
 //! Tables of functions.
 
+use crate::asked::{Asked, Narrowing, Reading};
 use crate::limits::{TOP_ROWS_DEFAULT, TOP_ROWS_MAX};
 use crate::question::{Scope, Values, problem_of};
 use crate::shapes::Meta;
 use crate::state::ApiState;
 use axum::Json;
 use axum::extract::State;
-use ingest::{Principal, Problem, Query};
+use ingest::{Problem, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use views::{TopQuery, TopSort};
+use views::{GroupBy, GroupQuery, TopQuery, TopSort};
 
-/// How many functions, in which order.
+/// How many rows, of what, in which order.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Rows {
-    /// Most functions: 100 when absent.
+    /// Most rows: 100 when absent.
     pub limit: Option<usize>,
     /// `self` (when absent) or `total`.
     pub sort: Option<String>,
+    /// `function` (when absent), or groups: `name`, `file`, `library`, `package`, `thread`, or
+    /// `attribute:KEY` for an attribute of samples, such as the class of allocated objects.
+    pub by: Option<String>,
+}
+
+impl Rows {
+    fn sort(&self) -> Result<TopSort, Problem> {
+        match self.sort.as_deref() {
+            None | Some("" | "self") => Ok(TopSort::Own),
+            Some("total") => Ok(TopSort::Total),
+            Some(other) => {
+                let detail = format!("sort={other:?} is not known");
+                Err(Problem::bad_request(detail, "write sort=self or sort=total"))
+            }
+        }
+    }
+
+    /// What rows are; `None` for functions.
+    fn by(&self) -> Result<Option<GroupBy>, Problem> {
+        let by = self.by.as_deref().unwrap_or_default();
+        if let Some(key) = by.strip_prefix("attribute:").filter(|key| !key.is_empty()) {
+            return Ok(Some(GroupBy::Attribute(key.to_owned())));
+        }
+        match by {
+            "" | "function" => Ok(None),
+            "name" => Ok(Some(GroupBy::Function)),
+            "file" => Ok(Some(GroupBy::File)),
+            "library" => Ok(Some(GroupBy::Library)),
+            "package" => Ok(Some(GroupBy::Package)),
+            "thread" => Ok(Some(GroupBy::Thread)),
+            other => {
+                let hint = "write by=function, name, file, library, package, thread or \
+                    attribute:KEY";
+                Err(Problem::bad_request(format!("by={other:?} is not known"), hint))
+            }
+        }
+    }
 }
 
 /// A table of functions.
@@ -26,8 +64,24 @@ pub struct Rows {
 pub struct Top {
     /// What it was made of.
     pub meta: Meta,
-    /// In the order asked for.
+    /// In the order asked for; empty where groups were asked for.
     pub functions: Vec<Function>,
+    /// Groups in the order asked for; empty where functions were asked for.
+    pub groups: Vec<GroupOf>,
+    /// Groups left out.
+    pub left_out: u64,
+}
+
+/// One group. Groups of threads and attributes have one value, in both.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct GroupOf {
+    /// What it is of; empty where that is not known.
+    pub key: String,
+    /// Values of its functions alone.
+    #[serde(rename = "self")]
+    pub own: i64,
+    /// Values of its functions with callees, counted once a stack.
+    pub total: i64,
 }
 
 /// One function.
@@ -46,26 +100,27 @@ pub struct Function {
     pub total: i64,
 }
 
-/// The functions with the largest values.
-#[utoipa::path(get, path = "/api/v1/top", tag = "profiles", params(Scope, Values, Rows),
-    responses((status = 200, description = "Functions", body = Top)))]
+/// The functions, or groups of them, with the largest values.
+#[utoipa::path(get, path = "/api/v1/top", tag = "profiles",
+    params(Scope, Values, Narrowing, Reading, Rows),
+    responses((status = 200, description = "Functions or groups", body = Top)))]
 pub async fn top(
     State(state): State<ApiState>,
-    principal: Principal,
-    Query(scope): Query<Scope>,
-    Query(values): Query<Values>,
+    Asked(selection): Asked,
     Query(rows): Query<Rows>,
 ) -> Result<Json<Top>, Problem> {
-    let sort = match rows.sort.as_deref() {
-        None | Some("" | "self") => TopSort::Own,
-        Some("total") => TopSort::Total,
-        Some(other) => {
-            let detail = format!("sort={other:?} is not known");
-            return Err(Problem::bad_request(detail, "write sort=self or sort=total"));
-        }
-    };
+    let sort = rows.sort()?;
     let limit = rows.limit.unwrap_or(TOP_ROWS_DEFAULT).min(TOP_ROWS_MAX);
-    let selection = values.narrow(scope.selection(&principal, state.clock.now())?, &scope)?;
+    if let Some(by) = rows.by()? {
+        let query = GroupQuery { by, limit, sort };
+        let table = state.views.groups(&selection, &query).await;
+        let table = table.map_err(|error| problem_of(&error))?;
+        let meta = Meta::of(&table.meta, selection.range, table.rows.len(), 0);
+        let groups = table.rows.into_iter();
+        let groups = groups.map(|row| GroupOf { key: row.key, own: row.own, total: row.total });
+        let (groups, left_out) = (groups.collect(), table.left_out);
+        return Ok(Json(Top { meta, functions: Vec::new(), groups, left_out }));
+    }
     let table = state.views.top(&selection, TopQuery { limit, sort }).await;
     let table = table.map_err(|error| problem_of(&error))?;
     let functions = table.functions.iter().map(|row| Function {
@@ -76,5 +131,5 @@ pub async fn top(
         total: row.total,
     });
     let meta = Meta::of(&table.meta, selection.range, table.functions.len(), 0);
-    Ok(Json(Top { meta, functions: functions.collect() }))
+    Ok(Json(Top { meta, functions: functions.collect(), groups: Vec::new(), left_out: 0 }))
 }

@@ -23,7 +23,7 @@ struct Ask {
 fn any_ask() -> impl Strategy<Value = Ask> {
     (any_selection(), any_selection(), any_function(), 1_i64..900_000, 1_usize..6).prop_map(
         |(selection, mut other, function, step_ms, limit)| {
-            other.profile_type = selection.profile_type.clone();
+            other.profile_type.clone_from(&selection.profile_type);
             Ask { selection, other, function, step_ms, limit }
         },
     )
