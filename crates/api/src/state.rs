@@ -4,6 +4,7 @@ use crate::metrics::Metrics;
 use std::sync::Arc;
 use stdx::Clock;
 use views::Views;
+use views::classify::Overrides;
 
 /// What the server says of itself.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,8 @@ pub struct ServerInfo {
 pub struct ApiState {
     /// Answers questions.
     pub views: Arc<dyn Views>,
+    /// Whose code frames are, where the user says so.
+    pub classes: Arc<Overrides>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What the server says of itself.

@@ -1,5 +1,7 @@
 //! What was typed (flags, environment, file) becomes what runs: a checked [`Config`].
 
+mod classify;
+
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use ingest::Role;
@@ -7,6 +9,7 @@ use ingest::auth::{DEFAULT_TENANT, Token};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use views::classify::Overrides;
 
 const LISTEN: &str = "127.0.0.1:4040";
 const OTLP_GRPC_LISTEN: &str = "127.0.0.1:4317";
@@ -57,6 +60,8 @@ struct File {
     retention_days: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disk_budget: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    classify: Vec<classify::FileRule>,
     #[serde(skip_serializing_if = "FileAuth::is_empty")]
     auth: FileAuth,
 }
@@ -104,6 +109,8 @@ pub(crate) struct Config {
     pub(crate) retention_days: f64,
     /// Bytes that profiles may take.
     pub(crate) disk_budget_bytes: Option<u64>,
+    /// Whose code frames are, where the user says so.
+    pub(crate) classify: Overrides,
     /// Known tokens.
     pub(crate) tokens: Vec<Token>,
     file: File,
@@ -141,6 +148,7 @@ impl Config {
             )?,
             retention_days: file.retention_days.unwrap_or(RETENTION_DAYS),
             disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
+            classify: classify::overrides(&file.classify)?,
             tokens: file.auth.tokens.iter().map(token).collect::<Result<_>>()?,
             file,
         };
@@ -199,6 +207,7 @@ fn overlay(flags: &Flags, file: File) -> File {
         otlp_http_listen: flags.otlp_http_listen.clone().or(file.otlp_http_listen),
         retention_days: flags.retention_days.or(file.retention_days),
         disk_budget: flags.disk_budget.clone().or(file.disk_budget),
+        classify: file.classify,
         auth: file.auth,
     }
 }

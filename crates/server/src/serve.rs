@@ -125,6 +125,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         note: auth.is_local().then(|| note.to_owned()),
     };
     let state = ApiState {
+        classes: Arc::new(config.classify.clone()),
         views: Arc::new(engine),
         clock: Arc::clone(&clock),
         info: Arc::new(info),

@@ -1,8 +1,9 @@
 //! The merged call tree: what flame graphs and tables of functions are made of.
 
+use crate::classify::{Class, Facts, Overrides, classify};
 use crate::{TopFunction, TopSort};
 use profile::handle::Handle;
-use profile::{FrameType, LocationId, StackId, Tables};
+use profile::{FrameType, Function, LocationId, StackId, StringId, Tables};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,15 @@ pub struct Frame {
     pub unsymbolized: bool,
     /// Whether the kernel ran it.
     pub kernel: bool,
+    /// Whose code it is.
+    pub class: Class,
+}
+
+impl Frame {
+    /// Whose code it is where the user's rules come first.
+    pub fn class_with(&self, rules: &Overrides) -> Class {
+        rules.class_of(&self.name, &self.file, &self.library, self.class)
+    }
 }
 
 /// The frames of a location, outermost first.
@@ -42,10 +52,18 @@ pub fn frames_of(tables: &Tables, location: LocationId) -> Vec<Frame> {
             file,
             unsymbolized,
             kernel,
+            class: class_of(tables, path, function, location.frame_type),
         });
     }
     frames.reverse();
     frames
+}
+
+fn class_of(tables: &Tables, mapping: &str, function: Option<&Function>, kind: FrameType) -> Class {
+    let text = |of: fn(&Function) -> StringId| function.map_or("", |it| tables.text(of(it)));
+    let (name, system_name, file) =
+        (text(|it| it.name), text(|it| it.system_name), text(|it| it.file));
+    classify(&Facts { name, system_name, file, mapping, frame_type: kind, runtime: "" }).class
 }
 
 /// A node: its frame, its caller and the value of its own, exact whatever the order of additions.

@@ -8,6 +8,7 @@
 //! What is absent: Arrow, SQL, JSON, I/O.
 
 pub mod calltree;
+pub mod classify;
 pub mod diff;
 pub mod error;
 pub mod filter;

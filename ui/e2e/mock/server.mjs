@@ -17,6 +17,8 @@ import {
 import { detail, flame, meta, profiles, series, services, TYPES } from './data.mjs';
 
 const DIST = new URL('../../dist/', import.meta.url).pathname;
+/** Frames of a flame graph. */
+const FRAMES = Number(process.env.VESTA_MOCK_FRAMES ?? 3000);
 const MIME = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',
@@ -116,7 +118,7 @@ function api(req, res, url) {
         'List them with GET /api/v1/profile-types.',
       );
     }
-    const c = flame(service, type.unit, Math.min(3000, Number(q.get('max_nodes') ?? 3000)));
+    const c = flame(service, type.unit, Math.min(FRAMES, Number(q.get('max_nodes') ?? FRAMES)));
     const m = meta(type, c, from, to);
     if (path === '/top') return json(res, { meta: m, functions: [] });
     if (!(req.headers.accept ?? '').includes('arrow')) return json(res, { meta: m, ...c });

@@ -1,6 +1,6 @@
 // Drop-downs: one of a few, and a multi-select of label values with counts.
 import { ChevronDown } from 'lucide-react';
-import { useState } from 'react';
+import { memo, useState } from 'react';
 import {
   Button,
   Dialog,
@@ -22,7 +22,7 @@ export interface Option {
   disabled?: boolean;
 }
 
-export function Pick(props: {
+export const Pick = memo(function Pick(props: {
   label: string;
   value: string;
   options: Option[];
@@ -57,7 +57,7 @@ export function Pick(props: {
       </Popover>
     </Select>
   );
-}
+});
 
 const SHOWN = 300;
 

@@ -1,5 +1,5 @@
 // The same bar on every page: service, filters, source of a choice, time range, share.
-import type { ReactNode } from 'react';
+import { memo, type ReactNode } from 'react';
 import { useLabels } from '../api/queries';
 import { FILTERS, type Scope } from '../lib/scope';
 import { resolveTime } from '../lib/time';
@@ -7,7 +7,7 @@ import { LabelPick } from './Pick';
 import { CopyButton } from './States';
 import { TimeRange } from './TimeRange';
 
-export function ScopeBar(props: {
+export const ScopeBar = memo(function ScopeBar(props: {
   scope: Scope;
   change: (next: Partial<Scope>) => void;
   /** The overview asks by time only. */
@@ -24,7 +24,7 @@ export function ScopeBar(props: {
       <ShareButton scope={scope} />
     </header>
   );
-}
+});
 
 function Filters({ scope, change }: { scope: Scope; change: (next: Partial<Scope>) => void }) {
   const labels = useLabels(scope);
@@ -57,14 +57,17 @@ function Filters({ scope, change }: { scope: Scope; change: (next: Partial<Scope
 
 /** Copies a link whose times are frozen, so that others see the same data. */
 function ShareButton({ scope }: { scope: Scope }) {
-  const now = Date.now();
-  const url = new URL(window.location.href);
-  url.searchParams.set('from', String(resolveTime(scope.from, now) ?? scope.from));
-  url.searchParams.set('to', String(resolveTime(scope.to, now) ?? scope.to));
-  url.searchParams.delete('live');
+  const link = (): string => {
+    const now = Date.now();
+    const url = new URL(window.location.href);
+    url.searchParams.set('from', String(resolveTime(scope.from, now) ?? scope.from));
+    url.searchParams.set('to', String(resolveTime(scope.to, now) ?? scope.to));
+    url.searchParams.delete('live');
+    return url.href;
+  };
   return (
     <span className="share" title="Share: copies a link with its times frozen">
-      <CopyButton text={url.href} label="Share" />
+      <CopyButton text={link} label="Share" />
     </span>
   );
 }

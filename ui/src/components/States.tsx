@@ -90,7 +90,13 @@ function TokenForm() {
 }
 
 /** Copies a text; says so for two seconds, to screen readers too. */
-export function CopyButton(props: { text: string; label?: string; name?: string; tabIndex?: number }) {
+export function CopyButton(props: {
+  /** Or what makes it, when it is copied. */
+  text: string | (() => string);
+  label?: string;
+  name?: string;
+  tabIndex?: number;
+}) {
   const [done, setDone] = useState<'no' | 'yes' | 'failed'>('no');
   useEffect(() => {
     if (done === 'no') return;
@@ -99,7 +105,8 @@ export function CopyButton(props: { text: string; label?: string; name?: string;
   }, [done]);
   const copy = (e: React.MouseEvent): void => {
     e.stopPropagation();
-    copyText(props.text).then((ok) => setDone(ok ? 'yes' : 'failed'));
+    const text = typeof props.text === 'string' ? props.text : props.text();
+    copyText(text).then((ok) => setDone(ok ? 'yes' : 'failed'));
   };
   const said = done === 'yes' ? 'Copied' : done === 'failed' ? 'Not copied: the browser refused' : '';
   return (

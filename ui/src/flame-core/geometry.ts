@@ -90,9 +90,9 @@ export function scan(
     }
     const wanted = below !== null && below[i] === 1;
     if (w < CULL_BELOW_PX && !wanted) {
-      // Left-heavy order: every later sibling is at most as wide, but one of them may hold a hit.
+      // Left-heavy order: every later sibling is at most as wide; only where the parent holds a hit may one of them.
       const p = parent[i];
-      const rest = t.leftHeavy && below === null && p >= 0;
+      const rest = t.leftHeavy && p >= 0 && (below === null || below[p] === 0);
       if (d >= firstRow) {
         const to = rest ? (x[p] + total[p] - self[p] - v.x0) * scale : left + w;
         extend((d - firstRow) * 2, Math.max(left, 0), Math.min(to, v.width));

@@ -124,8 +124,8 @@ export class FlameView {
   /** Zooms so that the sub-tree of `node` fills the width; its ancestors stay as dimmed bars. */
   setFocus(node: number): void {
     this.focus = node >= 0 && node < this.tree.n ? node : 0;
-    this.animate(...this.rangeOf(this.focus));
     this.reveal(this.focus);
+    this.animate(...this.rangeOf(this.focus));
   }
 
   /** Scrolls so that the row of `node` is visible, and widens the view if it lies outside. */
@@ -138,6 +138,7 @@ export class FlameView {
       this.el.scroller.scrollTop = y - this.height + 4 * ROW_HEIGHT_PX;
     } else return;
     this.top = this.el.scroller.scrollTop;
+    this.draw();
   }
 
   /** Makes a frame wide enough to be read without changing the focused sub-tree. */
@@ -153,9 +154,9 @@ export class FlameView {
       const whole = node >= this.focus && node < t.end[this.focus] ? f1 - f0 : t.total[0];
       const next = widthPx < 24 ? Math.min(want, whole) : span;
       const mid = t.x[node] + t.total[node] / 2;
+      this.reveal(node);
       this.animate(...this.clampRange(mid - next / 2, mid + next / 2));
-    }
-    this.reveal(node);
+    } else this.reveal(node);
   }
 
   zoomBy(factor: number, atFraction = 0.5): void {
@@ -213,17 +214,35 @@ export class FlameView {
       this.jump(x0, x1);
       return;
     }
-    const from = [this.x0, this.x1];
+    const from: [number, number] = [this.x0, this.x1];
     const start = performance.now();
+    let wide: [number, number] | null = null;
     const step = (now: number): void => {
       const f = Math.min(1, Math.max(0, (now - start) / ANIMATION_MS));
       const e = 1 - (1 - f) ** 3;
+      wide ??= this.paintBoth(from, [x0, x1]);
       this.x0 = f === 1 ? x0 : from[0] + (x0 - from[0]) * e;
       this.x1 = f === 1 ? x1 : from[1] + (x1 - from[1]) * e;
-      this.paint(f === 1);
+      if (f === 1) this.paint();
+      else this.stretch(wide);
       if (f < 1) this.animation = requestAnimationFrame(step);
     };
     this.animation = requestAnimationFrame(step);
+  }
+
+  /** Paints the range that holds both, once: frames in between only stretch its picture. */
+  private paintBoth(from: [number, number], to: [number, number]): [number, number] {
+    this.x0 = Math.min(from[0], to[0]);
+    this.x1 = Math.max(from[1], to[1]);
+    this.paint(false);
+    return [this.x0, this.x1];
+  }
+
+  private stretch(wide: [number, number]): void {
+    const span = this.x1 - this.x0;
+    const left = ((wide[0] - this.x0) / span) * this.width;
+    this.el.base.style.transform = `matrix(${(wide[1] - wide[0]) / span}, 0, 0, 1, ${left}, 0)`;
+    this.drawOverlay(false);
   }
 
   private fit(): void {
@@ -255,7 +274,10 @@ export class FlameView {
   }
 
   private scrolled(): void {
-    this.top = this.el.scroller.scrollTop;
+    const top = this.el.scroller.scrollTop;
+    // `reveal` knows already.
+    if (top === this.top) return;
+    this.top = top;
     this.draw();
   }
 
@@ -269,6 +291,7 @@ export class FlameView {
     const g = this.base;
     const p = PALETTES[this.theme];
     const t = this.tree;
+    this.el.base.style.transform = '';
     g.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
     g.fillStyle = p.background;
     g.fillRect(0, 0, this.width, this.height);

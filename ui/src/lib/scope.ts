@@ -116,6 +116,21 @@ export function validateProfile(raw: Raw): ProfileSearch {
   };
 }
 
+/** What decides which data is shown: the search without what only says how it is looked at. */
+export function questionOf(s: ProfileSearch): ProfileSearch {
+  return { ...s, ...LOOK };
+}
+
+const LOOK: Pick<ProfileSearch, 'view' | 'hl' | 'hlm' | 'root' | 'fn' | 'color' | 'sort'> = {
+  view: 'both',
+  hl: '',
+  hlm: 'lit',
+  root: undefined,
+  fn: [],
+  color: 'pkg',
+  sort: '-self',
+};
+
 export function validateOverview(raw: Raw): OverviewSearch {
   return { ...validateScope(raw), q: one(raw, 'q') ?? '', sort: one(raw, 'sort') ?? '-cpu' };
 }

@@ -14,7 +14,9 @@ use http::{HeaderMap, header};
 use ingest::{Problem, Query};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
+use views::classify::{Class, Overrides};
 use views::{FlameGraph, Frame};
 
 /// Media type of the Arrow form.
@@ -74,6 +76,10 @@ pub struct Flame {
     /// Own value.
     #[serde(rename = "self")]
     pub own: Vec<i64>,
+    /// Whose code it is, a position in `classes`.
+    pub class: Vec<u8>,
+    /// Names of classes: `unknown`, `own`, `dependency`, `runtime`, `kernel`.
+    pub classes: Vec<String>,
     /// Bit 0: stands for what was trimmed; bit 1: no name; bit 2: kernel.
     pub flags: Vec<u8>,
 }
@@ -98,9 +104,11 @@ pub async fn flamegraph(
     let graph = graph.map_err(|error| problem_of(&error))?;
     let wants_arrow = accepts_arrow(&headers);
     let range = selection.range;
+    let classes = Arc::clone(&state.classes);
     let encode = move || -> Result<Response, Problem> {
         let meta = Meta::of(&graph.meta, range, graph.len(), graph.trimmed);
-        let flame = columns(&graph, meta);
+        let mut flame = columns(&graph, meta);
+        flame.override_classes(&graph, &classes);
         if !wants_arrow {
             return Ok(Json(flame).into_response());
         }
@@ -112,6 +120,20 @@ pub async fn flamegraph(
     };
     let encoded = tokio::task::spawn_blocking(encode).await;
     encoded.map_err(|_| Problem::internal("the flame graph could not be encoded"))?
+}
+
+impl Flame {
+    /// Puts the user's rules over the classes that the table of rules gave, once a frame.
+    fn override_classes(&mut self, graph: &FlameGraph, classes: &Overrides) {
+        if classes.is_empty() {
+            return;
+        }
+        let frames = graph.frames.iter().map(|frame| frame.class_with(classes) as u8);
+        let frames: Vec<u8> = frames.collect();
+        for (class, frame) in self.class.iter_mut().zip(&graph.frame) {
+            *class = frames.get(*frame as usize).copied().unwrap_or(*class);
+        }
+    }
 }
 
 fn accepts_arrow(headers: &HeaderMap) -> bool {
@@ -146,6 +168,7 @@ pub(crate) fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
         total: graph.total.clone(),
         own: graph.own.clone(),
         line: vec![0; graph.len()],
+        classes: Class::ALL.map(|class| class.name().to_owned()).into(),
         ..Flame::default()
     };
     for at in 0..graph.len() {
@@ -156,6 +179,7 @@ pub(crate) fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
         flame.name.push(names.at(name));
         flame.library.push(libraries.at(frame.map_or("", |frame| &frame.library)));
         flame.file.push(files.at(frame.map_or("", |frame| &frame.file)));
+        flame.class.push(frame.map_or(Class::Unknown, |frame| frame.class) as u8);
         flame.flags.push(flags(frame, is_trimmed));
     }
     (flame.names, flame.libraries, flame.files) = (names.rows, libraries.rows, files.rows);
@@ -172,6 +196,7 @@ pub(crate) fn flags(frame: Option<&Frame>, is_trimmed: bool) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use views::classify::{Override, Part};
 
     #[test]
     fn columns_say_what_the_graph_says() {
@@ -191,5 +216,11 @@ mod tests {
         assert_eq!(flame.name, [0, 1, 2, 3]);
         assert_eq!(flame.flags, [0, 0, FLAG_KERNEL, FLAG_TRIMMED]);
         assert_eq!(flame.own, [0, 1, 5, 3]);
+        let class = |flame: &Flame, at: usize| flame.classes[flame.class[at] as usize].clone();
+        assert_eq!(class(&flame, 1), "unknown");
+        let rule = Override::prefix(Part::Function, "ma", Class::Own).unwrap();
+        let mut flame = flame;
+        flame.override_classes(&graph, &Overrides::new(vec![rule]).unwrap());
+        assert_eq!((class(&flame, 1), class(&flame, 2)), ("own".to_owned(), "unknown".to_owned()));
     }
 }

@@ -93,6 +93,8 @@ pub struct Function {
     pub library: String,
     /// Its source file.
     pub file: String,
+    /// Whose code it is: `own`, `dependency`, `runtime`, `kernel` or `unknown`.
+    pub class: String,
     /// Its own value.
     #[serde(rename = "self")]
     pub own: i64,
@@ -127,6 +129,7 @@ pub async fn top(
         name: row.frame.name.to_string(),
         library: row.frame.library.to_string(),
         file: row.frame.file.to_string(),
+        class: row.frame.class_with(&state.classes).name().to_owned(),
         own: row.own,
         total: row.total,
     });

@@ -61,7 +61,6 @@ fn assert_sorted(world: &World, tenant: &str) {
                     text(&batch, "kind", at).map(str::to_owned),
                     column::<UInt32Array>(&batch, "series").value(at),
                     column::<Int64Array>(&batch, "ts_ms").value(at),
-                    column::<UInt32Array>(&batch, "stack").value(at),
                 ));
             }
         }

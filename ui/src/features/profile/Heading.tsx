@@ -1,10 +1,11 @@
 // What is shown: service, type, and where it comes from.
+import { memo } from 'react';
 import type { FlameMeta, ProfileType } from '../../api/types';
 import { Pick } from '../../components/Pick';
 import type { ProfileSearch } from '../../lib/scope';
 import { Origin } from './Origin';
 
-export function Heading(props: {
+export const Heading = memo(function Heading(props: {
   search: ProfileSearch;
   types: ProfileType[];
   meta: FlameMeta | undefined;
@@ -40,4 +41,4 @@ export function Heading(props: {
       )}
     </div>
   );
-}
+});

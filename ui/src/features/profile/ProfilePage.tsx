@@ -3,7 +3,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { ApiError } from '../../api/client';
 import { useFlame, useRate, useSeries, useServices, useTop, useTypes } from '../../api/queries';
-import { CPU_TIME } from '../../api/types';
+import { CPU_TIME, type ProfileType } from '../../api/types';
 import { NothingHere } from '../../components/NothingHere';
 import { ScopeBar } from '../../components/ScopeBar';
 import { ErrorPanel, Skeleton } from '../../components/States';
@@ -11,7 +11,7 @@ import { colouring } from '../../flame-core/palette';
 import { compile, matchesByWeight, matchNames, matchStats } from '../../flame-core/search';
 import { ancestorsOf, EMPTY_TREE, findPath, frameShares, pathId } from '../../flame-core/tree';
 import { requestedHz } from '../../lib/rate';
-import { DEFAULT_FROM, MOST_NODES, type ProfileSearch, type Scope } from '../../lib/scope';
+import { DEFAULT_FROM, MOST_NODES, type ProfileSearch, questionOf, type Scope } from '../../lib/scope';
 import { type Shape, shapeOf } from '../../lib/series';
 import { resolveTime, stepFor } from '../../lib/time';
 import { Breadcrumb } from './Breadcrumb';
@@ -33,19 +33,21 @@ export function ProfilePage() {
     },
     [go],
   );
+  // Focusing and searching ask nothing new: what shows the question is not rendered again for them.
+  const question = useStable(questionOf(search));
   const types = useTypes(search);
   const flame = useFlame(search, { type: search.type, maxNodes: search.nodes, profile: search.profile });
-  const strip = useStrip(search);
-  const known = types.data ?? [];
+  const strip = useStrip(question);
+  const known = types.data ?? NONE;
   const missing = types.isSuccess && !types.isPlaceholderData && known.every((t) => t.id !== search.type);
   const isEmpty = flame.data !== undefined && (flame.data.tree.n === 0 || flame.data.meta.total === 0);
   const failed = flame.error !== null && (!flame.data || flame.isPlaceholderData);
   return (
     <>
-      <ScopeBar scope={search} change={change as (n: Partial<Scope>) => void} />
+      <ScopeBar scope={question} change={change as (n: Partial<Scope>) => void} />
       <main id="main" tabIndex={-1}>
         <div className="profile">
-          <Heading search={search} types={known} meta={flame.data?.meta} change={change} />
+          <Heading search={question} types={known} meta={flame.data?.meta} change={change} />
           {!isEmpty && !failed && (
             <Strip {...strip} type={known.find((t) => t.id === search.type)} change={change} />
           )}
@@ -75,6 +77,15 @@ export function ProfilePage() {
       </main>
     </>
   );
+}
+
+const NONE: ProfileType[] = [];
+
+/** The same object as before while its content is the same. */
+function useStable<T>(value: T): T {
+  const kept = useRef(value);
+  if (JSON.stringify(kept.current) !== JSON.stringify(value)) kept.current = value;
+  return kept.current;
 }
 
 /** The chart over time and the time axis it stands on. */

@@ -1,6 +1,6 @@
 // Search with its matched share, view and colour choice.
 import { ChevronDown, ChevronUp, Search } from 'lucide-react';
-import { useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import { Pick } from '../../components/Pick';
 import type { MatchStats } from '../../flame-core/search';
 import { percent, plural } from '../../lib/format';
@@ -28,6 +28,10 @@ export function Toolbar(props: {
   cycle: (step: 1 | -1) => void;
 }) {
   const { search, change, stats } = props;
+  const setColour = useCallback(
+    (c: string) => change({ color: c as ProfileSearch['color'] }, true),
+    [change],
+  );
   return (
     <div className="toolbar" role="toolbar" aria-label="Flame graph tools">
       <SearchBox search={search} change={change} error={props.error} cycle={props.cycle} />
@@ -65,13 +69,7 @@ export function Toolbar(props: {
         </span>
       )}
       <span className="spring" />
-      <Pick
-        label="Colour"
-        showLabel
-        value={search.color}
-        options={COLOURS}
-        onChange={(c) => change({ color: c as ProfileSearch['color'] }, true)}
-      />
+      <Pick label="Colour" showLabel value={search.color} options={COLOURS} onChange={setColour} />
       {/* biome-ignore lint/a11y/useSemanticElements: a fieldset would need a legend and brings its own box */}
       <div className="seg" role="group" aria-label="View">
         {VIEWS.map((v) => (

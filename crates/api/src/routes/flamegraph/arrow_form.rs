@@ -5,7 +5,7 @@ use arrow::array::{
     ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt8Array, UInt16Array,
     UInt32Array,
 };
-use arrow::datatypes::{Field, Schema, UInt32Type};
+use arrow::datatypes::{Field, Schema, UInt8Type, UInt32Type};
 use arrow::error::ArrowError;
 use arrow_ipc::writer::StreamWriter;
 use std::collections::HashMap;
@@ -24,6 +24,7 @@ pub(super) fn encode(flame: &Flame) -> Result<Vec<u8>, ArrowError> {
         ("line", Arc::new(UInt32Array::from(flame.line.clone()))),
         ("total", Arc::new(Int64Array::from(flame.total.clone()))),
         ("self", Arc::new(Int64Array::from(flame.own.clone()))),
+        ("class", classes(flame)?),
         ("flags", Arc::new(UInt8Array::from(flame.flags.clone()))),
     ];
     let meta = serde_json::to_string(&flame.meta)
@@ -39,6 +40,13 @@ pub(super) fn encode(flame: &Flame) -> Result<Vec<u8>, ArrowError> {
     writer.write(&batch)?;
     writer.finish()?;
     writer.into_inner()
+}
+
+/// One byte a node: there are few classes.
+fn classes(flame: &Flame) -> Result<ArrayRef, ArrowError> {
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(&flame.classes));
+    let keys = UInt8Array::from(flame.class.clone());
+    Ok(Arc::new(DictionaryArray::<UInt8Type>::try_new(keys, texts)?))
 }
 
 fn dictionary(keys: &[u32], texts: &[String]) -> Result<ArrayRef, ArrowError> {
@@ -67,6 +75,8 @@ mod tests {
             total: vec![7, 7],
             own: vec![0, 7],
             flags: vec![0, 2],
+            classes: vec!["unknown".to_owned(), "own".to_owned()],
+            class: vec![0, 1],
             ..Flame::default()
         };
         let bytes = encode(&flame).unwrap();
@@ -77,6 +87,9 @@ mod tests {
         let names = batch.column_by_name("name").unwrap().as_dictionary::<UInt32Type>();
         let names = names.downcast_dict::<StringArray>().unwrap();
         assert_eq!(names.into_iter().collect::<Vec<_>>(), [Some("total"), Some("main")]);
+        let classes = batch.column_by_name("class").unwrap().as_dictionary::<UInt8Type>();
+        let classes = classes.downcast_dict::<StringArray>().unwrap();
+        assert_eq!(classes.into_iter().collect::<Vec<_>>(), [Some("unknown"), Some("own")]);
         assert!(reader.next().is_none());
     }
 }
