@@ -1,7 +1,7 @@
 // A graph whose figures are known: what the page says of it, to the digit. The answer is JSON, which
 // the page understands as well as Arrow; everything else comes from the server.
 import type { Page } from '@playwright/test';
-import { expect, pointAt, rootParam, test, VIEW } from './support';
+import { expect, painted, pointAt, rootParam, test, VIEW } from './support';
 
 const MS = 1e6;
 const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
@@ -41,6 +41,9 @@ function answer(quality: Record<string, number>) {
     library: NODES.map((n) => (n[0] === 0 ? 0 : 1)),
     file: zeros,
     line: zeros,
+    // main and sort are the program's own.
+    class: NODES.map((n) => (['main', 'sort'].includes(n[1]) ? 1 : n[1] === 'malloc' ? 3 : 0)),
+    classes: ['unknown', 'own', 'dependency', 'runtime', 'kernel'],
     names,
     libraries: ['', '/usr/bin/app'],
     files: [''],
@@ -221,4 +224,18 @@ test('the overview says what collectors remarked and that a steady rate is less 
   await expect(row).toContainText('Python frames not read yet');
   await expect(row).toContainText('at 63 Hz');
   await expect(row).toContainText('lowered its rate from 99 Hz');
+});
+
+test('frames are coloured by whose code they are, and your code can be told from the rest', async ({
+  page,
+}) => {
+  await open(page, '&color=class');
+  const legend = page.getByRole('list', { name: /^Colours/ });
+  await expect(legend).toContainText('your code 10.0 %');
+  await expect(legend).toContainText('runtime 25.0 %');
+  // Row 3: malloc under json::parse is drawn in the runtime's colour, then dimmed; sort stays.
+  const all = await painted(page, '.flamebox canvas');
+  await page.getByRole('button', { name: 'Your code' }).click();
+  await expect(page).toHaveURL(/own=1/);
+  await expect.poll(async () => (await painted(page, '.flamebox canvas')).colours).toBeLessThan(all.colours);
 });

@@ -142,7 +142,17 @@ export function flame(service, unit, size = 3000) {
     return node.total;
   };
   sum(root);
-  const out = { depth: [], name: [], library: [], file: [], line: [], total: [], self: [], flags: [] };
+  const out = {
+    depth: [],
+    name: [],
+    library: [],
+    file: [],
+    line: [],
+    total: [],
+    self: [],
+    flags: [],
+    class: [],
+  };
   const walk = (node, d) => {
     out.depth.push(d);
     out.name.push(node.name);
@@ -153,10 +163,14 @@ export function flame(service, unit, size = 3000) {
     out.self.push(node.self);
     const lib = libraries[libOf[node.name]];
     out.flags.push(lib === '[kernel]' ? 4 : names[node.name].startsWith('0x') ? 2 : 0);
+    const text = names[node.name];
+    const own = /^(main|shop)\.|<b>|<img/.test(text);
+    out.class.push(d === 0 ? 0 : lib === '[kernel]' ? 4 : own ? 1 : lib.includes('.so') ? 2 : 3);
     for (const k of [...node.kids.values()].sort((a, b) => b.total - a.total)) walk(k, d + 1);
   };
   walk(root, 0);
-  return { ...out, names, libraries, files };
+  const classes = ['unknown', 'own', 'dependency', 'runtime', 'kernel'];
+  return { ...out, names, libraries, files, classes };
 }
 
 export function meta(type, columns, from, to) {

@@ -66,6 +66,10 @@ function arrow(c, m) {
       c.self.map((v) => BigInt(v)),
       int64(),
     ),
+    class: columnFromArray(
+      c.class.map((k) => c.classes[k]),
+      dictionary(utf8(), uint8()),
+    ),
     flags: columnFromArray(c.flags, uint8()),
   });
   table.schema.metadata = new Map([['vesta', JSON.stringify(m)]]);

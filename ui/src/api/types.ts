@@ -92,6 +92,8 @@ export interface TopFunction {
   name: string;
   library: string;
   file: string;
+  /** Whose code it is. */
+  class?: string;
   self: number;
   total: number;
 }

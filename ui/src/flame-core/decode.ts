@@ -20,6 +20,8 @@ export function decodeArrow(bytes: ArrayBuffer): Decoded {
   const name = dictionary(col('name'));
   const library = dictionary(col('library'));
   const file = dictionary(col('file'));
+  const ofClass = table.getChild('class');
+  const cls = ofClass ? dictionary(ofClass as Column<unknown>) : undefined;
   return {
     meta: text ? JSON.parse(text) : null,
     columns: {
@@ -34,6 +36,8 @@ export function decodeArrow(bytes: ArrayBuffer): Decoded {
       libraries: library.values,
       file: file.keys,
       files: file.values,
+      class: cls?.keys,
+      classes: cls?.values,
     },
   };
 }

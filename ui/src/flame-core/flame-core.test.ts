@@ -5,7 +5,7 @@ import { functionTable } from './functions';
 import { hitBelow, hitTest, scan, type Viewport } from './geometry';
 import { colouring, colourTable, contrast, PALETTES } from './palette';
 import { compile, matchNames, matchStats } from './search';
-import { ancestorsOf, childrenOf, type FlameTree, findPath, layout, pathId } from './tree';
+import { ancestorsOf, CLASSES, childrenOf, type FlameTree, findPath, layout, pathId } from './tree';
 
 const trees: FlameTree[] = [];
 for (let seed = 1; seed <= 30; seed++) trees.push(layout(randomColumns(seed, 20 + seed * 60)));
@@ -267,5 +267,40 @@ describe('palette', () => {
       expect(hueOf(index[i + 1])).toBe(hueOf(e.colour));
     });
     expect(colourTable('dark').length).toBeGreaterThan(Math.max(...index));
+  });
+});
+
+describe('whose code a frame is', () => {
+  const columns = {
+    depth: [0, 1, 2, 2],
+    name: [0, 1, 2, 3],
+    library: [0, 0, 0, 0],
+    file: [0, 0, 0, 0],
+    line: [0, 0, 0, 0],
+    total: [10, 10, 6, 3],
+    self: [0, 1, 6, 3],
+    flags: [0, 0, 0, 0],
+    names: ['total', 'main', 'malloc', 'read'],
+    libraries: [''],
+    files: [''],
+  };
+
+  it('is read by name, whatever the order of the names; without it nothing is known', () => {
+    const classes = ['own', 'kernel', 'runtime', 'something new'];
+    const t = layout({ ...columns, class: [3, 0, 2, 1], classes });
+    expect([...t.class].map((c) => CLASSES[c])).toEqual(['unknown', 'own', 'runtime', 'kernel']);
+    expect([...layout(columns).class]).toEqual([0, 0, 0, 0]);
+    expect([...layout({ ...columns, class: [9, 9, 9, 9], classes }).class]).toEqual([0, 0, 0, 0]);
+  });
+
+  it('is a colour with its share of own time', () => {
+    const t = layout({ ...columns, class: [0, 1, 3, 4], classes: [...CLASSES] });
+    const { index, legend } = colouring(t, 'class');
+    expect(new Set(index).size).toBe(4);
+    expect(legend.map((e) => [e.text, e.self])).toEqual([
+      ['runtime', 6],
+      ['kernel', 3],
+      ['your code', 1],
+    ]);
   });
 });

@@ -1,10 +1,10 @@
 // Colours of the flame graph, made in OKLCH so that every hue has the same
 // lightness: the text on every box keeps a contrast of at least 4.5:1.
 import { packageOf } from './names';
-import { FLAG_KERNEL, FLAG_TRIMMED, FLAG_UNSYMBOLISED, type FlameTree } from './tree';
+import { CLASSES, FLAG_KERNEL, FLAG_TRIMMED, FLAG_UNSYMBOLISED, type FlameTree } from './tree';
 
 export type Theme = 'dark' | 'light';
-export type ColorMode = 'lib' | 'pkg' | 'self';
+export type ColorMode = 'lib' | 'pkg' | 'self' | 'class';
 export type Rgb = [number, number, number];
 
 export interface Palette {
@@ -205,9 +205,44 @@ const known = new WeakMap<FlameTree, Map<ColorMode, Colouring>>();
 export function colouring(t: FlameTree, mode: ColorMode): Colouring {
   const modes = known.get(t) ?? new Map<ColorMode, Colouring>();
   known.set(t, modes);
-  const found = modes.get(mode) ?? (mode === 'self' ? bySelf(t) : byGroup(t, mode));
+  const found =
+    modes.get(mode) ?? (mode === 'self' ? bySelf(t) : mode === 'class' ? byClass(t) : byGroup(t, mode));
   modes.set(mode, found);
   return found;
+}
+
+/** Words of the legend for each class. */
+export const CLASS_TEXTS: Record<(typeof CLASSES)[number], string> = {
+  unknown: 'not known whose',
+  own: 'your code',
+  dependency: 'dependencies',
+  runtime: 'runtime',
+  kernel: 'kernel',
+};
+/** Families of your code, dependencies and runtime; what is neither is grey. */
+const CLASS_FAMILIES: Record<string, number> = { own: 0, dependency: 1, runtime: 2 };
+
+function byClass(t: FlameTree): Colouring {
+  const index = new Uint8Array(t.n);
+  const variant = t.names.map((s) => hash(s) % VARIANTS);
+  const own = new Float64Array(CLASSES.length);
+  for (let i = 0; i < t.n; i++) {
+    const family = CLASS_FAMILIES[CLASSES[t.class[i]]];
+    if (t.flags[i] & FLAG_TRIMMED) index[i] = TRIMMED;
+    else if (i === 0) index[i] = ROOT;
+    else {
+      own[t.class[i]] += t.self[i];
+      const grey = CLASSES[t.class[i]] === 'kernel' ? KERNEL : UNNAMED;
+      index[i] = family === undefined ? grey : FIRST_BOX + family * VARIANTS + variant[t.name[i]];
+    }
+  }
+  const legend = CLASSES.map((name, at) => {
+    const family = CLASS_FAMILIES[name];
+    const grey = name === 'kernel' ? KERNEL : UNNAMED;
+    const colour = family === undefined ? grey : FIRST_BOX + family * VARIANTS + 2;
+    return { text: CLASS_TEXTS[name], colour, self: own[at] };
+  });
+  return { index, legend: legend.filter((e) => e.self > 0).sort((a, b) => b.self - a.self) };
 }
 
 function byGroup(t: FlameTree, mode: ColorMode): Colouring {

@@ -7,6 +7,10 @@ export const FLAG_TRIMMED = 1;
 export const FLAG_UNSYMBOLISED = 2;
 export const FLAG_KERNEL = 4;
 
+/** Whose code a frame is, as answers name it. */
+export const CLASSES = ['unknown', 'own', 'dependency', 'runtime', 'kernel'] as const;
+export const OWN = CLASSES.indexOf('own');
+
 /** What arrives: the columns of an answer, untrusted. */
 export interface FlameColumns {
   depth: ArrayLike<number>;
@@ -20,6 +24,9 @@ export interface FlameColumns {
   names: string[];
   libraries: string[];
   files: string[];
+  /** Whose code each frame is, a position in `classes`; servers before classes leave both out. */
+  class?: ArrayLike<number>;
+  classes?: string[];
 }
 
 /** A laid out tree, ready to draw. Every index is in range by construction. */
@@ -34,6 +41,8 @@ export interface FlameTree {
   total: Float64Array;
   self: Float64Array;
   flags: Uint8Array;
+  /** A position in `CLASSES`. */
+  class: Uint8Array;
   x: Float64Array;
   end: Int32Array;
   parent: Int32Array;
@@ -100,6 +109,8 @@ export function layout(c: FlameColumns): FlameTree {
   const self = new Float64Array(n);
   const flags = new Uint8Array(n);
   const line = new Uint32Array(n);
+  const cls = new Uint8Array(n);
+  const known = (c.classes ?? []).map((name) => Math.max(0, CLASSES.indexOf(name as never)));
   const open: number[] = [];
   let maxDepth = 0;
   for (let i = 0; i < n; i++) {
@@ -114,6 +125,7 @@ export function layout(c: FlameColumns): FlameTree {
     self[i] = positive(c.self[i]);
     flags[i] = c.flags[i] ?? 0;
     line[i] = c.line[i] ?? 0;
+    cls[i] = known[c.class?.[i] ?? 0] ?? 0;
   }
   while (open.length > 0) end[open.pop()!] = n;
   const leftHeavy = fitTotals(n, parent, total, self);
@@ -136,6 +148,7 @@ export function layout(c: FlameColumns): FlameTree {
     total,
     self,
     flags,
+    class: cls,
     x,
     end,
     parent,

@@ -3,7 +3,7 @@
 import { hitBelow, hitTest, scan, type Viewport } from './geometry';
 import { cut, fitting, frameName, labelForms } from './names';
 import { type ColorMode, colouring, colourTable, PALETTES, type Theme } from './palette';
-import { EMPTY_TREE, FLAG_TRIMMED, FLAG_UNSYMBOLISED, type FlameTree } from './tree';
+import { EMPTY_TREE, FLAG_TRIMMED, FLAG_UNSYMBOLISED, type FlameTree, OWN } from './tree';
 
 export interface FlameElements {
   base: HTMLCanvasElement;
@@ -34,6 +34,7 @@ export class FlameView {
   private tree: FlameTree = EMPTY_TREE;
   private theme: Theme = 'dark';
   private mode: ColorMode = 'pkg';
+  private ownOnly = false;
   /** Forms of each distinct name, made when first drawn. */
   private forms: (string[] | undefined)[] = [];
   private colours: Uint8Array = new Uint8Array();
@@ -106,6 +107,12 @@ export class FlameView {
   setColours(mode: ColorMode): void {
     this.mode = mode;
     this.colours = colouring(this.tree, mode).index;
+    this.draw();
+  }
+
+  /** Dims what is not of the profiled program's own code. */
+  setOwnOnly(ownOnly: boolean): void {
+    this.ownOnly = ownOnly;
     this.draw();
   }
 
@@ -308,7 +315,8 @@ export class FlameView {
       box: (i, x, y, w) => {
         const dimmed = i < this.focus && t.end[i] > this.focus;
         const hit = this.match !== null && this.match[t.name[i]] === 1;
-        const bucket = hit ? HIT : dimmed || (this.match !== null && i > 0) ? DIM : this.colours[i];
+        const other = i > 0 && (this.match !== null || (this.ownOnly && t.class[i] !== OWN));
+        const bucket = hit ? HIT : dimmed || other ? DIM : this.colours[i];
         buckets[bucket].push(x, y, w);
         if (w >= minLabel) labels.push({ i, x, y, w, kind: bucket });
       },

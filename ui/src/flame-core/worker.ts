@@ -12,9 +12,20 @@ export type WorkerReply =
 
 /** The buffers of a tree that can move between threads without a copy. */
 function buffersOf(t: FlameTree): ArrayBuffer[] {
-  return [t.depth, t.name, t.library, t.file, t.line, t.total, t.self, t.flags, t.x, t.end, t.parent].map(
-    (a) => a.buffer as ArrayBuffer,
-  );
+  return [
+    t.depth,
+    t.name,
+    t.library,
+    t.file,
+    t.line,
+    t.total,
+    t.self,
+    t.flags,
+    t.class,
+    t.x,
+    t.end,
+    t.parent,
+  ].map((a) => a.buffer as ArrayBuffer);
 }
 
 if (typeof self !== 'undefined' && 'importScripts' in self) {

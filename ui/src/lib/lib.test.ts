@@ -73,6 +73,7 @@ describe('URL state', () => {
       root: 'r',
       fn: 'f',
       color: 'self',
+      own: '1',
       sort: 'name',
       nodes: '1000',
       profile: 'p',
@@ -80,7 +81,7 @@ describe('URL state', () => {
     });
     const keys = [...new URLSearchParams(stringifySearch({ ...s })).keys()].sort();
     expect(keys.join(' ')).toBe(
-      'color env fn from hl hlm host live nodes profile role root sort src svc type ver view',
+      'color env fn from hl hlm host live nodes own profile role root sort src svc type ver view',
     );
   });
 

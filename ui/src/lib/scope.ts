@@ -29,6 +29,8 @@ export interface ProfileSearch extends Scope {
   /** Selected functions, by name. */
   fn: string[];
   color: ColorMode;
+  /** Frames that are not of your code are dimmed. */
+  own?: '1';
   sort: string;
   /** Node budget asked from the server. */
   nodes: number;
@@ -109,7 +111,8 @@ export function validateProfile(raw: Raw): ProfileSearch {
     hlm: pick(raw, 'hlm', ['lit', 're'], 'lit'),
     root: one(raw, 'root'),
     fn: many(raw, 'fn'),
-    color: pick(raw, 'color', ['pkg', 'lib', 'self'], 'pkg'),
+    color: pick(raw, 'color', ['pkg', 'lib', 'self', 'class'], 'pkg'),
+    own: one(raw, 'own') === '1' ? '1' : undefined,
     sort: one(raw, 'sort') ?? '-self',
     nodes: nodes >= 100 && nodes <= MOST_NODES ? Math.round(nodes) : DEFAULT_NODES,
     profile: one(raw, 'profile'),
@@ -121,13 +124,14 @@ export function questionOf(s: ProfileSearch): ProfileSearch {
   return { ...s, ...LOOK };
 }
 
-const LOOK: Pick<ProfileSearch, 'view' | 'hl' | 'hlm' | 'root' | 'fn' | 'color' | 'sort'> = {
+const LOOK: Pick<ProfileSearch, 'view' | 'hl' | 'hlm' | 'root' | 'fn' | 'color' | 'own' | 'sort'> = {
   view: 'both',
   hl: '',
   hlm: 'lit',
   root: undefined,
   fn: [],
   color: 'pkg',
+  own: undefined,
   sort: '-self',
 };
 

@@ -8,7 +8,7 @@ fn facts<'a>(name: &'a str, file: &'a str, mapping: &'a str) -> Facts<'a> {
 }
 
 /// The committed table: class, language, module, then function, file and mapping.
-const NAMES: &str = include_str!("names.tsv");
+const NAMES: &str = include_str!("names.txt");
 
 #[test]
 fn real_names_are_what_their_people_say() {

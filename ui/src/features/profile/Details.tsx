@@ -2,13 +2,8 @@
 import type { FlameMeta } from '../../api/types';
 import { CopyButton } from '../../components/States';
 import { frameName } from '../../flame-core/names';
-import {
-  ancestorsOf,
-  FLAG_KERNEL,
-  FLAG_TRIMMED,
-  FLAG_UNSYMBOLISED,
-  type FlameTree,
-} from '../../flame-core/tree';
+import { CLASS_TEXTS } from '../../flame-core/palette';
+import { ancestorsOf, CLASSES, FLAG_TRIMMED, FLAG_UNSYMBOLISED, type FlameTree } from '../../flame-core/tree';
 import { percent, plural, value } from '../../lib/format';
 
 interface Props {
@@ -71,9 +66,12 @@ export function Details(props: Props) {
           <dt>Library</dt>
           <dd>
             {t.libraries[t.library[i]] || 'not known'}
-            {t.flags[i] & FLAG_KERNEL ? ' (kernel)' : ''}
             {t.flags[i] & FLAG_UNSYMBOLISED ? ' (no symbol found)' : ''}
           </dd>
+        </div>
+        <div>
+          <dt>Whose code</dt>
+          <dd>{CLASS_TEXTS[CLASSES[t.class[i]]]}</dd>
         </div>
         {file && (
           <div>

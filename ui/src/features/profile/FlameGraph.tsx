@@ -23,6 +23,7 @@ interface Props {
   selected: number;
   match: Uint8Array | null;
   color: ColorMode;
+  ownOnly: boolean;
   select: (node: number) => void;
   focusOn: (node: number) => void;
   stepOut: () => void;
@@ -77,6 +78,7 @@ export const FlameGraph = forwardRef<FlameHandle, Props>(function FlameGraph(pro
   useEffect(() => view.current?.setMatch(props.match), [props.match]);
   useEffect(() => view.current?.setTheme(theme), [theme]);
   useEffect(() => view.current?.setColours(props.color), [props.color]);
+  useEffect(() => view.current?.setOwnOnly(props.ownOnly), [props.ownOnly]);
   useEffect(() => view.current?.setSelected(selected), [selected]);
   useImperativeHandle(ref, () => ({ show: (node) => view.current?.bringIntoView(node) }), []);
 

@@ -292,6 +292,7 @@ function Work({
               selected={selected}
               match={match}
               color={search.color}
+              ownOnly={search.own === '1'}
               select={setSelected}
               focusOn={focusOn}
               stepOut={stepOut}

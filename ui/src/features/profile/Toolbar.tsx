@@ -15,6 +15,7 @@ const VIEWS: { id: ViewMode; text: string }[] = [
 const COLOURS = [
   { id: 'pkg', text: 'by package', note: 'crate, namespace or module; else the library' },
   { id: 'lib', text: 'by library', note: 'the binary a function lies in' },
+  { id: 'class', text: 'by whose code', note: 'yours, dependencies, runtime, kernel' },
   { id: 'self', text: 'by self share', note: 'how much of a frame is its own code' },
 ];
 
@@ -69,6 +70,15 @@ export function Toolbar(props: {
         </span>
       )}
       <span className="spring" />
+      <button
+        type="button"
+        className="btn"
+        aria-pressed={search.own === '1'}
+        title="Dims libraries, the runtime and the kernel"
+        onClick={() => change({ own: search.own ? undefined : '1' }, true)}
+      >
+        Your code
+      </button>
       <Pick label="Colour" showLabel value={search.color} options={COLOURS} onChange={setColour} />
       {/* biome-ignore lint/a11y/useSemanticElements: a fieldset would need a legend and brings its own box */}
       <div className="seg" role="group" aria-label="View">
