@@ -14,6 +14,17 @@ pub(crate) struct Need {
     why: &'static str,
 }
 
+impl Need {
+    /// A program, its package, and what it is for.
+    pub(crate) const fn new(
+        program: &'static str,
+        package: &'static str,
+        why: &'static str,
+    ) -> Self {
+        Self { program, package, why }
+    }
+}
+
 /// Needed to build the binaries.
 pub(crate) const BUILD: &[Need] = &[
     Need { program: "cc", package: "build-essential", why: "compiles SQLite, zstd and jemalloc" },
@@ -34,6 +45,11 @@ pub(crate) const TEST: &[Need] = &[
         why: "compiles a Java program with a known profile",
     },
     Need { program: "python3", package: "python3", why: "runs a Python program to be profiled" },
+    Need {
+        program: "pip3",
+        package: "python3-pip",
+        why: "installs DuckDB, an independent reader of the store's files",
+    },
     Need { program: "chromium", package: "chromium", why: "runs the end-to-end tests of the page" },
 ];
 /// Needed to unpack a corpus.

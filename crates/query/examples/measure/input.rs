@@ -71,7 +71,8 @@ pub(crate) async fn profiles(path: &str) -> Result<Vec<Profile>, Failure> {
     Ok(found)
 }
 
-fn of_file(path: &str) -> Result<Vec<Profile>, Failure> {
+/// All profiles of a file of any format.
+pub(crate) fn of_file(path: &str) -> Result<Vec<Profile>, Failure> {
     let bytes = std::fs::read(path).map_err(|error| format!("reading {path}: {error}"))?;
     let decoded = formats::decode(&bytes, &formats::Options::default());
     Ok(decoded.profiles.into_iter().map(|decoded| decoded.profile).collect())
