@@ -2,8 +2,9 @@
 
 use crate::{TopFunction, TopSort};
 use profile::handle::Handle;
-use profile::{FrameType, LocationId, StackId, Tables};
+use profile::{FrameType, FunctionId, LocationId, MappingId, StackId, StringId, Tables};
 use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 use stdx::saturate;
@@ -49,6 +50,21 @@ pub fn frames_of(tables: &Tables, location: LocationId) -> Vec<Frame> {
     frames
 }
 
+/// The frame of a function that has a name.
+fn named_frame(tables: &Tables, id: FunctionId, mapping: Option<MappingId>, kernel: bool) -> Frame {
+    let function = tables.functions.get(id).copied().unwrap_or_default();
+    let text = |id: StringId| tables.strings.rows().get(id.index()).cloned().unwrap_or_default();
+    let mapping = mapping.and_then(|id| tables.mappings.get(id));
+    let path = mapping.map_or("", |mapping| tables.text(mapping.file));
+    Frame {
+        name: text(function.name),
+        library: path.rsplit('/').next().unwrap_or(path).into(),
+        file: text(function.file),
+        unsymbolized: false,
+        kernel,
+    }
+}
+
 /// A node: its frame, its caller and the value of its own, exact whatever the order of additions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
@@ -63,7 +79,8 @@ pub struct CallTree {
     pub(crate) frames: Vec<Frame>,
     frame_index: HashMap<Frame, u32, FxBuildHasher>,
     pub(crate) nodes: Vec<Node>,
-    children: FxHashMap<(u32, u32), u32>,
+    /// By caller and frame, in the upper and lower half.
+    children: FxHashMap<u64, u32>,
 }
 
 impl Default for CallTree {
@@ -103,7 +120,8 @@ impl CallTree {
     /// The node of `frame` (from [`CallTree::intern`]) called from `parent`.
     pub fn child(&mut self, parent: u32, frame: u32) -> u32 {
         let nodes = &mut self.nodes;
-        *self.children.entry((parent, frame)).or_insert_with(|| {
+        let key = (u64::from(parent) << 32) | u64::from(frame);
+        *self.children.entry(key).or_insert_with(|| {
             nodes.push(Node { frame, parent, own: 0 });
             (nodes.len() - 1) as u32
         })
@@ -188,7 +206,7 @@ impl CallTree {
                 }
             }
             work.push((at, false, outermost));
-            work.extend(children[at as usize].iter().map(|&child| (child, true, false)));
+            work.extend(children.of(at).iter().map(|&child| (child, true, false)));
         }
         sums
     }
@@ -208,19 +226,63 @@ impl CallTree {
         rows
     }
 
-    pub(crate) fn children_of(&self) -> Vec<Vec<u32>> {
-        let mut children = vec![Vec::new(); self.nodes.len()];
-        for (at, node) in self.nodes.iter().enumerate().skip(1) {
-            children[node.parent as usize].push(at as u32);
+    pub(crate) fn children_of(&self) -> Children {
+        self.children_where(|_| true)
+    }
+
+    /// The children of each node that are wanted.
+    pub(crate) fn children_where(&self, wanted: impl Fn(u32) -> bool) -> Children {
+        let mut starts = vec![0_u32; self.nodes.len() + 1];
+        let wanted = || (1..self.nodes.len() as u32).filter(|at| wanted(*at));
+        for at in wanted() {
+            starts[self.nodes[at as usize].parent as usize + 1] += 1;
         }
-        children
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
+        }
+        let mut list = vec![0; starts.last().map_or(0, |count| *count as usize)];
+        let mut next = starts.clone();
+        for at in wanted() {
+            let place = &mut next[self.nodes[at as usize].parent as usize];
+            list[*place as usize] = at;
+            *place += 1;
+        }
+        Children { starts, list }
+    }
+}
+
+/// Children of all nodes, one node's after the other's.
+#[derive(Debug)]
+pub(crate) struct Children {
+    starts: Vec<u32>,
+    list: Vec<u32>,
+}
+
+impl Children {
+    fn range(&self, node: u32) -> std::ops::Range<usize> {
+        self.starts[node as usize] as usize..self.starts[node as usize + 1] as usize
+    }
+
+    /// The children of a node.
+    pub(crate) fn of(&self, node: u32) -> &[u32] {
+        &self.list[self.range(node)]
+    }
+
+    /// Sorts the children of each node.
+    pub(crate) fn sort_by(&mut self, mut compare: impl FnMut(&u32, &u32) -> Ordering) {
+        for node in 0..self.starts.len() as u32 - 1 {
+            let range = self.range(node);
+            if range.len() > 1 {
+                self.list[range].sort_unstable_by(&mut compare);
+            }
+        }
     }
 }
 
 /// Stands for "not looked at yet" in a [`Resolver`].
 const UNKNOWN: u32 = u32::MAX;
 
-/// Finds the nodes of stacks of one set of tables, each stack and location once.
+/// Finds the nodes of stacks of one set of tables, each stack, location and function once.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     tables: &'a Tables,
@@ -228,12 +290,39 @@ pub(crate) struct Resolver<'a> {
     stacks: Vec<u32>,
     /// Frames of each location of the tables.
     locations: Vec<Option<Box<[u32]>>>,
+    /// Frames of functions by what else makes a frame: most functions are at many locations.
+    functions: FxHashMap<(FunctionId, Option<MappingId>, bool), u32>,
 }
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(tables: &'a Tables) -> Self {
-        let stacks = vec![UNKNOWN; tables.stacks.len()];
-        Self { tables, stacks, locations: vec![None; tables.locations.len()] }
+        Self {
+            tables,
+            stacks: vec![UNKNOWN; tables.stacks.len()],
+            locations: vec![None; tables.locations.len()],
+            functions: FxHashMap::default(),
+        }
+    }
+
+    /// The frames of a location, outermost first.
+    fn frames(&mut self, tree: &mut CallTree, id: LocationId) -> Box<[u32]> {
+        let tables = self.tables;
+        let Some(location) = tables.locations.get(id) else { return Box::default() };
+        let is_named = |id: FunctionId| {
+            let function = tables.functions.get(id);
+            function.is_some_and(|function| !tables.text(function.name).is_empty())
+        };
+        if location.lines.is_empty() || !location.lines.iter().all(|line| is_named(line.function)) {
+            return frames_of(tables, id).iter().map(|frame| tree.intern(frame)).collect();
+        }
+        let kernel = location.frame_type == FrameType::Kernel;
+        let mut frame = |function: FunctionId| {
+            let key = (function, location.mapping, kernel);
+            *self.functions.entry(key).or_insert_with(|| {
+                tree.intern(&named_frame(tables, function, location.mapping, kernel))
+            })
+        };
+        location.lines.iter().rev().map(|line| frame(line.function)).collect()
     }
 
     /// The node of a stack, added if it is new; always of the same tree. A stack that the tables do
@@ -253,11 +342,10 @@ impl<'a> Resolver<'a> {
             here = parent;
         };
         while let Some((stack, location)) = path.pop() {
-            if let Some(place) = self.locations.get_mut(location.index()) {
-                let frames = place.get_or_insert_with(|| {
-                    let frames = frames_of(self.tables, location);
-                    frames.iter().map(|frame| tree.intern(frame)).collect()
-                });
+            if self.locations.get(location.index()).is_some_and(Option::is_none) {
+                self.locations[location.index()] = Some(self.frames(tree, location));
+            }
+            if let Some(Some(frames)) = self.locations.get(location.index()) {
                 node = frames.iter().fold(node, |node, &frame| tree.child(node, frame));
             }
             self.stacks[stack.index()] = node;
@@ -292,6 +380,40 @@ mod tests {
         let tree = tree("a;b 3\nc 2\n");
         assert_eq!((tree.total(), tree.totals()[0]), (5, 5));
         assert_eq!(tree.top(1, TopSort::Own)[0].frame.name.as_ref(), "b");
+    }
+
+    #[test]
+    fn functions_seen_at_many_locations_have_the_frames_of_each_location() {
+        let mut profile = from_folded("a;b 1\n");
+        let tables = &mut profile.tables;
+        let strings =
+            ["c", "c.rs", "/lib/libc.so", "system"].map(|text| tables.strings.intern(text));
+        let [name, file, path, system_name] = strings;
+        let empty = StringId::default();
+        let mapping = profile::Mapping { file: path, ..profile::Mapping::default() };
+        let mapping = Some(tables.mappings.intern(mapping));
+        let mut lines = Vec::new();
+        for (name, system_name) in [(name, empty), (empty, system_name), (empty, empty)] {
+            let function = profile::Function { name, system_name, file, start_line: 0 };
+            let function = tables.functions.intern(function);
+            lines.push(profile::Line { function, ..profile::Line::default() });
+        }
+        let sets = [&lines[..1], &lines[1..2], &lines[2..], &lines[..], &[]];
+        let mut ids = Vec::new();
+        for (address, lines) in (1..).zip(sets.into_iter().cycle().take(20)) {
+            let mapping = mapping.filter(|_| address % 3 > 0);
+            let frame_type = if address % 2 == 0 { FrameType::Kernel } else { FrameType::Native };
+            let lines = lines.to_vec();
+            let row = profile::Location { mapping, address, lines, frame_type, is_folded: false };
+            ids.push(tables.locations.intern(row));
+        }
+        let (mut tree, mut resolver) = (CallTree::default(), Resolver::new(tables));
+        for id in ids {
+            let found = resolver.frames(&mut tree, id);
+            let found: Vec<Frame> =
+                found.iter().map(|at| tree.frames[*at as usize].clone()).collect();
+            assert_eq!(found, frames_of(tables, id));
+        }
     }
 
     #[test]
