@@ -192,6 +192,8 @@ pub struct Tables {
 /// What a collector writes in place of the name of a function of which it only knows the start:
 /// `[function at 0x1234]`.
 const PLACE_PREFIX: &str = "[function at ";
+/// What a collector writes for code that a runtime made and whose names it does not tell.
+const GENERATED: &str = "[generated code]";
 
 impl Tables {
     /// The text of a string handle.
@@ -203,7 +205,7 @@ impl Tables {
     pub fn is_named(&self, function: &Function) -> bool {
         let name = self.text(function.name);
         let name = if name.is_empty() { self.text(function.system_name) } else { name };
-        !name.is_empty() && !name.starts_with(PLACE_PREFIX)
+        !name.is_empty() && !name.starts_with(PLACE_PREFIX) && name != GENERATED
     }
 
     /// A location without address or mapping that is one named function: what text formats have.

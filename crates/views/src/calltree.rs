@@ -3,14 +3,16 @@
 use crate::classify::{Class, Facts, Overrides, classify};
 use crate::{TopFunction, TopSort};
 use profile::handle::Handle;
-use profile::{FrameType, Function, LocationId, StackId, StringId, Tables};
+use profile::{FrameType, Function, FunctionId, LocationId, MappingId, StackId, StringId, Tables};
 use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use stdx::saturate;
 
 /// A frame as people see it; trees of different profiles merge where frames are equal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default)]
 pub struct Frame {
     /// Function name; an address in hex where there is no name.
     pub name: Arc<str>,
@@ -22,48 +24,124 @@ pub struct Frame {
     pub unsymbolized: bool,
     /// Whether the kernel ran it.
     pub kernel: bool,
-    /// Whose code it is.
-    pub class: Class,
+    /// What else is known of it where it was first seen; equal frames may differ in it.
+    pub origin: Origin,
+}
+
+/// What a frame was made of and does not show, for [`classify`].
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// Path of the binary.
+    pub path: Arc<str>,
+    /// Function name in the binary, where it differs.
+    pub system_name: Arc<str>,
+    /// What executed it.
+    pub frame_type: FrameType,
 }
 
 impl Frame {
+    fn shown(&self) -> (&str, &str, &str, bool, bool) {
+        (&self.name, &self.library, &self.file, self.unsymbolized, self.kernel)
+    }
+
+    /// Whose code it is.
+    pub fn class(&self) -> Class {
+        let facts = Facts {
+            name: if self.unsymbolized { "" } else { &self.name },
+            system_name: &self.origin.system_name,
+            file: &self.file,
+            mapping: &self.origin.path,
+            frame_type: self.origin.frame_type,
+            runtime: "",
+        };
+        classify(&facts).class
+    }
+
     /// Whose code it is where the user's rules come first.
     pub fn class_with(&self, rules: &Overrides) -> Class {
-        rules.class_of(&self.name, &self.file, &self.library, self.class)
+        rules.class_of(&self.name, &self.file, &self.library, self.class())
+    }
+}
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        self.shown() == other.shown()
+    }
+}
+
+impl Eq for Frame {}
+
+impl PartialOrd for Frame {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Frame {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.shown().cmp(&other.shown())
+    }
+}
+
+impl Hash for Frame {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.shown().hash(state);
+    }
+}
+
+fn shared(tables: &Tables, id: StringId) -> Arc<str> {
+    tables.strings.rows().get(id.index()).cloned().unwrap_or_default()
+}
+
+/// A frame without a name yet.
+fn unnamed_frame(
+    tables: &Tables,
+    function: Option<&Function>,
+    mapping: Option<MappingId>,
+    frame_type: FrameType,
+) -> Frame {
+    let mapping = mapping.and_then(|id| tables.mappings.get(id));
+    let path = mapping.map_or_else(Arc::default, |mapping| shared(tables, mapping.file));
+    let text = |of: fn(&Function) -> StringId| {
+        function.map_or_else(Arc::default, |function| shared(tables, of(function)))
+    };
+    Frame {
+        name: Arc::default(),
+        library: path.rsplit('/').next().unwrap_or(&path).into(),
+        file: text(|function| function.file),
+        unsymbolized: false,
+        kernel: frame_type == FrameType::Kernel,
+        origin: Origin { path, system_name: text(|function| function.system_name), frame_type },
     }
 }
 
 /// The frames of a location, outermost first.
 pub fn frames_of(tables: &Tables, location: LocationId) -> Vec<Frame> {
     let Some(location) = tables.locations.get(location) else { return Vec::new() };
-    let mapping = location.mapping.and_then(|id| tables.mappings.get(id));
-    let path = mapping.map_or("", |mapping| tables.text(mapping.file));
-    let library: Arc<str> = path.rsplit('/').next().unwrap_or(path).into();
-    let kernel = location.frame_type == FrameType::Kernel;
     let names = profile::folded::frame_names(tables, location);
     let mut frames = Vec::with_capacity(names.len());
     for (at, name) in names.into_iter().enumerate() {
         let function = location.lines.get(at).and_then(|line| tables.functions.get(line.function));
-        let file = function.map_or("", |function| tables.text(function.file)).into();
-        let unsymbolized = function.is_none_or(|function| !tables.is_named(function));
         frames.push(Frame {
             name: name.into(),
-            library: Arc::clone(&library),
-            file,
-            unsymbolized,
-            kernel,
-            class: class_of(tables, path, function, location.frame_type),
+            unsymbolized: function.is_none_or(|function| !tables.is_named(function)),
+            ..unnamed_frame(tables, function, location.mapping, location.frame_type)
         });
     }
     frames.reverse();
     frames
 }
 
-fn class_of(tables: &Tables, mapping: &str, function: Option<&Function>, kind: FrameType) -> Class {
-    let text = |of: fn(&Function) -> StringId| function.map_or("", |it| tables.text(of(it)));
-    let (name, system_name, file) =
-        (text(|it| it.name), text(|it| it.system_name), text(|it| it.file));
-    classify(&Facts { name, system_name, file, mapping, frame_type: kind, runtime: "" }).class
+/// The frame of a function that has a name.
+fn named_frame(
+    tables: &Tables,
+    id: FunctionId,
+    mapping: Option<MappingId>,
+    frame_type: FrameType,
+) -> Frame {
+    let function = tables.functions.get(id);
+    let name = function.map_or_else(Arc::default, |function| shared(tables, function.name));
+    Frame { name, ..unnamed_frame(tables, function, mapping, frame_type) }
 }
 
 /// A node: its frame, its caller and the value of its own, exact whatever the order of additions.
@@ -80,7 +158,8 @@ pub struct CallTree {
     pub(crate) frames: Vec<Frame>,
     frame_index: HashMap<Frame, u32, FxBuildHasher>,
     pub(crate) nodes: Vec<Node>,
-    children: FxHashMap<(u32, u32), u32>,
+    /// By caller and frame, in the upper and lower half.
+    children: FxHashMap<u64, u32>,
 }
 
 impl Default for CallTree {
@@ -120,7 +199,8 @@ impl CallTree {
     /// The node of `frame` (from [`CallTree::intern`]) called from `parent`.
     pub fn child(&mut self, parent: u32, frame: u32) -> u32 {
         let nodes = &mut self.nodes;
-        *self.children.entry((parent, frame)).or_insert_with(|| {
+        let key = (u64::from(parent) << 32) | u64::from(frame);
+        *self.children.entry(key).or_insert_with(|| {
             nodes.push(Node { frame, parent, own: 0 });
             (nodes.len() - 1) as u32
         })
@@ -205,7 +285,7 @@ impl CallTree {
                 }
             }
             work.push((at, false, outermost));
-            work.extend(children[at as usize].iter().map(|&child| (child, true, false)));
+            work.extend(children.of(at).iter().map(|&child| (child, true, false)));
         }
         sums
     }
@@ -225,19 +305,63 @@ impl CallTree {
         rows
     }
 
-    pub(crate) fn children_of(&self) -> Vec<Vec<u32>> {
-        let mut children = vec![Vec::new(); self.nodes.len()];
-        for (at, node) in self.nodes.iter().enumerate().skip(1) {
-            children[node.parent as usize].push(at as u32);
+    pub(crate) fn children_of(&self) -> Children {
+        self.children_where(|_| true)
+    }
+
+    /// The children of each node that are wanted.
+    pub(crate) fn children_where(&self, wanted: impl Fn(u32) -> bool) -> Children {
+        let mut starts = vec![0_u32; self.nodes.len() + 1];
+        let wanted = || (1..self.nodes.len() as u32).filter(|at| wanted(*at));
+        for at in wanted() {
+            starts[self.nodes[at as usize].parent as usize + 1] += 1;
         }
-        children
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
+        }
+        let mut list = vec![0; starts.last().map_or(0, |count| *count as usize)];
+        let mut next = starts.clone();
+        for at in wanted() {
+            let place = &mut next[self.nodes[at as usize].parent as usize];
+            list[*place as usize] = at;
+            *place += 1;
+        }
+        Children { starts, list }
+    }
+}
+
+/// Children of all nodes, one node's after the other's.
+#[derive(Debug)]
+pub(crate) struct Children {
+    starts: Vec<u32>,
+    list: Vec<u32>,
+}
+
+impl Children {
+    fn range(&self, node: u32) -> std::ops::Range<usize> {
+        self.starts[node as usize] as usize..self.starts[node as usize + 1] as usize
+    }
+
+    /// The children of a node.
+    pub(crate) fn of(&self, node: u32) -> &[u32] {
+        &self.list[self.range(node)]
+    }
+
+    /// Sorts the children of each node.
+    pub(crate) fn sort_by(&mut self, mut compare: impl FnMut(&u32, &u32) -> Ordering) {
+        for node in 0..self.starts.len() as u32 - 1 {
+            let range = self.range(node);
+            if range.len() > 1 {
+                self.list[range].sort_unstable_by(&mut compare);
+            }
+        }
     }
 }
 
 /// Stands for "not looked at yet" in a [`Resolver`].
 const UNKNOWN: u32 = u32::MAX;
 
-/// Finds the nodes of stacks of one set of tables, each stack and location once.
+/// Finds the nodes of stacks of one set of tables, each stack, location and function once.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     tables: &'a Tables,
@@ -245,12 +369,38 @@ pub(crate) struct Resolver<'a> {
     stacks: Vec<u32>,
     /// Frames of each location of the tables.
     locations: Vec<Option<Box<[u32]>>>,
+    /// Frames of functions by what else makes a frame: most functions are at many locations.
+    functions: FxHashMap<(FunctionId, Option<MappingId>, FrameType), u32>,
 }
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(tables: &'a Tables) -> Self {
-        let stacks = vec![UNKNOWN; tables.stacks.len()];
-        Self { tables, stacks, locations: vec![None; tables.locations.len()] }
+        Self {
+            tables,
+            stacks: vec![UNKNOWN; tables.stacks.len()],
+            locations: vec![None; tables.locations.len()],
+            functions: FxHashMap::default(),
+        }
+    }
+
+    /// The frames of a location, outermost first.
+    fn frames(&mut self, tree: &mut CallTree, id: LocationId) -> Box<[u32]> {
+        let tables = self.tables;
+        let Some(location) = tables.locations.get(id) else { return Box::default() };
+        let is_named = |id: FunctionId| {
+            let function = tables.functions.get(id);
+            function.is_some_and(|it| it.name != StringId(0) && tables.is_named(it))
+        };
+        if location.lines.is_empty() || !location.lines.iter().all(|line| is_named(line.function)) {
+            return frames_of(tables, id).iter().map(|frame| tree.intern(frame)).collect();
+        }
+        let (mapping, frame_type) = (location.mapping, location.frame_type);
+        let mut frame = |function: FunctionId| {
+            let key = (function, mapping, frame_type);
+            let make = || tree.intern(&named_frame(tables, function, mapping, frame_type));
+            *self.functions.entry(key).or_insert_with(make)
+        };
+        location.lines.iter().rev().map(|line| frame(line.function)).collect()
     }
 
     /// The node of a stack, added if it is new; always of the same tree. A stack that the tables do
@@ -270,11 +420,10 @@ impl<'a> Resolver<'a> {
             here = parent;
         };
         while let Some((stack, location)) = path.pop() {
-            if let Some(place) = self.locations.get_mut(location.index()) {
-                let frames = place.get_or_insert_with(|| {
-                    let frames = frames_of(self.tables, location);
-                    frames.iter().map(|frame| tree.intern(frame)).collect()
-                });
+            if self.locations.get(location.index()).is_some_and(Option::is_none) {
+                self.locations[location.index()] = Some(self.frames(tree, location));
+            }
+            if let Some(Some(frames)) = self.locations.get(location.index()) {
                 node = frames.iter().fold(node, |node, &frame| tree.child(node, frame));
             }
             self.stacks[stack.index()] = node;
@@ -317,6 +466,40 @@ mod tests {
         let tree = tree("a;b 3\nc 2\n");
         assert_eq!((tree.total(), tree.totals()[0]), (5, 5));
         assert_eq!(tree.top(1, TopSort::Own)[0].frame.name.as_ref(), "b");
+    }
+
+    #[test]
+    fn functions_seen_at_many_locations_have_the_frames_of_each_location() {
+        let mut profile = from_folded("a;b 1\n");
+        let tables = &mut profile.tables;
+        let strings =
+            ["c", "c.rs", "/lib/libc.so", "system"].map(|text| tables.strings.intern(text));
+        let [name, file, path, system_name] = strings;
+        let empty = StringId::default();
+        let mapping = profile::Mapping { file: path, ..profile::Mapping::default() };
+        let mapping = Some(tables.mappings.intern(mapping));
+        let mut lines = Vec::new();
+        for (name, system_name) in [(name, empty), (empty, system_name), (empty, empty)] {
+            let function = profile::Function { name, system_name, file, start_line: 0 };
+            let function = tables.functions.intern(function);
+            lines.push(profile::Line { function, ..profile::Line::default() });
+        }
+        let sets = [&lines[..1], &lines[1..2], &lines[2..], &lines[..], &[]];
+        let mut ids = Vec::new();
+        for (address, lines) in (1..).zip(sets.into_iter().cycle().take(20)) {
+            let mapping = mapping.filter(|_| address % 3 > 0);
+            let frame_type = if address % 2 == 0 { FrameType::Kernel } else { FrameType::Native };
+            let lines = lines.to_vec();
+            let row = profile::Location { mapping, address, lines, frame_type, is_folded: false };
+            ids.push(tables.locations.intern(row));
+        }
+        let (mut tree, mut resolver) = (CallTree::default(), Resolver::new(tables));
+        for id in ids {
+            let found = resolver.frames(&mut tree, id);
+            let found: Vec<Frame> =
+                found.iter().map(|at| tree.frames[*at as usize].clone()).collect();
+            assert_eq!(found, frames_of(tables, id));
+        }
     }
 
     #[test]

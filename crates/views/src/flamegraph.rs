@@ -1,5 +1,6 @@
 //! Flame graphs: a call tree in pre-order, trimmed to a number of nodes.
 
+use crate::calltree::Children;
 use crate::{AnswerMeta, CallTree, Frame};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
@@ -107,22 +108,19 @@ impl Layout {
     /// The `max_nodes` nodes of largest weight; nodes without weight are not shown. What is left
     /// out under a node is one place beside its callees unless its weights cancel out.
     pub(crate) fn of(tree: &CallTree, weights: &[i128], max_nodes: usize) -> Self {
-        let mut children = tree.children_of();
-        for list in &mut children {
-            list.retain(|&at| weights[at as usize] != 0);
-            list.sort_unstable_by(|&a, &b| {
-                let key = |at: u32| Reverse(weights[at as usize]);
-                let frame = |at: u32| &tree.frames[tree.nodes[at as usize].frame as usize];
-                key(a).cmp(&key(b)).then_with(|| frame(a).cmp(frame(b)))
-            });
-        }
+        let mut children = tree.children_where(|at| weights[at as usize] != 0);
+        children.sort_by(|&a, &b| {
+            let key = |at: u32| Reverse(weights[at as usize]);
+            let frame = |at: u32| &tree.frames[tree.nodes[at as usize].frame as usize];
+            key(a).cmp(&key(b)).then_with(|| frame(a).cmp(frame(b)))
+        });
         let keep = largest(weights, &children, max_nodes);
         let mut layout = Self::default();
         let mut work = vec![Place { what: Shown::Node(CallTree::ROOT), depth: 0 }];
         while let Some(place) = work.pop() {
             layout.places.push(place);
             let Shown::Node(at) = place.what else { continue };
-            let below = &children[at as usize];
+            let below = children.of(at);
             let shown = |child: u32| keep[child as usize] && place.depth < DEPTH_MAX;
             let first = layout.left_out.len();
             layout.left_out.extend(below.iter().filter(|&&child| !shown(child)));
@@ -161,20 +159,20 @@ impl ShownFrames {
 
 /// Marks the `max_nodes` nodes of largest total that hang together from the root. Ties go by place
 /// in pre-order of the sorted children: the order in which nodes came to be does not matter.
-fn largest(totals: &[i128], children: &[Vec<u32>], max_nodes: usize) -> Vec<bool> {
+fn largest(totals: &[i128], children: &Children, max_nodes: usize) -> Vec<bool> {
     let mut places = vec![0_u32; totals.len()];
     let (mut next, mut work) = (0, vec![CallTree::ROOT]);
     while let Some(at) = work.pop() {
         places[at as usize] = next;
         next += 1;
-        work.extend(children[at as usize].iter().rev());
+        work.extend(children.of(at).iter().rev());
     }
     let mut keep = vec![false; totals.len()];
     let mut heap = BinaryHeap::from([(i128::MAX, Reverse(0), CallTree::ROOT)]);
     for _ in 0..max_nodes.max(1) {
         let Some((_, _, at)) = heap.pop() else { break };
         keep[at as usize] = true;
-        let below = children[at as usize].iter();
+        let below = children.of(at).iter();
         heap.extend(
             below.map(|&child| (totals[child as usize], Reverse(places[child as usize]), child)),
         );

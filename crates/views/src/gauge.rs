@@ -59,10 +59,10 @@ impl Levels {
             tree.add(node, mean(sum, profiles));
         }
         let mut children = tree.children_of();
-        for list in &mut children {
+        children.sort_by(|&a, &b| {
             let frame = |at: u32| &tree.frames[tree.nodes[at as usize].frame as usize];
-            list.sort_unstable_by(|&a, &b| frame(a).cmp(frame(b)));
-        }
+            frame(a).cmp(frame(b))
+        });
         let (mut exact, mut given) = (0_i128, 0_i128);
         let mut work = vec![CallTree::ROOT];
         while let Some(at) = work.pop() {
@@ -70,7 +70,7 @@ impl Levels {
             exact = exact.saturating_add(node.own);
             node.own = round(exact).saturating_sub(given);
             given = round(exact);
-            work.extend(children[at as usize].iter().rev());
+            work.extend(children.of(at).iter().rev());
         }
         tree
     }

@@ -171,15 +171,18 @@ pub(crate) fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
         classes: Class::ALL.map(|class| class.name().to_owned()).into(),
         ..Flame::default()
     };
+    let mut known: Vec<Option<Class>> = vec![None; graph.frames.len()];
     for at in 0..graph.len() {
         let is_trimmed = graph.is_trimmed[at];
         let frame = graph.frames.get(graph.frame[at] as usize);
+        let class = frame.zip(known.get_mut(graph.frame[at] as usize));
+        let class = class.map(|(frame, known)| *known.get_or_insert_with(|| frame.class()));
         let name = if is_trimmed { "(trimmed)" } else { "total" };
         let name = frame.map_or(name, |frame| &frame.name);
         flame.name.push(names.at(name));
         flame.library.push(libraries.at(frame.map_or("", |frame| &frame.library)));
         flame.file.push(files.at(frame.map_or("", |frame| &frame.file)));
-        flame.class.push(frame.map_or(Class::Unknown, |frame| frame.class) as u8);
+        flame.class.push(class.unwrap_or_default() as u8);
         flame.flags.push(flags(frame, is_trimmed));
     }
     (flame.names, flame.libraries, flame.files) = (names.rows, libraries.rows, files.rows);
