@@ -2,5 +2,7 @@
 
 mod agree;
 mod damage;
+mod duckdb;
 mod edges;
 mod fixture;
+mod reads;
