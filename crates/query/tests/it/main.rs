@@ -3,6 +3,8 @@
 mod agree;
 mod asks;
 mod damage;
+mod duckdb;
 mod edges;
 mod fixture;
 mod further;
+mod reads;

@@ -1,0 +1,265 @@
+//! What the engine reads, recorded: questions about metadata and coarse series open no samples.
+
+use crate::fixture::run;
+use bytes::Bytes;
+use catalog::Catalog;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use profile::SampleKind;
+use query::{Engine, Settings};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use stdx::{ManualClock, Rng, TimeRange, Timestamp};
+use store::{FileLayer, LayerFile, LocalFiles, Options, Store};
+use testkit::load::Load;
+use testkit::profiles::BASE_MS;
+use views::{Matcher, Selection, SeriesQuery, Views};
+
+/// Names of the tables that were read.
+#[derive(Clone, Debug, Default)]
+struct Record(Arc<Mutex<BTreeSet<String>>>);
+
+impl Record {
+    fn add(&self, path: &str) {
+        let table = path.rsplit('/').next().unwrap_or(path).to_owned();
+        self.0.lock().expect("no test thread panicked").insert(table);
+    }
+
+    fn take(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.0.lock().expect("no test thread panicked"))
+    }
+}
+
+#[derive(Debug)]
+struct Recording {
+    layer: LocalFiles,
+    record: Record,
+}
+
+impl FileLayer for Recording {
+    fn create(&self, path: &str) -> std::io::Result<Box<dyn LayerFile>> {
+        self.layer.create(path)
+    }
+
+    fn read(&self, path: &str) -> std::io::Result<Bytes> {
+        self.record.add(path);
+        self.layer.read(path)
+    }
+
+    fn list(&self, dir: &str) -> std::io::Result<Vec<String>> {
+        self.layer.list(dir)
+    }
+
+    fn create_dir(&self, path: &str) -> std::io::Result<()> {
+        self.layer.create_dir(path)
+    }
+
+    fn remove_file(&self, path: &str) -> std::io::Result<()> {
+        self.layer.remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &str) -> std::io::Result<()> {
+        self.layer.remove_dir(path)
+    }
+
+    fn sync_dir(&self, path: &str) -> std::io::Result<()> {
+        self.layer.sync_dir(path)
+    }
+
+    fn object_store(&self) -> Arc<dyn ObjectStore> {
+        let (inner, record) = (self.layer.object_store(), self.record.clone());
+        Arc::new(RecordingStore { inner, record })
+    }
+}
+
+#[derive(Debug)]
+struct RecordingStore {
+    inner: Arc<dyn ObjectStore>,
+    record: Record,
+}
+
+impl std::fmt::Display for RecordingStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "recording {}", self.inner)
+    }
+}
+
+/// The methods' signatures are those that `async_trait` gives the trait.
+impl ObjectStore for RecordingStore {
+    fn put_opts<'a, 'b, 'c>(
+        &'a self,
+        location: &'b Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> BoxFuture<'c, Result<PutResult>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        self.inner.put_opts(location, payload, options)
+    }
+
+    fn put_multipart_opts<'a, 'b, 'c>(
+        &'a self,
+        location: &'b Path,
+        options: PutMultipartOptions,
+    ) -> BoxFuture<'c, Result<Box<dyn MultipartUpload>>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        self.inner.put_multipart_opts(location, options)
+    }
+
+    fn get_opts<'a, 'b, 'c>(
+        &'a self,
+        location: &'b Path,
+        options: GetOptions,
+    ) -> BoxFuture<'c, Result<GetResult>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        self.record.add(location.as_ref());
+        self.inner.get_opts(location, options)
+    }
+
+    fn get_ranges<'a, 'b, 'c, 'd>(
+        &'a self,
+        location: &'b Path,
+        ranges: &'c [Range<u64>],
+    ) -> BoxFuture<'d, Result<Vec<Bytes>>>
+    where
+        'a: 'd,
+        'b: 'd,
+        'c: 'd,
+        Self: 'd,
+    {
+        self.record.add(location.as_ref());
+        self.inner.get_ranges(location, ranges)
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_delimiter<'a, 'b, 'c>(
+        &'a self,
+        prefix: Option<&'b Path>,
+    ) -> BoxFuture<'c, Result<ListResult>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        self.inner.list_with_delimiter(prefix)
+    }
+
+    fn copy_opts<'a, 'b, 'c, 'd>(
+        &'a self,
+        from: &'b Path,
+        to: &'c Path,
+        options: CopyOptions,
+    ) -> BoxFuture<'d, Result<()>>
+    where
+        'a: 'd,
+        'b: 'd,
+        'c: 'd,
+        Self: 'd,
+    {
+        self.inner.copy_opts(from, to, options)
+    }
+}
+
+const TENANT: &str = "default";
+
+fn options() -> Options {
+    // No cache, so that each question reads what it needs.
+    Options { cache_bytes_max: 0, ..Options::default() }
+}
+
+/// A store of a few services in segments, opened anew so that nothing is in memory.
+async fn recorded(folder: &std::path::Path) -> (Engine, Record) {
+    let layer = LocalFiles::open(folder).expect("a folder");
+    let record = Record::default();
+    let layer = Arc::new(Recording { layer, record: record.clone() });
+    let catalog = Arc::new(Catalog::open_in_memory().expect("opens"));
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(BASE_MS + 3_600_000)));
+    let open = |seed| {
+        let layer: Arc<dyn FileLayer> = Arc::clone(&layer) as _;
+        let (catalog, clock) = (Arc::clone(&catalog), Arc::clone(&clock));
+        Store::open_parts(layer, catalog, options(), clock, Rng::seeded(seed)).expect("opens")
+    };
+    let store = open(1);
+    let load = Load { services: 4, instances: 2, samples: (20, 40), ..Load::of_fifty(50, false) };
+    let profiles: Vec<_> = load.profiles().take(64).collect();
+    for some in profiles.chunks(16) {
+        store.append(TENANT, some.to_vec()).await.expect("accepted");
+        store.flush().await.expect("flushed");
+    }
+    drop(store);
+    let engine = Engine::new(open(2), Settings::default());
+    record.take();
+    (engine, record)
+}
+
+fn everything() -> Selection {
+    let kind = SampleKind::from_id("stack").expect("registered");
+    let start = Timestamp::from_millis(BASE_MS);
+    let range = TimeRange::new(start, start.plus_nanos(3_600_000_000_000));
+    Selection {
+        profile_type: Some(kind.measures[2].type_id()),
+        ..Selection::everything(TENANT, range)
+    }
+}
+
+#[test]
+fn lists_facets_and_coarse_series_read_no_samples_and_flame_graphs_do() {
+    run(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (engine, record) = recorded(folder.path()).await;
+        let all = everything();
+        let matchers = vec![Matcher::equal("service_name", "service-1")];
+        let one = Selection { matchers, ..all.clone() };
+        let check = |what: &str| {
+            let read = record.take();
+            assert!(!read.contains("samples.parquet"), "{what} read {read:?}");
+            assert!(!read.is_empty(), "{what} read nothing: the record does not record");
+        };
+        assert_eq!(engine.profiles(&all, 100, None).await.expect("a list").profiles.len(), 64);
+        check("a list");
+        assert!(!engine.label_names(&all).await.expect("names").is_empty());
+        check("label names");
+        assert_eq!(engine.label_values(&all, "service_name").await.expect("values").len(), 4);
+        check("label values");
+        assert!(!engine.profile_types(&one).await.expect("types").is_empty());
+        check("profile types");
+        assert_eq!(engine.services(&all, 60).await.expect("services").services.len(), 4);
+        check("services");
+        // No bucket's edge cuts through a profile: what happens then is the engine's to choose.
+        let query = SeriesQuery { step_ms: 3_600_000, group_by: vec!["service_name".to_owned()] };
+        assert_eq!(engine.series(&all, &query).await.expect("series").series.len(), 4);
+        check("a coarse series by service");
+        let plain = SeriesQuery { group_by: Vec::new(), ..query };
+        assert_eq!(engine.series(&one, &plain).await.expect("series").series.len(), 1);
+        check("a coarse series of one service");
+        assert!(engine.flamegraph(&one, 1_000).await.expect("a graph").meta.total > 0);
+        assert!(record.take().contains("samples.parquet"), "a flame graph reads samples");
+    });
+}
