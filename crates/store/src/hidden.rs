@@ -1,12 +1,13 @@
 //! Deletions hide profiles at once: a part that may hold some of them shows their rows as nobody's.
 //!
 //! A hidden row keeps its place, so that ordinals stay right, but has no tenant (a real one has at
-//! least one byte), no kinds, no samples and an empty window: no question finds it.
+//! least one byte), and questions are always of one. The rest of it stays: who picks rows of samples
+//! must know that this profile has some which are not picked.
 
 use crate::memtable::overlaps;
 use crate::{Error, ProfileRow};
 use catalog::Deletion;
-use profile::{Labels, Metadata};
+use profile::Labels;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
@@ -108,16 +109,5 @@ impl Hidden {
 }
 
 fn nobodys(row: &ProfileRow) -> ProfileRow {
-    ProfileRow {
-        ordinal: row.ordinal,
-        id: Ulid::nil(),
-        tenant: "".into(),
-        series: row.series,
-        labels: Arc::default(),
-        window: TimeRange::new(Timestamp::MIN, Timestamp::MIN),
-        received_at: Timestamp::MIN,
-        samples: 0,
-        kinds: Vec::new(),
-        metadata: Metadata::default(),
-    }
+    ProfileRow { tenant: "".into(), ..row.clone() }
 }

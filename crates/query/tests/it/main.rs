@@ -2,5 +2,6 @@
 
 mod agree;
 mod damage;
+mod deleted;
 mod edges;
 mod fixture;
