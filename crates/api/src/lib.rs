@@ -4,7 +4,8 @@
 //! around it and around the receivers: request ids, the net for panics, the check of principals
 //! (see [`ingest::auth`]) and compression. Every route is in [`rules`]; one that is not is refused.
 //!
-//! What is absent: the query engine (only [`views::Views`]), files, environment.
+//! What is absent: the query engine (only [`views::Views`]), files, environment. The store is used by
+//! [`routes::admin`] alone.
 
 pub mod asked;
 pub mod layers;
@@ -16,6 +17,7 @@ pub mod shapes;
 pub mod state;
 
 pub use metrics::{Figure, Metrics};
+pub use routes::admin::AdminState;
 pub use state::{ApiState, ServerInfo};
 
 use axum::Router;
@@ -77,7 +79,8 @@ pub const RULES: &[Rule] = &[
 
 /// Rules of all routes: this crate's and the receivers'.
 pub fn rules() -> Vec<Rule> {
-    RULES.iter().chain(ingest::receivers::RULES).copied().collect()
+    let own = RULES.iter().chain(routes::admin::RULES);
+    own.chain(ingest::receivers::RULES).copied().collect()
 }
 
 fn described() -> OpenApiRouter<ApiState> {
@@ -119,6 +122,7 @@ pub fn openapi_json() -> String {
     let (_, mut description) = described().split_for_parts();
     let upload = routes::upload::Described::openapi();
     description.merge(upload);
+    description.merge(routes::admin::described().split_for_parts().1);
     let mut text = description.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text

@@ -2,6 +2,7 @@
 
 #![allow(unused_qualifications, reason = "utoipa's macro writes paths that it could shorten")]
 
+pub mod admin;
 pub mod diff;
 pub mod facets;
 pub mod flamegraph;

@@ -3,7 +3,14 @@
 //! The schema is versioned by the table `migrations`; an older catalog is brought up to date when
 //! it is opened. Every transaction is durable when its call returns (`synchronous = FULL`).
 
-use rusqlite::{Connection, Transaction, params};
+mod keeping;
+mod migrations;
+mod uploads;
+
+pub use keeping::{Deletion, Dropped, Pin};
+pub use uploads::Uploads;
+
+use rusqlite::{Connection, ErrorCode, Transaction, params};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use stdx::{Timestamp, Ulid};
@@ -22,6 +29,14 @@ pub enum Error {
         /// Newest version known here.
         known: i64,
     },
+}
+
+impl Error {
+    /// Whether the disk has no room for the change; nothing was changed then.
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Sqlite(rusqlite::Error::SqliteFailure(error, _)) = self else { return false };
+        error.code == ErrorCode::DiskFull
+    }
 }
 
 /// A segment. Its range index is the store's own encoding and opaque here.
@@ -47,25 +62,6 @@ pub struct SegmentRow {
     pub range_index: Vec<u8>,
 }
 
-/// Schema changes in order; the position plus one is the version.
-const MIGRATIONS: [&str; 1] = ["
-    CREATE TABLE segments (
-        id TEXT PRIMARY KEY,
-        level INTEGER NOT NULL,
-        tenant TEXT NOT NULL,
-        t_min_ns INTEGER NOT NULL,
-        t_max_ns INTEGER NOT NULL,
-        rows INTEGER NOT NULL,
-        bytes INTEGER NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('live', 'retired')),
-        created_at_ns INTEGER NOT NULL,
-        range_index BLOB NOT NULL
-    ) STRICT;
-    CREATE INDEX segments_by_state ON segments (state, tenant, t_max_ns);
-    CREATE TABLE wal (only_row INTEGER PRIMARY KEY CHECK (only_row = 0), flushed INTEGER NOT NULL) STRICT;
-    INSERT INTO wal VALUES (0, 0);
-"];
-
 /// An open catalog.
 #[derive(Debug)]
 pub struct Catalog {
@@ -88,21 +84,7 @@ impl Catalog {
     fn prepare(mut connection: Connection) -> Result<Self, Error> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -512)?;
-        let changes = connection.transaction()?;
-        changes.execute_batch(
-            "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY) STRICT",
-        )?;
-        let query = "SELECT coalesce(max(version), 0) FROM migrations";
-        let found: i64 = changes.query_row(query, [], |row| row.get(0))?;
-        let known = MIGRATIONS.len() as i64;
-        if found > known {
-            return Err(Error::TooNew { found, known });
-        }
-        for (at, migration) in MIGRATIONS.iter().enumerate().skip(found as usize) {
-            changes.execute_batch(migration)?;
-            changes.execute("INSERT INTO migrations VALUES (?1)", [at as i64 + 1])?;
-        }
-        changes.commit()?;
+        migrations::migrate(&mut connection)?;
         Ok(Self { connection: Mutex::new(connection) })
     }
 
@@ -147,7 +129,20 @@ impl Catalog {
     /// Commits a flush: the segments are there and logs up to `wal_flushed` are not needed any
     /// more, or neither. After an error nobody knows which; the same call again settles it.
     pub fn commit_flush(&self, segments: &[SegmentRow], wal_flushed: u64) -> Result<(), Error> {
+        self.commit_flush_of(segments, wal_flushed, &Uploads::default(), Timestamp::MIN)
+    }
+
+    /// As [`Self::commit_flush`], with the keys of the profiles in it; keys of flushes whose newest
+    /// profile came before `oldest` are forgotten.
+    pub fn commit_flush_of(
+        &self,
+        segments: &[SegmentRow],
+        wal_flushed: u64,
+        uploads: &Uploads,
+        oldest: Timestamp,
+    ) -> Result<(), Error> {
         self.change(|changes| {
+            uploads::keep(changes, wal_flushed, uploads, oldest)?;
             insert(changes, segments)?;
             changes.execute(
                 "UPDATE wal SET flushed = max(flushed, ?1)",
@@ -162,13 +157,13 @@ impl Catalog {
     pub fn swap(&self, inputs: &[Ulid], outputs: &[SegmentRow]) -> Result<(), Error> {
         self.change(|changes| {
             insert(changes, outputs)?;
-            retire(changes, inputs)
+            retire(changes, inputs).map(drop)
         })
     }
 
     /// Retires segments without a replacement.
     pub fn retire(&self, ids: &[Ulid]) -> Result<(), Error> {
-        self.change(|changes| retire(changes, ids))
+        self.change(|changes| retire(changes, ids).map(drop))
     }
 
     /// Forgets segments whose files are gone.
@@ -241,11 +236,11 @@ fn holds(changes: &Transaction<'_>, row: &SegmentRow) -> Result<bool, rusqlite::
     )
 }
 
-fn retire(changes: &Transaction<'_>, ids: &[Ulid]) -> Result<(), rusqlite::Error> {
-    for id in ids {
-        changes.execute("UPDATE segments SET state = 'retired' WHERE id = ?1", [id.to_string()])?;
-    }
-    Ok(())
+/// Returns how many were live until now.
+fn retire(changes: &Transaction<'_>, ids: &[Ulid]) -> Result<usize, rusqlite::Error> {
+    let query = "UPDATE segments SET state = 'retired' WHERE id = ?1 AND state = 'live'";
+    let retired = ids.iter().map(|id| changes.execute(query, [id.to_string()]));
+    retired.sum()
 }
 
 fn ulid_of(text: &str) -> Result<Ulid, rusqlite::Error> {
@@ -315,6 +310,26 @@ mod tests {
             assert_eq!(catalog.live().expect("lists"), [row(3)]);
         }
         assert_eq!(catalog.wal_flushed().expect("reads"), 3);
+    }
+
+    #[test]
+    fn a_full_disk_is_said_so_and_is_over_when_there_is_room() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let catalog = Catalog::open(&dir.path().join("catalog.sqlite")).expect("opens");
+        catalog.commit_flush(&[row(1)], 1).expect("commits");
+        let pages = |count: i64| {
+            let connection = catalog.lock();
+            let set = connection.pragma_update_and_check(None, "max_page_count", count, |_| Ok(()));
+            set.expect("sets");
+        };
+        pages(1);
+        let large = SegmentRow { range_index: vec![7; 90_000], ..row(2) };
+        let error = catalog.commit_flush(std::slice::from_ref(&large), 2).expect_err("is full");
+        assert!(error.is_disk_full(), "{error:?}");
+        assert_eq!(catalog.live().expect("still answers"), [row(1)]);
+        pages(1 << 20);
+        catalog.commit_flush(std::slice::from_ref(&large), 2).expect("commits");
+        assert_eq!(catalog.live().expect("lists"), [row(1), large]);
     }
 
     /// A file of which the first `cut` bytes were written anew.

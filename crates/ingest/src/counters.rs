@@ -31,6 +31,8 @@ counters! {
     body_bytes,
     /// Profiles acknowledged.
     profiles_accepted,
+    /// Profiles acknowledged that were there already, because they were sent twice.
+    profiles_repeated,
     /// Samples acknowledged.
     samples_accepted,
     /// Issues found while decoding and normalising.

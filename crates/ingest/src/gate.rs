@@ -16,6 +16,8 @@ pub(crate) struct Gate {
     uploads: Arc<Semaphore>,
     pieces: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
+    decoded: Arc<Semaphore>,
+    decoded_max: usize,
     uploads_max: usize,
     room_wait: Duration,
 }
@@ -42,11 +44,14 @@ pub(crate) struct Panicked;
 
 impl Gate {
     pub(crate) fn new(limits: &Limits) -> Self {
+        let decoded_max = limits.decoded_in_flight_bytes_max / PIECE_BYTES + 1;
         let pieces = limits.bodies_in_flight_bytes_max.max(limits.body_bytes_max) / PIECE_BYTES + 1;
         Self {
             uploads: Arc::new(Semaphore::new(limits.uploads_in_flight_max)),
             pieces: Arc::new(Semaphore::new(pieces)),
             decoders: Arc::new(Semaphore::new(limits.decoders_max.max(1))),
+            decoded: Arc::new(Semaphore::new(decoded_max)),
+            decoded_max,
             uploads_max: limits.uploads_in_flight_max,
             room_wait: limits.room_wait,
         }
@@ -68,16 +73,33 @@ impl Gate {
         Ok(Place { _upload: upload, _room: room })
     }
 
-    /// Runs a decoder on a thread of its own, when one is free; a panic in it stays there.
+    /// Memory for what was decoded, until it is dropped; waits a little for others to be stored.
+    pub(crate) async fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        // One that is larger than all of it goes alone.
+        let pieces = (bytes / PIECE_BYTES + 1).min(self.decoded_max) as u32;
+        let held = Arc::clone(&self.decoded).acquire_many_owned(pieces);
+        match tokio::time::timeout(self.room_wait, held).await {
+            Ok(Ok(held)) => Ok(held),
+            _ => Err(Problem::busy("uploads that are being stored fill the memory for them")),
+        }
+    }
+
+    /// Bytes held by what was decoded.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> usize {
+        (self.decoded_max - self.decoded.available_permits()) * PIECE_BYTES
+    }
+
+    /// Runs a decoder on a thread of its own, when one is free; a panic in it stays there. The
+    /// decoder is free for others when what comes with the result is dropped.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Panicked> {
+    ) -> Result<(T, OwnedSemaphorePermit), Panicked> {
         let permit = Arc::clone(&self.decoders).acquire_owned().await.map_err(|_| Panicked)?;
         let task = tokio::task::spawn_blocking(move || {
             let done = catch_unwind(AssertUnwindSafe(work));
-            drop(permit);
-            done
+            done.map(|done| (done, permit))
         });
         match task.await {
             Ok(Ok(done)) => Ok(done),
@@ -124,7 +146,7 @@ mod tests {
         drop(first);
         assert!(gate.enter(gate.room()).is_ok());
         assert!(gate.run(|| panic!("inside")).await.is_err());
-        assert_eq!(gate.run(|| 7).await.unwrap(), 7);
+        assert_eq!(gate.run(|| 7).await.unwrap().0, 7);
     }
 
     #[tokio::test]

@@ -29,4 +29,4 @@ pub use principal::{Need, Principal, Role, Scope};
 pub use problem::Problem;
 pub use query::Query;
 pub use receipt::Receipt;
-pub use sink::{Sink, SinkError};
+pub use sink::{Kept, Sink, SinkError};

@@ -11,6 +11,9 @@ pub struct Limits {
     pub decompressed_bytes_max: usize,
     /// Bytes of the bodies held in memory at the same time, all together.
     pub bodies_in_flight_bytes_max: usize,
+    /// Estimated bytes of decoded profiles that wait to be stored, all together. One that does not
+    /// fit in time is answered with 429. Beside these, each decoder holds one.
+    pub decoded_in_flight_bytes_max: usize,
     /// Uploads being decoded and stored or waiting for it; more are answered with 429.
     pub uploads_in_flight_max: usize,
     /// Uploads decoded at the same time.
@@ -37,6 +40,7 @@ impl Default for Limits {
             body_bytes_max: 32 << 20,
             decompressed_bytes_max: 128 << 20,
             bodies_in_flight_bytes_max: 128 << 20,
+            decoded_in_flight_bytes_max: 128 << 20,
             uploads_in_flight_max: 64,
             decoders_max: 2,
             room_wait: Duration::from_secs(5),
@@ -76,3 +80,5 @@ pub const WINDOW_NANOS_MAX: i64 = 31 * 24 * 3600 * 1_000_000_000;
 pub const WINDOW_NANOS_DEFAULT: i64 = 10_000_000_000;
 /// What a client is told to wait when the server is busy.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
+/// What a client is told to wait when the disk is full.
+pub const RETRY_AFTER_FULL_SECONDS: u32 = 30;

@@ -104,6 +104,41 @@ pub fn normalise(profile: &mut Profile, context: &Context, now: Timestamp, notes
     }
     profile.metadata.info.truncate(INFO_ENTRIES_MAX);
     profile.window = window(profile.window, context.window, now, notes);
+    sample_times(profile, now, notes);
+}
+
+/// Times of samples: late ones stay as they are, whatever their age. One in the future is taken for
+/// the mistake of a clock and counts at the end of the window; one before 1970 is none.
+fn sample_times(profile: &mut Profile, now: Timestamp, notes: &mut Notes) {
+    let latest = now.plus_nanos(FUTURE_NANOS_MAX);
+    let end = profile.window.end.min(latest).plus_nanos(-1).max(profile.window.start);
+    let (mut future, mut past) = (0_u64, 0_u64);
+    for sample in &mut profile.samples {
+        match sample.time {
+            Some(time) if time > latest => {
+                future += 1;
+                sample.time = Some(end);
+            }
+            Some(time) if time.nanos() <= 0 => {
+                past += 1;
+                sample.time = None;
+            }
+            _ => {}
+        }
+    }
+    if future > 0 {
+        notes.add(|| {
+            format!(
+                "{future} samples are from the future (check the clock of the host): they are \
+                 counted at the end of their profile's window"
+            )
+        });
+    }
+    if past > 0 {
+        notes.add(|| {
+            format!("{past} samples have an impossible time: they are counted without one")
+        });
+    }
 }
 
 /// Fills in what follows from other attributes.
@@ -190,6 +225,11 @@ fn window(
         notes.add(|| "the profile's window is longer than 31 days: cut".to_owned());
         window.end = window.start.plus_nanos(WINDOW_NANOS_MAX);
     }
+    let latest = now.plus_nanos(FUTURE_NANOS_MAX);
+    if window.end > latest {
+        notes.add(|| "the profile's window ends in the future: cut".to_owned());
+        window.end = latest.max(window.start.plus_nanos(1));
+    }
     window
 }
 
@@ -245,6 +285,43 @@ mod tests {
             ("source", "otel"),
         ];
         assert_eq!(labels.iter().collect::<Vec<_>>(), wanted);
+    }
+
+    fn times_of(window: TimeRange, times: &[Timestamp]) -> (Profile, Vec<String>) {
+        let samples = times.iter();
+        let samples =
+            samples.map(|&time| profile::Sample { time: Some(time), ..Default::default() });
+        let mut profile = Profile { window, samples: samples.collect(), ..Profile::default() };
+        let mut notes = Notes::default();
+        normalise(&mut profile, &Context::default(), NOW, &mut notes);
+        (profile, notes.into_list())
+    }
+
+    #[test]
+    fn late_samples_stay_and_those_of_the_future_are_counted_in_their_window() {
+        let second = 1_000_000_000;
+        let start = NOW.plus_nanos(-30 * 24 * 3600 * second);
+        let window = TimeRange::new(start, start.plus_nanos(10 * second));
+        let late = start.plus_nanos(second);
+        let soon = NOW.plus_nanos(FUTURE_NANOS_MAX);
+        let (profile, notes) = times_of(window, &[late, soon]);
+        let times = |profile: &Profile| profile.samples.iter().map(|s| s.time).collect::<Vec<_>>();
+        assert_eq!(times(&profile), [Some(late), Some(soon)]);
+        assert!(notes.is_empty(), "{notes:?}");
+        let wrong = [late, soon.plus_nanos(1), Timestamp::MAX, Timestamp::MIN];
+        let (profile, notes) = times_of(window, &wrong);
+        let end = Some(window.end.plus_nanos(-1));
+        assert_eq!(times(&profile), [Some(late), end, end, None]);
+        assert!(notes.iter().any(|note| note.starts_with("2 samples are from the future")));
+        assert!(notes.iter().any(|note| note.starts_with("1 samples have an impossible time")));
+    }
+
+    #[test]
+    fn windows_do_not_reach_into_the_future() {
+        let window = TimeRange::new(NOW.plus_nanos(-5), NOW.plus_nanos(4 * FUTURE_NANOS_MAX));
+        let (profile, notes) = times_of(window, &[]);
+        assert_eq!(profile.window.end, NOW.plus_nanos(FUTURE_NANOS_MAX));
+        assert!(notes[0].contains("ends in the future"), "{notes:?}");
     }
 
     #[test]

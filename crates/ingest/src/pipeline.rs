@@ -46,6 +46,8 @@ struct Prepared {
     stored: Vec<Stored>,
     notes: Notes,
     is_over_limit: bool,
+    /// Estimated bytes of the profiles in memory.
+    bytes: usize,
 }
 
 impl Ingest {
@@ -173,7 +175,7 @@ impl Ingest {
             drop(bytes);
             prepare(decoded, &context, now, &limits)
         };
-        let prepared = self.gate.run(work).await.map_err(|_| {
+        let (prepared, decoder) = self.gate.run(work).await.map_err(|_| {
             add(&self.counters.decode_panics, 1);
             self.count(Problem::internal("the decoder failed on this body"))
         })?;
@@ -183,21 +185,26 @@ impl Ingest {
             }
             self.count(problem)
         })?;
+        // The decoder stays taken until there is room, so that no more is decoded meanwhile.
+        let held = self.gate.hold(prepared.bytes).await.map_err(|problem| self.count(problem))?;
+        drop(decoder);
         let receipt = self.append(principal, prepared).await?;
-        drop(place);
+        drop((held, place));
         Ok(receipt)
     }
 
     async fn append(&self, principal: &Principal, prepared: Prepared) -> Result<Receipt, Problem> {
-        let Prepared { profiles, mut stored, notes, is_over_limit } = prepared;
+        let Prepared { profiles, mut stored, notes, is_over_limit, .. } = prepared;
         add(&self.counters.limits_hit, is_over_limit.into());
         add(&self.counters.decode_issues, notes.count() as u64);
         let samples: usize = profiles.iter().map(|profile| profile.samples.len()).sum();
         if !profiles.is_empty() {
             let appended = self.sink.append(&principal.tenant, profiles).await;
-            let ids = appended.map_err(|error| self.count(self.refused(&error)))?;
-            for (stored, id) in stored.iter_mut().zip(ids) {
-                stored.set_id(id);
+            let kept = appended.map_err(|error| self.count(self.refused(&error)))?;
+            let repeats = kept.iter().filter(|kept| kept.is_repeat).count();
+            add(&self.counters.profiles_repeated, repeats as u64);
+            for (stored, kept) in stored.iter_mut().zip(kept) {
+                stored.set(kept);
             }
         }
         self.counters.uploads_accepted.fetch_add(1, Ordering::Relaxed);
@@ -209,6 +216,11 @@ impl Ingest {
     fn refused(&self, error: &SinkError) -> Problem {
         match error {
             SinkError::Busy(_) => Problem::busy(error.to_string()),
+            SinkError::DiskFull(_) => {
+                add(&self.counters.store_failures, 1);
+                tracing::error!(%error, "an upload was not stored");
+                Problem::disk_full(error.to_string())
+            }
             SinkError::Failed(_) => {
                 add(&self.counters.store_failures, 1);
                 tracing::error!(%error, "an upload was not stored");
@@ -250,8 +262,24 @@ fn prepare(
         }
     }
     let stored = profiles.iter().map(Stored::of).collect();
+    let bytes = profiles.iter().map(|decoded| weight(&decoded.profile)).sum();
     let profiles = profiles.into_iter().map(|decoded| decoded.profile).collect();
-    Ok(Prepared { profiles, stored, notes, is_over_limit })
+    Ok(Prepared { profiles, stored, notes, is_over_limit, bytes })
+}
+
+/// Estimated bytes of a profile in memory, indexes of its tables included.
+fn weight(profile: &Profile) -> usize {
+    let tables = &profile.tables;
+    let strings: usize = tables.strings.rows().iter().map(|text| text.len() + 64).sum();
+    1024 + profile.samples.len() * size_of::<profile::Sample>()
+        + strings
+        + tables.functions.len() * 48
+        + tables.mappings.len() * 96
+        + tables.locations.len() * 160
+        + tables.stacks.len() * 28
+        + tables.threads.len() * 48
+        + tables.links.len() * 80
+        + tables.attributes.rows().iter().map(|set| 80 + set.len() * 64).sum::<usize>()
 }
 
 /// What people should know of a profile that the retention is about to drop.

@@ -30,6 +30,8 @@ pub enum Need {
     Upload,
     /// Reading what concerns the server itself.
     Observe,
+    /// Changing what is kept, and reading all of it.
+    Admin,
 }
 
 impl Role {
@@ -58,6 +60,7 @@ impl Role {
             Need::Read => self != Self::Ingest,
             Need::Upload => self != Self::Viewer,
             Need::Observe => matches!(self, Self::Operator | Self::Admin),
+            Need::Admin => self == Self::Admin,
         }
     }
 }

@@ -110,6 +110,16 @@ impl Problem {
         Self { retry_after: Some(crate::limits::RETRY_AFTER_SECONDS), ..problem }
     }
 
+    /// 503: the disk has no room. Not 507, which clients of OTLP do not repeat.
+    pub fn disk_full(detail: impl Into<String>) -> Self {
+        let hint = "make room on the disk of the data folder, or lower --retention-days or \
+                    --disk-budget; nothing has to be restarted, and what is stored can be read";
+        let title = "The disk is full";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let problem = Self::new(status, "/problems/disk-full", title, detail, hint);
+        Self { retry_after: Some(crate::limits::RETRY_AFTER_FULL_SECONDS), ..problem }
+    }
+
     /// 500: a defect of ours.
     pub fn internal(detail: impl Into<String>) -> Self {
         let hint = "this is a defect of the server: please report it with the request id";

@@ -1,9 +1,9 @@
 //! What an upload is answered with.
 
+use crate::sink::Kept;
 use formats::DecodedProfile;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use stdx::Ulid;
 
 /// The answer to an upload: what was stored, and what could not be read.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -27,6 +27,8 @@ pub struct Stored {
     pub end_ms: i64,
     /// Number of samples.
     pub samples: u64,
+    /// Whether the same came within the last hour already: it is counted once, under this id.
+    pub duplicate: bool,
     /// Sample types found, with the profile type each is shown as.
     pub types: Vec<StoredType>,
 }
@@ -58,11 +60,13 @@ impl Stored {
             start_ms: decoded.profile.window.start.millis(),
             end_ms: decoded.profile.window.end.millis(),
             samples: decoded.profile.samples.len() as u64,
+            duplicate: false,
             types: types.collect(),
         }
     }
 
-    pub(crate) fn set_id(&mut self, id: Ulid) {
-        self.id = id.to_string();
+    pub(crate) fn set(&mut self, kept: Kept) {
+        self.id = kept.id.to_string();
+        self.duplicate = kept.is_repeat;
     }
 }

@@ -4,14 +4,24 @@ use futures::future::BoxFuture;
 use profile::Profile;
 use stdx::Ulid;
 
+/// A profile that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its id.
+    pub id: Ulid,
+    /// Whether the same came before: it is counted once, and the id is the first one's.
+    pub is_repeat: bool,
+}
+
 /// Takes profiles for good: an answer of `Ok` means they survive a power cut.
 pub trait Sink: Send + Sync + 'static {
-    /// Stores `profiles` of one tenant; their ids come back in the same order.
+    /// Stores `profiles` of one tenant, each once however often it is sent; what became of them
+    /// comes back in the same order.
     fn append<'a>(
         &'a self,
         tenant: &'a str,
         profiles: Vec<Profile>,
-    ) -> BoxFuture<'a, Result<Vec<Ulid>, SinkError>>;
+    ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>>;
 }
 
 /// Why profiles were not taken.
@@ -20,6 +30,9 @@ pub enum SinkError {
     /// Too much is waiting already: try again later.
     #[error("the store is busy: {0}")]
     Busy(String),
+    /// The disk is full: somebody has to make room.
+    #[error("{0}")]
+    DiskFull(String),
     /// The store failed (disk full, input or output error).
     #[error("the store failed: {0}")]
     Failed(String),

@@ -1,11 +1,12 @@
 //! The command line.
 
+use crate::admin::AdminArgs;
 use crate::config::{Config, Flags};
 use crate::import::ImportArgs;
 use crate::query_command::QueryArgs;
 use crate::record::RecordArgs;
 use crate::terminal::print;
-use crate::{import, query_command, record, serve};
+use crate::{admin, import, query_command, record, serve};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
@@ -40,6 +41,9 @@ enum Command {
     /// Profile a command or a process.
     #[command(after_help = RECORD_HELP)]
     Record(RecordArgs),
+    /// Keep, pin, delete, check, back up and restore.
+    #[command(after_help = ADMIN_HELP)]
+    Admin(AdminArgs),
     /// Print the API's description (OpenAPI).
     Openapi,
 }
@@ -79,6 +83,15 @@ const QUERY_HELP: &str = "Examples:
   vesta query flame --service shop --folded > shop.folded
   vesta query types";
 
+const ADMIN_HELP: &str = "Examples:
+  vesta admin retention
+  vesta admin pin incident-42 --service shop --from now-2h
+  vesta admin delete --match '{service_name=\"shop\"}' --from 0          shows how much
+  vesta admin delete --match '{service_name=\"shop\"}' --from 0 --yes    does it
+  vesta admin export backup.tar
+  vesta admin import backup.tar --data-dir /var/lib/vesta              with the server stopped
+  vesta admin fsck";
+
 const RECORD_HELP: &str = "Examples:
   vesta record -- ./my-program --its-flag          writes profile.svg
   vesta record --output cpu.pb.gz -- make -j4
@@ -99,6 +112,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         Command::Import(args) => return runtime()?.block_on(import::run(&args)),
         Command::Record(args) => return runtime()?.block_on(record::run(&args)),
+        Command::Admin(args) => return runtime()?.block_on(admin::run(&args)),
         Command::Openapi => print(&api::openapi_json())?,
     }
     Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use std::io::Write;
 use std::time::Duration;
 
 /// Largest answer that is read.
@@ -43,6 +44,48 @@ impl ServerArgs {
         let given = parameters.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
         let answer = self.send(Method::GET, path, given, &[], Bytes::new()).await?;
         self.json(&answer)
+    }
+
+    /// Asks with another method than GET; an empty answer is null.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        parameters: &[(&str, Option<&str>)],
+    ) -> Result<Value> {
+        let given = parameters.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        let answer = self.send(method, path, given, &[], Bytes::new()).await?;
+        if answer.is_empty() { Ok(Value::Null) } else { self.json(&answer) }
+    }
+
+    /// Writes a long answer to `out` as it comes; returns its bytes.
+    pub(crate) async fn download(&self, path: &str, out: &mut dyn Write) -> Result<u64> {
+        let mut request = Request::builder().uri(self.uri(path, std::iter::empty())?);
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(Bytes::new()));
+        let request = request.context("the token holds characters that no request may hold")?;
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let answer = client.request(request).await;
+        let answer = answer.with_context(|| format!("reach {}", self.server))?;
+        let (status, mut body) = (answer.status(), answer.into_body());
+        if !status.is_success() {
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| anyhow::anyhow!("read the answer: {error}"))?;
+            bail!("{}", refusal(status, &body.to_bytes()));
+        }
+        let mut bytes = 0;
+        loop {
+            let frame = tokio::time::timeout(ANSWER_TIMEOUT, body.frame()).await;
+            let Some(frame) = frame.context("the server stopped sending")? else { break };
+            let frame = frame.context("the answer broke off: see the server's log")?;
+            if let Ok(piece) = frame.into_data() {
+                out.write_all(&piece).context("write the file")?;
+                bytes += piece.len() as u64;
+            }
+        }
+        Ok(bytes)
     }
 
     /// The JSON of an answer.

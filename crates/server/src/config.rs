@@ -9,6 +9,8 @@ use ingest::auth::{DEFAULT_TENANT, Token};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use store::RetentionRule;
 use views::classify::Overrides;
 
 const LISTEN: &str = "127.0.0.1:4040";
@@ -61,9 +63,23 @@ struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     disk_budget: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    retention: Vec<FileRetention>,
     classify: Vec<classify::FileRule>,
     #[serde(skip_serializing_if = "FileAuth::is_empty")]
     auth: FileAuth,
+}
+
+/// What is kept for another time; what is not named is any.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct FileRetention {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    days: f64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -107,6 +123,8 @@ pub(crate) struct Config {
     pub(crate) otlp_http_listen: Option<SocketAddr>,
     /// Days that profiles are kept.
     pub(crate) retention_days: f64,
+    /// What is kept for other times.
+    pub(crate) retention_rules: Vec<RetentionRule>,
     /// Bytes that profiles may take.
     pub(crate) disk_budget_bytes: Option<u64>,
     /// Whose code frames are, where the user says so.
@@ -147,16 +165,13 @@ impl Config {
                 &text(&file.otlp_http_listen, OTLP_HTTP_LISTEN),
             )?,
             retention_days: file.retention_days.unwrap_or(RETENTION_DAYS),
+            retention_rules: file.retention.iter().map(rule).collect::<Result<_>>()?,
             disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
             classify: classify::overrides(&file.classify)?,
             tokens: file.auth.tokens.iter().map(token).collect::<Result<_>>()?,
             file,
         };
-        let days = config.retention_days;
-        ensure!(
-            days.is_finite() && (0.01..=36_500.0).contains(&days),
-            "retention_days is {days}: give 0.01 to 36500"
-        );
+        check_days("retention_days", config.retention_days)?;
         config.refuse_open_doors()?;
         Ok(config)
     }
@@ -207,6 +222,7 @@ fn overlay(flags: &Flags, file: File) -> File {
         otlp_http_listen: flags.otlp_http_listen.clone().or(file.otlp_http_listen),
         retention_days: flags.retention_days.or(file.retention_days),
         disk_budget: flags.disk_budget.clone().or(file.disk_budget),
+        retention: file.retention,
         classify: file.classify,
         auth: file.auth,
     }
@@ -261,6 +277,23 @@ fn token(file: &FileToken) -> Result<Token> {
     Ok(Token { sha256, name: name.clone(), role, tenant, tenants })
 }
 
+fn check_days(key: &str, days: f64) -> Result<()> {
+    let is_fine = days.is_finite() && (0.01..=36_500.0).contains(&days);
+    ensure!(is_fine, "{key} is {days}: give 0.01 to 36500");
+    Ok(())
+}
+
+fn rule(file: &FileRetention) -> Result<RetentionRule> {
+    check_days("days of a [[retention]] rule", file.days)?;
+    let FileRetention { tenant, service, kind, days } = file.clone();
+    let is_named = tenant.is_some() || service.is_some() || kind.is_some();
+    ensure!(
+        is_named,
+        "a [[retention]] rule names nothing: give tenant, service or kind, or set retention_days"
+    );
+    Ok(RetentionRule { tenant, service, kind, keep: Duration::from_secs_f64(days * 86_400.0) })
+}
+
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let text = text.as_bytes();
     let mut bytes = [0; 32];
@@ -289,11 +322,15 @@ mod tests {
         let hash = "ab".repeat(32);
         let text = format!(
             "data_dir = '/d'\nlisten = '0.0.0.0:1'\notlp_grpc_listen = 'off'\n\
-             disk_budget = '2GiB'\nretention_days = 3\n{TOKEN}token_sha256 = '{hash}'\n"
+             disk_budget = '2GiB'\nretention_days = 3\n\
+             [[retention]]\nservice = 'shop'\nkind = 'heap'\ndays = 0.5\n\
+             {TOKEN}token_sha256 = '{hash}'\n"
         );
         let config = check(&text).unwrap();
         assert_eq!(config.disk_budget_bytes, Some(2 << 30));
         assert_eq!(config.otlp_grpc_listen, None);
+        assert_eq!(config.retention_rules[0].keep, Duration::from_hours(12));
+        assert_eq!(config.retention_rules[0].kind.as_deref(), Some("heap"));
         assert_eq!(config.tokens[0].sha256, [0xab; 32]);
         let printed = config.print().unwrap();
         assert!(!printed.contains(&hash) && printed.contains("otlp_grpc_listen = \"off\""));
@@ -308,6 +345,8 @@ mod tests {
             ("data_dir='/d'\nlisten = 'here'", "address and port"),
             ("data_dir='/d'\nretention_days = 0", "0.01 to 36500"),
             ("data_dir='/d'\ndisk_budget = '2 apples'", "GiB"),
+            ("data_dir='/d'\n[[retention]]\ndays = 3", "names nothing"),
+            ("data_dir='/d'\n[[retention]]\nkind = 'heap'\ndays = -3", "0.01 to 36500"),
             (&format!("data_dir='/d'\n{TOKEN}token_sha256 = 'secret'"), "sha256sum"),
         ] {
             let error = format!("{:#}", check(text).unwrap_err());

@@ -1,5 +1,6 @@
 //! The vesta binary: server, page and command line.
 
+mod admin;
 mod cli;
 mod client;
 mod config;

@@ -1,6 +1,6 @@
 //! `vesta serve`: opens the store, wires ingest, engine, API and page together, and listens.
 
-mod data_dir;
+pub(crate) mod data_dir;
 mod listen;
 mod sink;
 
@@ -9,7 +9,7 @@ use crate::limits::{HEAD_TIMEOUT, SHUTDOWN_GRACE};
 use crate::page;
 use anyhow::{Context, Result};
 use api::layers::Around;
-use api::{ApiState, Figure, Metrics, ServerInfo};
+use api::{AdminState, ApiState, Figure, Metrics, ServerInfo};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use ingest::receivers::otlp_grpc::OtlpGrpc;
@@ -85,6 +85,7 @@ async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
     let path = &config.data_dir;
     let options = Options {
         retention: Duration::from_secs_f64(config.retention_days * 86_400.0),
+        retention_rules: config.retention_rules.clone(),
         disk_budget_bytes: config.disk_budget_bytes,
         ..Options::default()
     };
@@ -124,6 +125,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         is_local: auth.is_local(),
         note: auth.is_local().then(|| note.to_owned()),
     };
+    let admin = AdminState { store: Arc::clone(store), clock: Arc::clone(&clock) };
     let state = ApiState {
         classes: Arc::new(config.classify.clone()),
         views: Arc::new(engine),
@@ -133,7 +135,8 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     };
     let around = Arc::new(Around::new(Arc::clone(&metrics), clock));
     let protect = |routes: Router| api::protect(routes, Arc::clone(&auth), Arc::clone(&around));
-    let routes = api::router(state).merge(ingest::receivers::routes(Arc::clone(&ingest)));
+    let routes = api::router(state).merge(api::routes::admin::router(admin));
+    let routes = routes.merge(ingest::receivers::routes(Arc::clone(&ingest)));
     let main = protect(routes.fallback(page::serve));
     let otlp = ingest::receivers::otlp_routes(Arc::clone(&ingest));
     let otlp = protect(otlp.fallback(page::not_here));
@@ -167,6 +170,24 @@ fn figures(store: &Store) -> Vec<Figure> {
         figure("store_corrupt_records_total", "Damaged log records", stats.corrupt_records),
         figure("store_torn_logs_total", "Logs that ended early", stats.torn_logs),
         figure("store_rejected_full_total", "Appends refused", stats.rejected_full),
+        figure(
+            "store_rejected_disk_full_total",
+            "Appends refused because the disk is full",
+            stats.rejected_disk_full,
+        ),
+        figure("store_rewrites_total", "Segments written anew", stats.rewrites),
+        figure("store_dropped_bytes_total", "Bytes freed", stats.dropped_bytes),
+        figure("store_deletions_total", "Deletions asked for", stats.deletions),
+        figure("store_open_deletions", "Deletions whose files remain", stats.open_deletions),
+        figure("store_orphans_removed_total", "Unknown folders moved aside", stats.orphans_removed),
+        figure("store_orphans_left", "Unknown folders left", stats.orphans_left),
+        figure("store_repeats_total", "Profiles sent twice and counted once", stats.repeats),
+        figure("store_remembered_profiles", "Remembered to recognise repeats", stats.remembered),
+        figure(
+            "store_forgotten_early_total",
+            "Forgotten within the hour for lack of memory",
+            stats.forgotten_early,
+        ),
     ]
 }
 

@@ -256,26 +256,30 @@ impl Arranged {
         rows: &mut Vec<Row>,
     ) -> Result<(), Error> {
         let first = rows.len();
-        let kinds = &self.ordinals.kinds;
-        let kind_of = &mut |kind: &str| {
-            let at = kinds.iter().position(|have| &**have == kind);
-            at.map_or(NONE, |at| at as u32)
-        };
-        from_batch(batch, kind_of, rows)?;
-        for row in &mut rows[first..] {
-            if row.kind == NONE {
-                return Err(Error::corrupt("a sample is of a kind that no profile has"));
-            }
-            let profile = self.ranks.profiles.rank(row.profile.saturating_add(part.base));
-            let found = self.profiles.get(profile as usize);
-            let found = found.ok_or_else(|| Error::corrupt("a sample is of no profile"))?;
-            (row.profile, row.series) = (profile, found.series);
-            let stack = part.remap.stack(profile::StackId(row.stack)) as usize;
-            row.stack = self.layout.stacks.get(stack).copied().unwrap_or(0);
-            row.thread = part.remap.thread(Some(profile::ThreadId(row.thread)));
-            row.link = part.remap.link(Some(LinkId(row.link)));
-            row.attributes = part.remap.attributes(Some(profile::AttributesId(row.attributes)));
+        from_batch(batch, &mut |kind| self.kind(kind), rows)?;
+        rows[first..].iter_mut().try_for_each(|row| self.place(part, row))
+    }
+
+    /// The ordinal of a kind; [`NONE`] when no profile has it.
+    pub(crate) fn kind(&self, kind: &str) -> u32 {
+        let at = self.ordinals.kinds.iter().position(|have| &**have == kind);
+        at.map_or(NONE, |at| at as u32)
+    }
+
+    /// Gives a row of a part, its kind apart, its new ordinals.
+    pub(crate) fn place(&self, part: &Collected, row: &mut Row) -> Result<(), Error> {
+        if row.kind == NONE {
+            return Err(Error::corrupt("a sample is of a kind that no profile has"));
         }
+        let profile = self.ranks.profiles.rank(row.profile.saturating_add(part.base));
+        let found = self.profiles.get(profile as usize);
+        let found = found.ok_or_else(|| Error::corrupt("a sample is of no profile"))?;
+        (row.profile, row.series) = (profile, found.series);
+        let stack = part.remap.stack(profile::StackId(row.stack)) as usize;
+        row.stack = self.layout.stacks.get(stack).copied().unwrap_or(0);
+        row.thread = part.remap.thread(Some(profile::ThreadId(row.thread)));
+        row.link = part.remap.link(Some(LinkId(row.link)));
+        row.attributes = part.remap.attributes(Some(profile::AttributesId(row.attributes)));
         Ok(())
     }
 

@@ -7,6 +7,8 @@ use std::io;
 pub enum ErrorKind {
     /// No room now: try again later.
     Full,
+    /// The disk is full: somebody has to make room.
+    DiskFull,
     /// The request itself is wrong: do not repeat it.
     Invalid,
     /// The machine failed.
@@ -22,6 +24,14 @@ pub enum Error {
     #[error("the store is full ({what}); try again in a few seconds")]
     Full {
         /// What has no room.
+        what: String,
+    },
+    /// No room on the disk.
+    #[error(
+        "the disk is full ({what}): make room on it, or keep less (--retention-days, --disk-budget)"
+    )]
+    DiskFull {
+        /// What is known.
         what: String,
     },
     /// A request beyond a limit.
@@ -60,13 +70,24 @@ impl Error {
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
+            _ if self.is_disk_full() => ErrorKind::DiskFull,
             Self::Full { .. } => ErrorKind::Full,
             Self::Invalid { .. } => ErrorKind::Invalid,
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                ErrorKind::Full
-            }
+            Self::DiskFull { .. } => ErrorKind::DiskFull,
             Self::Io { .. } | Self::Catalog(_) => ErrorKind::Io,
             Self::Corrupt { .. } | Self::Parquet(_) | Self::Arrow(_) => ErrorKind::Corrupt,
+        }
+    }
+
+    /// Whether the disk has no room.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::DiskFull { .. } => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Catalog(error) => error.is_disk_full(),
+            _ => false,
         }
     }
 

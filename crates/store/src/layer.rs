@@ -34,10 +34,17 @@ pub trait FileLayer: Send + Sync + std::fmt::Debug {
     fn remove_file(&self, path: &str) -> io::Result<()>;
     /// Removes a directory with its files; fine when it does not exist.
     fn remove_dir(&self, path: &str) -> io::Result<()>;
+    /// Gives a directory another name; there must be none of that name. Durable with
+    /// [`FileLayer::sync_dir`] of both parents, the new one's first.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Makes creations and removals in a directory durable; `""` is the root.
     fn sync_dir(&self, path: &str) -> io::Result<()>;
     /// A reader over the same files for query engines.
     fn object_store(&self) -> Arc<dyn ObjectStore>;
+    /// Bytes that may still be written; `None` when the layer does not know.
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
     /// Called before and after each catalog transaction, so that tests can cut the power there; an
     /// error after one reads as its own: nobody knows whether the catalog has it.
     fn step(&self, _what: &'static str) -> io::Result<()> {
@@ -122,11 +129,20 @@ impl FileLayer for LocalFiles {
         missing_is_fine(fs::remove_dir_all(self.root.join(path)))
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.root.join(from), self.root.join(to))
+    }
+
     fn sync_dir(&self, path: &str) -> io::Result<()> {
         fs::File::open(self.root.join(path))?.sync_all()
     }
 
     fn object_store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.object_store)
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let disk = nix::sys::statvfs::statvfs(&self.root)?;
+        Ok(Some(disk.blocks_available().saturating_mul(disk.fragment_size())))
     }
 }

@@ -22,14 +22,21 @@ mod absorb;
 mod batch;
 mod cache;
 mod collect;
+mod hidden;
 mod index;
 mod memtable;
+mod prune;
 mod rows;
+mod rules;
 mod segment;
 
+pub use catalog::{Deletion, Dropped, Pin};
 pub use error::{Error, ErrorKind};
 pub use layer::{FileLayer, LayerFile, LocalFiles};
 pub use limits::Options;
 pub use part::{Part, Samples, Snapshot};
 pub use rows::{KindTotals, ProfileRow, Run};
-pub use store::{Stats, Store};
+pub use rules::RetentionRule;
+pub use store::{
+    Appended, Backup, Checked, Matching, Restored, RetentionStatus, Stats, Store, TenantUsage,
+};

@@ -19,7 +19,43 @@ pub const PAGE_ROWS_MAX: usize = 20_000;
 /// Rows in one row group of a segment's samples.
 pub const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
 /// Profiles in one append.
-pub const APPEND_PROFILES_MAX: usize = 4096;
+pub const APPEND_PROFILES_MAX: usize = 10_000;
+/// How long a profile that comes again is recognised.
+pub const REPEAT_WINDOW: Duration = Duration::from_hours(1);
+/// Profiles that are remembered for that, about 100 bytes of memory each: 26 MB, and 72 profiles a
+/// second for an hour. The oldest are forgotten first.
+pub const REPEATS_MAX: usize = 1 << 18;
+/// Appends are refused when less is free on the disk, so that flushes and the catalog have room.
+pub const DISK_RESERVE_BYTES: u64 = 128 << 20;
+/// Deletions that are worked on at the same time; each costs queries a look at the profiles it may
+/// name.
+pub const DELETIONS_MAX: usize = 64;
+/// Files with deleted profiles are gone after this, as long as the store runs and the disk has room.
+pub const DELETION_DEADLINE: Duration = Duration::from_mins(10);
+/// How long a deletion that is done is listed, and a repeat of what it removed recognised as new.
+pub const DELETIONS_REMEMBERED: Duration = Duration::from_hours(24);
+/// Folders unknown to the catalog that a start moves aside: a flush that was cut off leaves one for
+/// each tenant in it, a compaction one. More than this, and the catalog is not trusted.
+pub const ORPHANS_MAX: usize = 32;
+/// How long after its making a folder unknown to the catalog is kept in the trash.
+pub const TRASH_KEPT: Duration = Duration::from_hours(7 * 24);
+/// Problems that a check lists.
+pub const FSCK_PROBLEMS_MAX: usize = 1000;
+/// Largest file in a backup that is read back.
+pub const BACKUP_FILE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a backup handed over at a time.
+pub const BACKUP_CHUNK_BYTES: usize = 1 << 20;
+/// Pins of one tenant.
+pub const PINS_MAX: usize = 1000;
+/// Bytes of a pin's name.
+pub const PIN_NAME_BYTES_MAX: usize = 128;
+/// A segment of which only some is too old is written anew when that is so for this part of the
+/// time it was kept for, but not for less than the minimum: each rewriting should be worth it.
+pub const RETENTION_SLACK_PART: i64 = 10;
+/// See [`RETENTION_SLACK_PART`].
+pub const RETENTION_SLACK_NANOS_MIN: i64 = 3_600 * 1_000_000_000;
+/// How often the disk is asked how much is free.
+pub const DISK_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// A tenant's name.
 pub const TENANT_BYTES_MAX: usize = 256;
 /// Tables of a memtable chunk are copied when a query holds them while it grows: this bounds the
@@ -63,6 +99,8 @@ pub struct Options {
     pub memtable_bytes_max: usize,
     /// Segments whose newest sample is older are dropped.
     pub retention: Duration,
+    /// What is kept for other times than that.
+    pub retention_rules: Vec<crate::rules::RetentionRule>,
     /// Live segments and logs together stay below this; the oldest segments go first.
     pub disk_budget_bytes: Option<u64>,
     /// How long the files of a superseded segment stay after the last snapshot let go of it.
@@ -81,6 +119,7 @@ impl Default for Options {
             flush_interval: Duration::from_mins(1),
             memtable_bytes_max: 64 << 20,
             retention: Duration::from_hours(7 * 24),
+            retention_rules: Vec::new(),
             disk_budget_bytes: None,
             retired_grace: Duration::from_secs(10),
             cache_bytes_max: 64 << 20,

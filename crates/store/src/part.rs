@@ -1,6 +1,7 @@
 //! What queries read: a consistent set of parts, each a segment or a piece of the memtable.
 
 use crate::cache::Caches;
+use crate::hidden::Hidden;
 use crate::memtable::ChunkView;
 use crate::segment::Segment;
 use crate::{Error, ProfileRow, Run};
@@ -40,6 +41,8 @@ pub enum Samples {
 #[derive(Clone, Debug)]
 pub struct Part {
     pub(crate) source: Source,
+    /// Deletions that may hide some of its profiles.
+    pub(crate) hidden: Option<Hidden>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,9 +61,9 @@ impl Part {
         }
     }
 
-    /// Whether the id names these contents for ever.
+    /// Whether the id names these contents for ever. Not while a deletion may hide some of it.
     pub fn is_immutable(&self) -> bool {
-        matches!(self.source, Source::Segment(..))
+        matches!(self.source, Source::Segment(..)) && self.hidden.is_none()
     }
 
     /// First and last time in it, both inclusive, in nanoseconds since the epoch.
@@ -107,12 +110,17 @@ impl Part {
         }
     }
 
-    /// The part's profiles: `profiles()[n].ordinal == n`.
+    /// The part's profiles: `profiles()[n].ordinal == n`. Samples of a profile that
+    /// [`ProfileRow::is_hidden`] are to be left out.
     pub async fn profiles(&self) -> Result<Arc<Vec<ProfileRow>>, Error> {
-        match &self.source {
-            Source::Segment(segment, caches) => caches.profiles(segment).await,
-            Source::Chunk(chunk) => Ok(Arc::clone(&chunk.profiles)),
-        }
+        let rows = match &self.source {
+            Source::Segment(segment, caches) => caches.profiles(segment).await?,
+            Source::Chunk(chunk) => Arc::clone(&chunk.profiles),
+        };
+        Ok(match &self.hidden {
+            Some(hidden) => hidden.mask(rows),
+            None => rows,
+        })
     }
 
     /// Where the samples of each kind and series are in the file; `None` where it is not known: in

@@ -76,6 +76,11 @@ pub struct ProfileRow {
 }
 
 impl ProfileRow {
+    /// Whether a deletion hides it: the row keeps its place in its part and is nobody's.
+    pub fn is_hidden(&self) -> bool {
+        self.tenant.is_empty()
+    }
+
     /// First and last time of anything in it, both inclusive, in nanoseconds.
     pub(crate) fn time_bounds(&self) -> (i64, i64) {
         let start = Timestamp::from_millis(self.window.start.millis()).nanos();

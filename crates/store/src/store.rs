@@ -2,13 +2,29 @@
 //! are in the modules below.
 
 mod append;
+mod backup;
 mod compact;
+mod delete;
 mod flush;
+mod fsck;
 mod open;
+mod pins;
+mod repeats;
 mod retain;
+mod rewrite;
+mod space;
+mod sweep;
+mod tar;
+
+pub use append::Appended;
+pub use backup::{Backup, Restored};
+pub use delete::Matching;
+pub use fsck::Checked;
+pub use pins::{RetentionStatus, TenantUsage};
 
 use crate::Error;
 use crate::cache::Caches;
+use crate::hidden::{Hidden, Tombstone};
 use crate::layer::FileLayer;
 use crate::limits::{COMPACT_INTERVAL, FLUSH_RETRY, MAINTENANCE_TICK, Options};
 use crate::memtable::{ChunkView, Memtable};
@@ -20,10 +36,10 @@ use object_store::ObjectStore;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use stdx::{Clock, Rng, TimeRange, Ulid};
+use stdx::{Clock, Rng, TimeRange, Timestamp, Ulid};
 
 /// A store. Dropping it loses nothing that was acknowledged.
 #[derive(Debug)]
@@ -41,6 +57,18 @@ struct Inner {
     /// Whoever holds this commits for all that wait.
     wal: Arc<tokio::sync::Mutex<WalWriter>>,
     pending: Mutex<append::Pending>,
+    /// Changed by whoever holds the log.
+    repeats: Mutex<repeats::Repeats>,
+    space: space::Space,
+    /// Profiles from now on came later than any deletion: nanoseconds since the epoch.
+    received_floor: AtomicI64,
+    /// Deletions of the last day, done or not.
+    recent_deletions: Mutex<Vec<Arc<Tombstone>>>,
+    pins: Mutex<Arc<Vec<catalog::Pin>>>,
+    /// Whoever holds this changes deletions or pins.
+    keeping: Arc<tokio::sync::Mutex<()>>,
+    /// When retention looked into segments that mix what is kept for different times.
+    looked_at: Mutex<BTreeMap<Ulid, i64>>,
     state: Mutex<State>,
     /// One of flush, compaction and retention at a time.
     maintenance: Arc<tokio::sync::Mutex<()>>,
@@ -59,6 +87,10 @@ struct State {
     retired: Vec<Retired>,
     /// A compaction whose commit failed: whether the catalog has it is not known.
     unsure: Option<Unsure>,
+    /// The same for what was written anew or dropped.
+    unsure_rewrite: Option<rewrite::Rewrite>,
+    /// Deletions that still hide something.
+    tombstones: Vec<Arc<Tombstone>>,
 }
 
 /// A memtable that does not grow any more.
@@ -69,6 +101,8 @@ struct Frozen {
     /// The last log that holds any of it.
     sequence: u64,
     wal_bytes: u64,
+    /// Keys of its profiles.
+    uploads: catalog::Uploads,
     /// Its segments once their files are written. A commit that failed is tried again with the
     /// same ids, so that one the catalog knows after all is not made a second time.
     segments: Option<Vec<Arc<Segment>>>,
@@ -105,7 +139,13 @@ struct Counters {
     corrupt_records: AtomicU64,
     torn_logs: AtomicU64,
     orphans_removed: AtomicU64,
+    orphans_left: AtomicU64,
     rejected_full: AtomicU64,
+    rejected_disk_full: AtomicU64,
+    repeats: AtomicU64,
+    rewrites: AtomicU64,
+    dropped_bytes: AtomicU64,
+    deletions: AtomicU64,
 }
 
 /// Figures for `/metrics`; counters are since the store was opened.
@@ -147,10 +187,28 @@ pub struct Stats {
     pub corrupt_records: u64,
     /// Logs that ended in the middle of a record when the store was opened.
     pub torn_logs: u64,
-    /// Half-written segments removed when the store was opened.
+    /// Folders that the catalog does not name, moved aside when the store was opened.
     pub orphans_removed: u64,
-    /// Appends refused for lack of room.
+    /// Such folders that were left, because there were more than a cut-off flush explains.
+    pub orphans_left: u64,
+    /// Appends refused for lack of memory.
     pub rejected_full: u64,
+    /// Appends refused because the disk is full.
+    pub rejected_disk_full: u64,
+    /// Segments written anew without some of their profiles.
+    pub rewrites: u64,
+    /// Bytes of files that retention and deletions freed.
+    pub dropped_bytes: u64,
+    /// Deletions asked for.
+    pub deletions: u64,
+    /// Deletions that still hide something.
+    pub open_deletions: u64,
+    /// Profiles that came again and were not stored a second time.
+    pub repeats: u64,
+    /// Profiles that are remembered so that a repeat is recognised.
+    pub remembered: u64,
+    /// Of those, forgotten before their hour was over because there were too many.
+    pub forgotten_early: u64,
 }
 
 impl State {
@@ -166,14 +224,30 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn repeats(&self) -> MutexGuard<'_, repeats::Repeats> {
+        self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn new_id(&self) -> Ulid {
+        self.id_at(self.clock.now())
+    }
+
+    fn id_at(&self, time: Timestamp) -> Ulid {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
-        stdx::new_ulid(self.clock.now(), &mut rng)
+        stdx::new_ulid(time, &mut rng)
     }
 
     fn step(&self, what: &'static str) -> Result<(), Error> {
         self.layer.step(what).map_err(Error::io(what))
     }
+}
+
+fn part_of(source: Source, tenant: &str, tombstones: &[Arc<Tombstone>]) -> Part {
+    let bounds = match &source {
+        Source::Segment(segment, _) => (segment.row.t_min_ns, segment.row.t_max_ns),
+        Source::Chunk(chunk) => chunk.time_bounds,
+    };
+    Part { hidden: Hidden::of(tombstones, tenant, bounds), source }
 }
 
 fn count(counter: &AtomicU64, by: u64) {
@@ -208,7 +282,8 @@ impl Store {
             state.flushing.iter().filter_map(|frozen| frozen.chunks.get(tenant)).flatten();
         let chunks = flushing.chain(state.memtable.views(tenant));
         let chunks = chunks.filter(|chunk| chunk.overlaps(range)).cloned().map(Source::Chunk);
-        Snapshot { parts: segments.chain(chunks).map(|source| Part { source }).collect() }
+        let part = |source| part_of(source, tenant, &state.tombstones);
+        Snapshot { parts: segments.chain(chunks).map(part).collect() }
     }
 
     /// The parts that may hold one profile, as their indexes say; nothing is read.
@@ -238,6 +313,10 @@ impl Store {
     pub fn stats(&self) -> Stats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.inner.counters;
+        let (remembered, forgotten_early) = {
+            let repeats = self.inner.repeats();
+            (repeats.len() as u64, repeats.forgotten_early)
+        };
         let state = self.inner.state();
         let sum = |value: fn(&Segment) -> u64| state.segments.iter().map(|row| value(row)).sum();
         Stats {
@@ -260,7 +339,16 @@ impl Store {
             corrupt_records: of(&counters.corrupt_records),
             torn_logs: of(&counters.torn_logs),
             orphans_removed: of(&counters.orphans_removed),
+            orphans_left: of(&counters.orphans_left),
             rejected_full: of(&counters.rejected_full),
+            rejected_disk_full: of(&counters.rejected_disk_full),
+            repeats: of(&counters.repeats),
+            rewrites: of(&counters.rewrites),
+            dropped_bytes: of(&counters.dropped_bytes),
+            deletions: of(&counters.deletions),
+            open_deletions: state.tombstones.len() as u64,
+            remembered,
+            forgotten_early,
         }
     }
 
@@ -286,6 +374,7 @@ impl Store {
             }
             if now.saturating_sub(compacted_at) >= COMPACT_INTERVAL {
                 compacted_at = now;
+                Self::report("deletion", self.delete_once().await.map(drop));
                 Self::report("retention", self.retain_once().await.map(drop));
                 Self::report("compaction", self.compact_once().await.map(drop));
             }

@@ -1,9 +1,11 @@
 //! Write-ahead log files: a header, then records of one profile each. Format page:
 //! `docs/formats/wal.md`.
 
+use crate::codec::write::Writer;
 use crate::codec::{Entry, crc32, decode, encode};
 use crate::layer::{FileLayer, LayerFile};
 use crate::limits::{WAL_COMPRESS_BYTES_MIN, WAL_RECORD_BYTES_MAX, WAL_ZSTD_LEVEL};
+use sha2::{Digest, Sha256};
 use std::io;
 use std::sync::Arc;
 
@@ -16,6 +18,9 @@ pub const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 20;
 const RECORD_HEADER_BYTES: usize = 13;
 const FLAG_ZSTD: u8 = 1;
+/// The stored bytes begin with the profile's key.
+const FLAG_KEY: u8 = 2;
+const KEY_BYTES: usize = 16;
 
 /// The path of a log file.
 pub fn path(sequence: u64) -> String {
@@ -38,7 +43,29 @@ pub fn header(sequence: u64) -> Vec<u8> {
 /// A record of an entry: stored length, raw length, flags, checksum of those and the bytes, bytes.
 /// `None` when the entry is too large.
 pub fn record(entry: &Entry) -> Option<Vec<u8>> {
+    framed(encode(entry), None)
+}
+
+/// As [`record`], with a key by which the same profile is recognised when it comes again, and the
+/// key: a hash of all that the client sent. `again` tells profiles of one append apart that are alike.
+pub fn keyed_record(entry: &Entry, again: &mut dyn FnMut(u128) -> u128) -> Option<(u128, Vec<u8>)> {
     let raw = encode(entry);
+    let mut own = Writer::default();
+    own.bytes.extend_from_slice(&entry.id.to_bytes());
+    own.text(&entry.tenant);
+    own.signed(entry.received_at.nanos());
+    // The head is the store's own (the id, when it came); what follows is the client's.
+    debug_assert!(raw.starts_with(&own.bytes), "the head of an entry");
+    let sent = raw.get(own.bytes.len()..)?;
+    let digest = Sha256::new().chain_update(entry.tenant.as_bytes()).chain_update([0xff]);
+    let digest: [u8; 32] = digest.chain_update(sent).finalize().into();
+    let mut half = [0; KEY_BYTES];
+    half.copy_from_slice(&digest[..KEY_BYTES]);
+    let key = again(u128::from_be_bytes(half));
+    Some((key, framed(raw, Some(key))?))
+}
+
+fn framed(raw: Vec<u8>, key: Option<u128>) -> Option<Vec<u8>> {
     if raw.len() > WAL_RECORD_BYTES_MAX {
         return None;
     }
@@ -47,14 +74,19 @@ pub fn record(entry: &Entry) -> Option<Vec<u8>> {
         .flatten()
         .filter(|packed| packed.len() < raw.len());
     let flags = if packed.is_some() { FLAG_ZSTD } else { 0 };
+    let flags = if key.is_some() { flags | FLAG_KEY } else { flags };
     let raw_length = raw.len() as u32;
     let bytes = packed.unwrap_or(raw);
-    let mut record = Vec::with_capacity(RECORD_HEADER_BYTES + bytes.len());
-    record.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    let key = key.map(u128::to_be_bytes);
+    let key = key.as_ref().map_or(&[][..], |key| &key[..]);
+    let stored = key.len() + bytes.len();
+    let mut record = Vec::with_capacity(RECORD_HEADER_BYTES + stored);
+    record.extend_from_slice(&(stored as u32).to_le_bytes());
     record.extend_from_slice(&raw_length.to_le_bytes());
     record.push(flags);
-    let crc = crc32(&[&record, &bytes]);
+    let crc = crc32(&[&record, key, &bytes]);
     record.extend_from_slice(&crc.to_le_bytes());
+    record.extend_from_slice(key);
     record.extend_from_slice(&bytes);
     Some(record)
 }
@@ -62,8 +94,8 @@ pub fn record(entry: &Entry) -> Option<Vec<u8>> {
 /// What a log file held.
 #[derive(Debug, Default)]
 pub struct Replay {
-    /// Entries in the order they were written.
-    pub entries: Vec<Entry>,
+    /// Entries in the order they were written, and their keys where they have one.
+    pub entries: Vec<(Entry, Option<u128>)>,
     /// Records that were damaged.
     pub damaged: u64,
     /// Whether the file ends in the middle of a record, as after a power cut.
@@ -73,47 +105,81 @@ pub struct Replay {
 /// Reads a log file. A damaged record is skipped; where the lengths themselves are damaged, the
 /// rest of the file is.
 pub fn replay(bytes: &[u8]) -> Replay {
-    let mut found = Replay::default();
+    let mut entries = Vec::new();
+    let mut undecodable = 0;
+    let (damaged, torn) = each_record(bytes, |record| match record.decode() {
+        Some(entry) => entries.push((entry, record.key)),
+        None => undecodable += 1,
+    });
+    Replay { entries, damaged: damaged + undecodable, torn }
+}
+
+/// The keys of a log file's intact records, in order; nothing is decompressed.
+pub(crate) fn keys(bytes: &[u8]) -> Vec<u128> {
+    let mut keys = Vec::new();
+    each_record(bytes, |record| keys.extend(record.key));
+    keys
+}
+
+/// An intact record.
+struct Record<'a> {
+    body: &'a [u8],
+    flags: u8,
+    raw: usize,
+    key: Option<u128>,
+}
+
+impl Record<'_> {
+    fn decode(&self) -> Option<Entry> {
+        if self.flags & FLAG_ZSTD == 0 {
+            return decode(self.body).ok();
+        }
+        let raw = zstd::bulk::decompress(self.body, self.raw).ok()?;
+        decode(&raw).ok()
+    }
+}
+
+/// Hands over the intact records; returns how many are damaged, and whether the file ends in one.
+fn each_record(bytes: &[u8], mut take: impl FnMut(&Record<'_>)) -> (u64, bool) {
     let Some((header, mut rest)) = bytes.split_at_checked(HEADER_BYTES) else {
-        found.torn = !bytes.is_empty();
-        return found;
+        return (0, !bytes.is_empty());
     };
     if !header.starts_with(&MAGIC) || header[8..12] != VERSION.to_le_bytes() {
-        found.damaged = 1;
-        return found;
+        return (1, false);
     }
+    let mut damaged = 0;
     while !rest.is_empty() {
         let Some((head, body)) = rest.split_at_checked(RECORD_HEADER_BYTES) else {
-            found.torn = true;
-            break;
+            return (damaged, true);
         };
         let number =
             |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let (stored, raw) = (number(0) as usize, number(4) as usize);
         let Some((body, after)) = body.split_at_checked(stored) else {
-            found.torn = true;
-            break;
+            return (damaged, true);
         };
         if stored == 0 || raw > WAL_RECORD_BYTES_MAX {
-            found.damaged += 1;
-            break;
+            return (damaged + 1, false);
         }
         let intact = crc32(&[&head[..9], body]) == number(9);
-        match intact.then(|| unpack(body, head[8], raw)).flatten() {
-            Some(entry) => found.entries.push(entry),
-            None => found.damaged += 1,
+        match intact.then(|| split_key(body, head[8])).flatten() {
+            Some((key, body)) => take(&Record { body, flags: head[8], raw, key }),
+            None => damaged += 1,
         }
         rest = after;
     }
-    found
+    (damaged, false)
 }
 
-fn unpack(body: &[u8], flags: u8, raw_length: usize) -> Option<Entry> {
-    if flags & FLAG_ZSTD == 0 {
-        return decode(body).ok();
+fn split_key(body: &[u8], flags: u8) -> Option<(Option<u128>, &[u8])> {
+    if flags & !(FLAG_ZSTD | FLAG_KEY) != 0 {
+        return None;
     }
-    let raw = zstd::bulk::decompress(body, raw_length).ok()?;
-    decode(&raw).ok()
+    if flags & FLAG_KEY == 0 {
+        return Some((None, body));
+    }
+    let (key, body) = body.split_first_chunk::<KEY_BYTES>()?;
+    Some((Some(u128::from_be_bytes(*key)), body))
 }
 
 /// The file being written, and the next one's number.
@@ -132,9 +198,15 @@ impl WalWriter {
     /// Appends records and makes them durable. After a failure the file is left alone and the next
     /// commit begins a new one: what the system does with pages that it failed to write is unknown.
     pub(crate) fn commit(&mut self, records: &[u8]) -> io::Result<()> {
+        let is_new = self.file.is_none();
         let result = self.try_commit(records);
         if result.is_err() {
             self.file = None;
+            if is_new {
+                // Nothing in it was acknowledged. On a full disk each attempt would leave one more;
+                // one that stays is harmless, because a retry of the same is recognised.
+                let _ = self.layer.remove_file(&path(self.next - 1));
+            }
         }
         result
     }

@@ -27,6 +27,8 @@ pub struct Stored {
     pub end_ms: i64,
     /// Number of samples.
     pub samples: u64,
+    /// Whether the same came within the last hour already: it is counted once, under this id.
+    pub duplicate: bool,
     /// Sample types found.
     pub types: Vec<StoredType>,
 }
@@ -59,7 +61,9 @@ pub struct StoredType {
         (status = 422, description = "No profile could be read", body = Problem,
             content_type = "application/problem+json"),
         (status = 429, description = "Busy: try again after Retry-After seconds", body = Problem,
-            content_type = "application/problem+json")))]
+            content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot take it now, e.g. because the disk is full",
+            body = Problem, content_type = "application/problem+json")))]
 #[expect(dead_code, reason = "only its description is used: ingest serves the route")]
 fn upload() {}
 

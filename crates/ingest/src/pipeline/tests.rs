@@ -4,6 +4,7 @@ use super::*;
 use crate::auth::{Auth, Rule, Token, guard, hash_token};
 use crate::principal::{Need, Role};
 use crate::receivers;
+use crate::sink::Kept;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
@@ -23,6 +24,7 @@ type Fails = fn() -> SinkError;
 struct Memory {
     appended: Mutex<Vec<(String, usize)>>,
     fails: Option<Fails>,
+    repeats: bool,
 }
 
 impl Sink for Memory {
@@ -30,8 +32,9 @@ impl Sink for Memory {
         &'a self,
         tenant: &'a str,
         profiles: Vec<Profile>,
-    ) -> BoxFuture<'a, Result<Vec<Ulid>, SinkError>> {
-        let ids = profiles.iter().map(|_| Ulid::nil()).collect();
+    ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>> {
+        let kept = Kept { id: Ulid::nil(), is_repeat: self.repeats };
+        let ids = profiles.iter().map(|_| kept).collect();
         self.appended.lock().unwrap().push((tenant.to_owned(), profiles.len()));
         let answer = self.fails.map_or(Ok(ids), |fails| Err(fails()));
         Box::pin(async move { answer })
@@ -136,8 +139,9 @@ async fn profiles_go_to_the_tenant_of_the_token_or_the_one_that_it_may_name() {
 
 #[tokio::test]
 async fn a_store_that_is_full_or_fails_is_answered_so_that_clients_try_again() {
-    let cases: [(Fails, u16, &str); 2] = [
+    let cases: [(Fails, u16, &str); 3] = [
         (|| SinkError::Busy("full".to_owned()), 429, "uploads_busy"),
+        (|| SinkError::DiskFull("no room".to_owned()), 503, "store_failures"),
         (|| SinkError::Failed("disk".to_owned()), 503, "store_failures"),
     ];
     for (fails, status, counter) in cases {
@@ -147,6 +151,75 @@ async fn a_store_that_is_full_or_fails_is_answered_so_that_clients_try_again() {
         assert_eq!(answer.status(), status);
         assert!(answer.headers().contains_key("retry-after"));
         assert_eq!((intake.count(counter), intake.count("uploads_accepted")), (1, 0));
+    }
+}
+
+/// A sink that stores nothing before it is told to.
+struct Stalled(tokio::sync::Semaphore);
+
+impl Sink for Stalled {
+    fn append<'a>(
+        &'a self,
+        _: &'a str,
+        profiles: Vec<Profile>,
+    ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>> {
+        Box::pin(async move {
+            drop(self.0.acquire().await);
+            Ok(profiles.iter().map(|_| Kept { id: Ulid::nil(), is_repeat: false }).collect())
+        })
+    }
+}
+
+#[tokio::test]
+async fn while_the_store_stalls_writers_are_told_to_wait_before_memory_grows() {
+    let limits = Limits {
+        decoded_in_flight_bytes_max: 256 << 10,
+        room_wait: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let sink = Arc::new(Stalled(tokio::sync::Semaphore::new(0)));
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
+    let ingest = Arc::new(Ingest::new(Arc::clone(&sink) as _, clock, limits));
+    let auth = Arc::new(Auth::new(Vec::new(), receivers::RULES.to_vec()));
+    let router = receivers::routes(Arc::clone(&ingest)).layer(from_fn_with_state(auth, guard));
+    let body: String = (0..400).map(|at| format!("main;step{at};leaf{at} 1\n")).collect();
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let request = Request::builder().method("POST").uri(UPLOAD).header("host", "localhost");
+        let request = request.body(Body::from(body.clone())).unwrap();
+        writers.spawn(router.clone().oneshot(request));
+    }
+    let mut busy = 0;
+    // Those that found room wait for the store; all others are answered.
+    while let Ok(Some(answer)) =
+        tokio::time::timeout(Duration::from_millis(400), writers.join_next()).await
+    {
+        let answer = answer.unwrap().unwrap();
+        assert_eq!(answer.status(), 429);
+        assert!(answer.headers().contains_key("retry-after"));
+        busy += 1;
+    }
+    assert!((1..16).contains(&busy), "{busy} of 16 were told to wait");
+    assert!(ingest.gate.held_bytes() <= 257 << 10, "{}", ingest.gate.held_bytes());
+    sink.0.add_permits(16);
+    while let Some(answer) = writers.join_next().await {
+        assert_eq!(answer.unwrap().unwrap().status(), 200);
+        busy += 1;
+    }
+    assert_eq!((busy, ingest.gate.held_bytes()), (16, 0));
+}
+
+#[tokio::test]
+async fn an_upload_that_came_before_is_a_success_and_said_to_be_a_duplicate() {
+    for repeats in [false, true] {
+        let sink = Memory { repeats, ..Memory::default() };
+        let intake = intake(sink, Limits::default(), Vec::new());
+        let answer = intake.post(UPLOAD, &[], "main 5\n").await;
+        assert_eq!(answer.status(), 200);
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        let said = format!("\"duplicate\":{repeats}");
+        assert!(String::from_utf8_lossy(&body).contains(&said), "{body:?}");
+        assert_eq!(intake.count("profiles_repeated"), u64::from(repeats));
     }
 }
 

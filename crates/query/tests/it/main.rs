@@ -3,6 +3,7 @@
 mod agree;
 mod asks;
 mod damage;
+mod deleted;
 mod duckdb;
 mod edges;
 mod fixture;

@@ -68,6 +68,10 @@ impl FileLayer for Recording {
         self.layer.remove_dir(path)
     }
 
+    fn rename(&self, from: &str, to: &str) -> std::io::Result<()> {
+        self.layer.rename(from, to)
+    }
+
     fn sync_dir(&self, path: &str) -> std::io::Result<()> {
         self.layer.sync_dir(path)
     }

@@ -11,12 +11,12 @@ const LOCK: &str = "lock";
 
 /// The right to use the folder; given back when dropped, and by the system when the process dies.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     _lock: File,
 }
 
 /// Makes and locks the folder.
-pub(super) fn hold(path: &Path) -> Result<Held> {
+pub(crate) fn hold(path: &Path) -> Result<Held> {
     // What is profiled is nobody else's business.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| hint(path))?;
@@ -50,7 +50,7 @@ pub(super) fn hold(path: &Path) -> Result<Held> {
 }
 
 /// What to do when the folder cannot be used.
-pub(super) fn hint(path: &Path) -> String {
+pub(crate) fn hint(path: &Path) -> String {
     format!(
         "open the data folder {}: it must be a folder that you may write to, on a disk with free \
          space; choose another with --data-dir",

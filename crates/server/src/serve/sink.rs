@@ -1,10 +1,9 @@
 //! The store as the sink of `ingest`.
 
 use futures::future::BoxFuture;
-use ingest::{Sink, SinkError};
+use ingest::{Kept, Sink, SinkError};
 use profile::Profile;
 use std::sync::Arc;
-use stdx::Ulid;
 use store::{ErrorKind, Store};
 
 /// Appends to a store.
@@ -16,18 +15,21 @@ impl Sink for StoreSink {
         &'a self,
         tenant: &'a str,
         profiles: Vec<Profile>,
-    ) -> BoxFuture<'a, Result<Vec<Ulid>, SinkError>> {
+    ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>> {
         // A client that goes away does not stop an append half way.
         let (store, tenant) = (Arc::clone(&self.0), tenant.to_owned());
-        let append = tokio::spawn(async move { store.append(&tenant, profiles).await });
+        let append = tokio::spawn(async move { store.append_once(&tenant, profiles).await });
         Box::pin(async move {
             let appended = append.await;
             let appended =
                 appended.map_err(|_| SinkError::Failed("the append broke off".into()))?;
-            appended.map_err(|error| match error.kind() {
+            let appended = appended.map_err(|error| match error.kind() {
                 ErrorKind::Full => SinkError::Busy(error.to_string()),
+                ErrorKind::DiskFull => SinkError::DiskFull(error.to_string()),
                 _ => SinkError::Failed(error.to_string()),
-            })
+            })?;
+            let kept = appended.into_iter();
+            Ok(kept.map(|row| Kept { id: row.id, is_repeat: row.is_repeat }).collect())
         })
     }
 }

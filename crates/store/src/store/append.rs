@@ -1,14 +1,28 @@
 //! Appending: whoever gets hold of the log commits for all that wait, with one sync.
 
+use super::repeats::Key;
 use super::{Inner, Store, count};
 use crate::Error;
 use crate::codec::Entry;
 use crate::limits::{APPEND_PROFILES_MAX, TENANT_BYTES_MAX};
 use crate::wal::{self, WalWriter};
 use profile::Profile;
-use std::sync::{Arc, PoisonError};
-use stdx::Ulid;
+use rustc_hash::FxHashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use stdx::{Timestamp, Ulid};
 use tokio::sync::{OwnedMutexGuard, oneshot};
+
+/// A profile that the store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its id; that of the first time when it is a repeat.
+    pub id: Ulid,
+    /// Whether the same came before and is counted once.
+    pub is_repeat: bool,
+}
+
+type Answer = Result<Vec<Appended>, Error>;
 
 /// Appends that wait for a commit.
 #[derive(Debug, Default)]
@@ -19,32 +33,54 @@ pub(super) struct Pending {
 
 #[derive(Debug)]
 struct Group {
-    entries: Vec<Entry>,
-    records: Vec<u8>,
-    done: oneshot::Sender<Result<(), Error>>,
+    waiting: Vec<Waiting>,
+    done: oneshot::Sender<Answer>,
+}
+
+/// A profile that waits.
+#[derive(Debug)]
+struct Waiting {
+    entry: Entry,
+    record: Vec<u8>,
+    key: Option<Key>,
 }
 
 impl Store {
     /// Appends profiles. When this returns `Ok` they are durable and visible; the ids are in the
     /// profiles' order. On an error none is acknowledged.
     pub async fn append(&self, tenant: &str, profiles: Vec<Profile>) -> Result<Vec<Ulid>, Error> {
+        let appended = self.append_group(tenant, profiles, false).await?;
+        Ok(appended.into_iter().map(|row| row.id).collect())
+    }
+
+    /// As [`Self::append`], but a profile that came within the last hour already (the same tenant,
+    /// labels, window and contents) is not stored again: a client that got no answer may repeat the
+    /// whole, before or after a restart of the store.
+    pub async fn append_once(
+        &self,
+        tenant: &str,
+        profiles: Vec<Profile>,
+    ) -> Result<Vec<Appended>, Error> {
+        self.append_group(tenant, profiles, true).await
+    }
+
+    async fn append_group(&self, tenant: &str, profiles: Vec<Profile>, once: bool) -> Answer {
         let inner = &self.inner;
         check(tenant, &profiles)?;
         inner.check_room()?;
         if profiles.is_empty() {
             return Ok(Vec::new());
         }
-        let (entries, records) = inner.prepare(tenant, profiles)?;
-        let ids = entries.iter().map(|entry| entry.id).collect();
-        let (done, mut waiting) = oneshot::channel();
+        let waiting = inner.prepare(tenant, profiles, once)?;
+        let (done, mut answer) = oneshot::channel();
         {
-            let mut pending = inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.bytes += records.len();
-            pending.groups.push(Group { entries, records, done });
+            let mut pending = inner.pending();
+            pending.bytes += waiting.iter().map(|row| row.record.len()).sum::<usize>();
+            pending.groups.push(Group { waiting, done });
         }
         let wal = Arc::clone(&inner.wal).lock_owned().await;
-        if let Ok(result) = waiting.try_recv() {
-            return result.map(|()| ids);
+        if let Ok(result) = answer.try_recv() {
+            return result;
         }
         let leader = Arc::clone(inner);
         super::in_background(move || {
@@ -58,7 +94,7 @@ impl Store {
                 source: std::io::Error::other("it ended without an answer"),
             })
         };
-        waiting.await.unwrap_or_else(gone).map(|()| ids)
+        answer.await.unwrap_or_else(gone)
     }
 }
 
@@ -75,8 +111,15 @@ fn check(tenant: &str, profiles: &[Profile]) -> Result<(), Error> {
 }
 
 impl Inner {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn check_room(&self) -> Result<(), Error> {
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).bytes;
+        self.space.check(&*self.layer, &*self.clock).inspect_err(|_| {
+            count(&self.counters.rejected_disk_full, 1);
+        })?;
+        let pending = self.pending().bytes;
         let state = self.state();
         let growing = state.memtable.bytes();
         if growing >= self.options.memtable_bytes_max {
@@ -86,6 +129,11 @@ impl Inner {
         if used < self.options.memtable_bytes_max.saturating_mul(2) {
             return Ok(());
         }
+        if self.space.is_flush_stuck() {
+            count(&self.counters.rejected_disk_full, 1);
+            let what = format!("{used} bytes cannot be written to segments");
+            return Err(Error::DiskFull { what });
+        }
         count(&self.counters.rejected_full, 1);
         Err(Error::Full { what: format!("{used} bytes wait to be written to segments") })
     }
@@ -94,47 +142,96 @@ impl Inner {
         &self,
         tenant: &str,
         profiles: Vec<Profile>,
-    ) -> Result<(Vec<Entry>, Vec<u8>), Error> {
+        once: bool,
+    ) -> Result<Vec<Waiting>, Error> {
         let tenant: Arc<str> = tenant.into();
-        let received_at = self.clock.now();
-        let mut records = Vec::new();
-        let mut entries = Vec::with_capacity(profiles.len());
+        let floor = Timestamp::from_nanos(self.received_floor.load(Ordering::SeqCst));
+        let received_at = self.clock.now().max(floor);
+        let mut alike: FxHashMap<Key, Key> = FxHashMap::default();
+        let mut again = |key: Key| {
+            let count = alike.entry(key).or_default();
+            *count += 1;
+            key.wrapping_add(*count - 1)
+        };
+        let mut waiting = Vec::with_capacity(profiles.len());
         for profile in profiles {
             let entry = Entry {
-                id: self.new_id(),
+                id: self.id_at(received_at),
                 tenant: Arc::clone(&tenant),
                 received_at,
                 profile: Arc::new(profile),
             };
-            let record = wal::record(&entry);
+            let record = if once {
+                wal::keyed_record(&entry, &mut again).map(|(key, record)| (Some(key), record))
+            } else {
+                wal::record(&entry).map(|record| (None, record))
+            };
             let too_large = || Error::Invalid { what: "a profile too large to store".to_owned() };
-            records.extend_from_slice(&record.ok_or_else(too_large)?);
-            entries.push(entry);
+            let (key, record) = record.ok_or_else(too_large)?;
+            waiting.push(Waiting { entry, record, key });
         }
-        Ok((entries, records))
+        Ok(waiting)
     }
 
     /// Writes everything that waits, syncs once, makes it visible and answers.
     fn commit(&self, mut wal: OwnedMutexGuard<WalWriter>) {
-        let pending =
-            std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let pending = std::mem::take(&mut *self.pending());
         if pending.groups.is_empty() {
             return;
         }
-        let mut records = Vec::with_capacity(pending.bytes);
-        pending.groups.iter().for_each(|group| records.extend_from_slice(&group.records));
-        let result = wal.commit(&records).map_err(Error::io("commit the log"));
-        count(&self.counters.wal_commits, 1);
-        count(&self.counters.wal_bytes_written, records.len() as u64);
-        count(&self.counters.wal_bytes, records.len() as u64);
-        for group in pending.groups {
+        let mut batch = Batch { records: Vec::with_capacity(pending.bytes), ..Batch::default() };
+        let mut answers = Vec::with_capacity(pending.groups.len());
+        for Group { waiting, done } in pending.groups {
+            let appended: Vec<Appended> =
+                waiting.into_iter().map(|row| self.take_in(row, &mut batch)).collect();
+            answers.push((done, appended));
+        }
+        let Batch { entries, records, added } = batch;
+        let result = self.write(&mut wal, &entries, &records);
+        if result.is_err() {
+            self.repeats().take_back(&added);
+        }
+        for (done, appended) in answers {
             let answer = match &result {
-                Ok(()) => self.show(&group.entries),
+                Ok(()) => Ok(appended),
                 Err(error) => Err(error.for_waiter()),
             };
             // A waiter that went away does not need the answer.
-            let _ = group.done.send(answer);
+            let _ = done.send(answer);
         }
+    }
+
+    /// Adds one that waits to the batch, unless the same came before.
+    fn take_in(&self, row: Waiting, batch: &mut Batch) -> Appended {
+        let Waiting { entry, record, key } = row;
+        let id = entry.id;
+        if let Some(key) = key {
+            let now = self.clock.now();
+            let before = self.repeats().find(key, now);
+            // What was deleted since and comes again is meant to be there again.
+            let before = before.filter(|first| !self.is_deleted(&entry, *first));
+            if let Some(id) = before {
+                count(&self.counters.repeats, 1);
+                return Appended { id, is_repeat: true };
+            }
+            self.repeats().add(key, id, now);
+            batch.added.push((key, id));
+        }
+        batch.records.extend_from_slice(&record);
+        batch.entries.push(entry);
+        Appended { id, is_repeat: false }
+    }
+
+    fn write(&self, wal: &mut WalWriter, entries: &[Entry], records: &[u8]) -> Result<(), Error> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let written = wal.commit(records).map_err(Error::io("commit the log"));
+        written.inspect_err(|error| self.space.note(error))?;
+        count(&self.counters.wal_commits, 1);
+        count(&self.counters.wal_bytes_written, records.len() as u64);
+        count(&self.counters.wal_bytes, records.len() as u64);
+        self.show(entries)
     }
 
     fn show(&self, entries: &[Entry]) -> Result<(), Error> {
@@ -147,4 +244,13 @@ impl Inner {
         count(&self.counters.samples, samples as u64);
         result
     }
+}
+
+/// What is committed together.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    records: Vec<u8>,
+    /// Keys that are known from now on, unless the commit fails.
+    added: Vec<(Key, Ulid)>,
 }

@@ -19,6 +19,7 @@ impl Store {
         let inner = Arc::clone(&self.inner);
         super::in_background(move || {
             inner.finish_unsure()?;
+            inner.finish_rewrite()?;
             let segments = inner.state().segments.clone();
             let group = choose(&segments, inner.clock.now().nanos());
             let merged = !group.is_empty();

@@ -1,7 +1,7 @@
 //! Flushing: the memtable becomes segments; the catalog's transaction is the commit; only then
 //! are the logs removed.
 
-use super::{Frozen, Inner, Store, count};
+use super::{Frozen, Inner, Store, count, repeats};
 use crate::Error;
 use crate::collect::Arranged;
 use crate::memtable::{self, ChunkView};
@@ -49,7 +49,9 @@ impl Inner {
         }
         let wal_bytes = self.counters.wal_bytes.load(Ordering::Relaxed);
         let bytes = memtable.bytes();
-        state.flushing = Some(Frozen { chunks, bytes, sequence, wal_bytes, segments: None });
+        let uploads = self.repeats().freeze();
+        let segments = None;
+        state.flushing = Some(Frozen { chunks, bytes, sequence, wal_bytes, uploads, segments });
     }
 
     fn write_frozen(&self) -> Result<(), Error> {
@@ -58,6 +60,7 @@ impl Inner {
         if result.is_err() {
             count(&self.counters.flush_failures, 1);
         }
+        self.space.note_flush(&result);
         result
     }
 
@@ -68,7 +71,8 @@ impl Inner {
         };
         let rows: Vec<SegmentRow> = segments.iter().map(|segment| segment.row.clone()).collect();
         self.step("before the flush's commit")?;
-        self.catalog.commit_flush(&rows, frozen.sequence)?;
+        let oldest = repeats::oldest(self.clock.now());
+        self.catalog.commit_flush_of(&rows, frozen.sequence, &frozen.uploads, oldest)?;
         self.step("after the flush's commit")?;
         {
             let mut state = self.state();

@@ -1,17 +1,22 @@
 //! Opening a store: the catalog says what exists, logs that no segment holds are replayed, what
 //! nothing refers to is swept.
 
-use super::{Counters, Inner, State, Store, append, count};
+use super::repeats::Repeats;
+use super::space::Space;
+use super::{Counters, Inner, State, Store, append, count, sweep};
 use crate::Error;
 use crate::cache::Caches;
+use crate::hidden::{Tombstone, floor_after};
 use crate::layer::{FileLayer, LocalFiles};
 use crate::limits::Options;
 use crate::segment::{self, Segment};
 use crate::wal::{self, WalWriter};
 use catalog::Catalog;
+use rustc_hash::FxHashMap;
 use std::path::Path;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
-use stdx::{Clock, Rng, Ulid};
+use stdx::{Clock, Rng};
 
 impl Store {
     /// Opens or creates a store in a local directory. Blocks while the logs are replayed.
@@ -48,11 +53,27 @@ impl Store {
         for row in catalog.live()? {
             state.segments.push(Arc::new(Segment::new(row, Arc::clone(&layer))?));
         }
-        sweep_segments(&*layer, &catalog, &state, &counters)?;
+        sweep::run(&*layer, &catalog, &state.segments, &counters)?;
+        let mut recent_deletions = Vec::new();
+        let mut floor = 0;
+        for row in catalog.deletions()? {
+            let stone = Arc::new(Tombstone::new(&row)?);
+            floor = floor.max(floor_after(row.created_at.nanos()));
+            recent_deletions.push(Arc::clone(&stone));
+            if row.done_at.is_none() {
+                state.tombstones.push(stone);
+            }
+        }
+        let pins = Arc::new(catalog.pins()?);
         let mut rng = rng;
         let flushed = catalog.wal_flushed()?;
-        let last = Replayer { layer: &*layer, options: &options, counters: &counters }
-            .run(flushed, &mut state, &*clock, &mut rng)?;
+        let mut repeats = Repeats::default();
+        for uploads in catalog.uploads()? {
+            repeats.load(&uploads, clock.now())?;
+        }
+        let replayer =
+            Replayer { layer: &*layer, options: &options, counters: &counters, clock: &*clock };
+        let last = replayer.run(flushed, &mut state, &mut repeats, &mut rng)?;
         let writer = WalWriter::new(Arc::clone(&layer), last.max(flushed) + 1);
         let caches = Arc::new(Caches::new(options.cache_bytes_max));
         let inner = Inner {
@@ -63,6 +84,13 @@ impl Store {
             rng: Mutex::new(rng),
             wal: Arc::new(tokio::sync::Mutex::new(writer)),
             pending: Mutex::new(append::Pending::default()),
+            repeats: Mutex::new(repeats),
+            space: Space::default(),
+            received_floor: AtomicI64::new(floor),
+            recent_deletions: Mutex::new(recent_deletions),
+            pins: Mutex::new(pins),
+            keeping: Arc::default(),
+            looked_at: Mutex::default(),
             state: Mutex::new(state),
             maintenance: Arc::default(),
             flush_wanted: tokio::sync::Notify::new(),
@@ -73,36 +101,11 @@ impl Store {
     }
 }
 
-/// Removes the files of retired segments and of segments that were never committed.
-fn sweep_segments(
-    layer: &dyn FileLayer,
-    catalog: &Catalog,
-    state: &State,
-    counters: &Counters,
-) -> Result<(), Error> {
-    let retired = catalog.retired()?;
-    let live: std::collections::BTreeSet<Ulid> = state.segments.iter().map(|row| row.id).collect();
-    for name in layer.list(segment::DIR).map_err(Error::io("list segments"))? {
-        // What is not named like a segment is not ours to remove.
-        let Ok(id) = Ulid::from_string(&name) else { continue };
-        if live.contains(&id) {
-            continue;
-        }
-        let dir = segment::dir(id);
-        layer.remove_dir(&dir).map_err(Error::io(format!("remove {dir}")))?;
-        if !retired.contains(&id) {
-            count(&counters.orphans_removed, 1);
-        }
-    }
-    layer.sync_dir(segment::DIR).map_err(Error::io("sync segments"))?;
-    layer.step("forget retired segments").map_err(Error::io("forget retired segments"))?;
-    Ok(catalog.forget(&retired)?)
-}
-
 struct Replayer<'a> {
     layer: &'a dyn FileLayer,
     options: &'a Options,
     counters: &'a Counters,
+    clock: &'a dyn Clock,
 }
 
 impl Replayer<'_> {
@@ -112,19 +115,24 @@ impl Replayer<'_> {
         &self,
         flushed: u64,
         state: &mut State,
-        clock: &dyn Clock,
+        repeats: &mut Repeats,
         rng: &mut Rng,
     ) -> Result<u64, Error> {
         let mut last = 0;
         let names = self.layer.list(wal::DIR).map_err(Error::io("list logs"))?;
+        let mut paths = Vec::new();
         for sequence in names.iter().filter_map(|name| wal::sequence_of(name)) {
             last = last.max(sequence);
             let path = wal::path(sequence);
             if sequence <= flushed {
                 self.layer.remove_file(&path).map_err(Error::io(format!("remove {path}")))?;
-                continue;
+            } else {
+                paths.push(path);
             }
-            let bytes = self.layer.read(&path).map_err(Error::io(format!("read {path}")))?;
+        }
+        let mut copies = self.copies(&paths)?;
+        for path in paths {
+            let bytes = self.read(&path)?;
             let replay = wal::replay(&bytes);
             count(&self.counters.corrupt_records, replay.damaged);
             count(&self.counters.torn_logs, u64::from(replay.torn));
@@ -132,12 +140,42 @@ impl Replayer<'_> {
             if replay.damaged > 0 {
                 tracing::error!(path, records = replay.damaged, "damaged log records skipped");
             }
-            for entry in &replay.entries {
+            for (entry, key) in &replay.entries {
+                if let Some(key) = key {
+                    if superseded(&mut copies, *key) {
+                        continue;
+                    }
+                    repeats.add(*key, entry.id, self.clock.now());
+                }
                 let entry = std::slice::from_ref(entry);
-                state.memtable.add(entry, self.options, clock.now(), rng)?;
+                state.memtable.add(entry, self.options, self.clock.now(), rng)?;
             }
         }
         self.layer.sync_dir(wal::DIR).map_err(Error::io("sync logs"))?;
         Ok(last)
     }
+
+    fn read(&self, path: &str) -> Result<bytes::Bytes, Error> {
+        self.layer.read(path).map_err(Error::io(format!("read {path}")))
+    }
+
+    /// Keys that stand in the logs more than once, and how often. A commit that failed may have
+    /// left its records, and its client has sent the same again: the last one was acknowledged.
+    fn copies(&self, paths: &[String]) -> Result<FxHashMap<u128, u32>, Error> {
+        let mut copies: FxHashMap<u128, u32> = FxHashMap::default();
+        for path in paths {
+            for key in wal::keys(&self.read(path)?) {
+                *copies.entry(key).or_default() += 1;
+            }
+        }
+        copies.retain(|_, count| *count > 1);
+        Ok(copies)
+    }
+}
+
+/// Whether the same key comes again further on.
+fn superseded(copies: &mut FxHashMap<u128, u32>, key: u128) -> bool {
+    let Some(left) = copies.get_mut(&key) else { return false };
+    *left -= 1;
+    *left > 0
 }

@@ -1,23 +1,43 @@
-//! Retention: whole segments are dropped by age, then by disk budget; files of what nothing reads
-//! any more are deleted.
+//! Retention: what is too old is dropped by rules, then the oldest until the disk budget holds; pins
+//! are left alone. Segments that are too old as a whole are dropped; one that mixes what is kept for
+//! different times is written anew without what is too old, with some slack, so that it is not
+//! rewritten for every profile. Files of what nothing reads any more are deleted.
 
-use super::{Inner, Retired, Store, count};
+use super::rewrite::Reason;
+use super::{Inner, Retired, Store, count, sweep};
 use crate::Error;
+use crate::limits::{RETENTION_SLACK_NANOS_MIN, RETENTION_SLACK_PART, TRASH_KEPT};
+use crate::rows::ProfileRow;
+use crate::rules::{is_pinned, keep_nanos, may_pin, newest};
 use crate::segment::{self, Segment};
+use profile::labels::names::SERVICE;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use stdx::Ulid;
 
+/// What is to be done with a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Keep,
+    Drop,
+    /// Some of it may be too old.
+    Look,
+}
+
 impl Store {
     /// Drops what is too old, then the oldest until the disk budget holds. Returns how many
-    /// segments were dropped.
+    /// segments were dropped or written anew.
     pub async fn retain_once(&self) -> Result<usize, Error> {
         let turn = Arc::clone(&self.inner.maintenance).lock_owned().await;
         let inner = Arc::clone(&self.inner);
         super::in_background(move || {
             inner.finish_unsure()?;
+            inner.finish_rewrite()?;
             let dropped = inner.drop_old()? + inner.drop_for_budget()?;
             inner.delete_retired()?;
+            let kept = i64::try_from(TRASH_KEPT.as_millis()).unwrap_or(i64::MAX);
+            let oldest = inner.clock.now().millis().saturating_sub(kept);
+            sweep::empty_trash(&*inner.layer, oldest.max(0).cast_unsigned())?;
             drop(turn);
             Ok(dropped)
         })
@@ -28,20 +48,86 @@ impl Store {
 impl Inner {
     /// A segment that claims times after it was written is as old as itself: a wrong clock must
     /// not keep it for ever.
-    fn newest(segment: &Segment) -> i64 {
+    pub(super) fn newest(segment: &Segment) -> i64 {
         segment.row.t_max_ns.min(segment.row.created_at.nanos())
     }
 
+    fn may_be_pinned(&self, segment: &Segment) -> bool {
+        let bounds = (segment.row.t_min_ns, segment.row.t_max_ns);
+        let pins = self.pins();
+        pins.iter().any(|pin| may_pin(pin, &segment.row.tenant, &segment.index.services, bounds))
+    }
+
+    fn verdict(&self, segment: &Segment, now: i64) -> Verdict {
+        let (tenant, index) = (&segment.row.tenant, &segment.index);
+        let (mut shortest, mut longest) = (i64::MAX, 0);
+        for service in &index.services {
+            for kind in index.kinds.iter().map(String::as_str).chain([""]) {
+                let keep = keep_nanos(&self.options, tenant, service, kind);
+                (shortest, longest) = (shortest.min(keep), longest.max(keep));
+            }
+        }
+        let age = now.saturating_sub(Self::newest(segment));
+        let is_over = age > longest;
+        if is_over && !self.may_be_pinned(segment) {
+            return Verdict::Drop;
+        }
+        let slack = (shortest / RETENTION_SLACK_PART).max(RETENTION_SLACK_NANOS_MIN);
+        let oldest = now.saturating_sub(segment.row.t_min_ns);
+        let is_mixed = shortest < longest && oldest > shortest.saturating_add(slack);
+        if !is_over && !is_mixed {
+            return Verdict::Keep;
+        }
+        let mut looked = self.looked_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let looked_at = looked.get(&segment.id).copied();
+        if looked_at.is_some_and(|at| now.saturating_sub(at) < slack) {
+            return Verdict::Keep;
+        }
+        looked.insert(segment.id, now);
+        Verdict::Look
+    }
+
     fn drop_old(&self) -> Result<usize, Error> {
-        let retention = i64::try_from(self.options.retention.as_nanos()).unwrap_or(i64::MAX);
-        let oldest = self.clock.now().nanos().saturating_sub(retention);
-        let state = self.state();
-        let old = state.segments.iter().filter(|segment| Self::newest(segment) < oldest);
-        let ids: Vec<Ulid> = old.map(|segment| segment.id).collect();
-        drop(state);
-        self.drop_segments(&ids)?;
-        count(&self.counters.dropped_by_retention, ids.len() as u64);
-        Ok(ids.len())
+        let now = self.clock.now().nanos();
+        let segments = self.state().segments.clone();
+        let mut looked = self.looked_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        looked.retain(|id, _| segments.iter().any(|segment| segment.id == *id));
+        drop(looked);
+        let (mut old, mut mixed) = (Vec::new(), Vec::new());
+        for segment in segments {
+            match self.verdict(&segment, now) {
+                Verdict::Keep => {}
+                Verdict::Drop => old.push(segment),
+                Verdict::Look => mixed.push(segment),
+            }
+        }
+        self.drop_whole(&old, Reason::Age)?;
+        let mut changed = old.len();
+        for segment in mixed {
+            changed += usize::from(self.drop_part(&segment, now)?);
+        }
+        count(&self.counters.dropped_by_retention, changed as u64);
+        Ok(changed)
+    }
+
+    /// Writes a segment anew without what is too old; says whether there was any.
+    fn drop_part(&self, segment: &Arc<Segment>, now: i64) -> Result<bool, Error> {
+        let pins = self.pins();
+        let mut keep = |row: &ProfileRow, kind: &str| {
+            let service = row.labels.get(SERVICE).unwrap_or("");
+            let kept = keep_nanos(&self.options, &row.tenant, service, kind);
+            now.saturating_sub(newest(row)) <= kept || is_pinned(&pins, row)
+        };
+        let profiles = segment.read_profiles()?;
+        let is_whole = profiles.iter().all(|row| {
+            row.kinds.iter().all(|kind| keep(row, &kind.kind))
+                && (!row.kinds.is_empty() || keep(row, ""))
+        });
+        if is_whole {
+            return Ok(false);
+        }
+        self.rewrite(segment, Reason::Age, Vec::new(), &mut keep)?;
+        Ok(true)
     }
 
     fn drop_for_budget(&self) -> Result<usize, Error> {
@@ -50,28 +136,40 @@ impl Inner {
         let mut segments = self.state().segments.clone();
         segments.sort_by_key(|segment| (Self::newest(segment), segment.id));
         let mut used = logs + segments.iter().map(|segment| segment.row.bytes).sum::<u64>();
-        let mut ids = Vec::new();
+        let mut whole = Vec::new();
+        let mut changed = 0;
         for segment in segments {
             if used <= budget {
                 break;
             }
-            used -= segment.row.bytes;
-            ids.push(segment.id);
+            if self.may_be_pinned(&segment) {
+                let bytes = self.keep_pinned(&segment)?;
+                changed += usize::from(bytes < segment.row.bytes);
+                used -= segment.row.bytes.saturating_sub(bytes);
+            } else {
+                used -= segment.row.bytes;
+                whole.push(segment);
+            }
         }
-        self.drop_segments(&ids)?;
-        count(&self.counters.dropped_by_budget, ids.len() as u64);
-        Ok(ids.len())
+        self.drop_whole(&whole, Reason::Budget)?;
+        changed += whole.len();
+        count(&self.counters.dropped_by_budget, changed as u64);
+        Ok(changed)
     }
 
-    fn drop_segments(&self, ids: &[Ulid]) -> Result<(), Error> {
-        if ids.is_empty() {
-            return Ok(());
+    /// Writes a segment anew with only what is pinned. Returns the bytes that it still takes.
+    fn keep_pinned(&self, segment: &Arc<Segment>) -> Result<u64, Error> {
+        let pins = self.pins();
+        if segment.read_profiles()?.iter().all(|row| is_pinned(&pins, row)) {
+            return Ok(segment.row.bytes);
         }
-        self.step("before the retirement's commit")?;
-        self.catalog.retire(ids)?;
-        self.step("after the retirement's commit")?;
-        self.retire_from_state(ids, None);
-        Ok(())
+        let before = self.segment_bytes();
+        self.rewrite(segment, Reason::Budget, Vec::new(), &mut |row, _| is_pinned(&pins, row))?;
+        Ok(segment.row.bytes.saturating_sub(before.saturating_sub(self.segment_bytes())))
+    }
+
+    fn segment_bytes(&self) -> u64 {
+        self.state().segments.iter().map(|segment| segment.row.bytes).sum()
     }
 
     /// Takes segments out of sight and puts their replacement there, in one step.

@@ -119,6 +119,10 @@ impl FileLayer for Watched {
         self.files.remove_dir(path)
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.files.rename(from, to)
+    }
+
     fn sync_dir(&self, path: &str) -> io::Result<()> {
         self.files.sync_dir(path)
     }

@@ -11,18 +11,104 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use stdx::{ManualClock, Rng, TimeRange, Timestamp};
-use store::{FileLayer, LayerFile, Options, Store};
+use store::{ErrorKind, FileLayer, LayerFile, Options, Store};
 
 /// Fails at steps as often as it was told to.
 #[derive(Debug)]
 struct Faulty {
     layer: PowerLayer,
     failures: Mutex<BTreeMap<&'static str, u32>>,
+    /// The disk is full, as far as paths that begin so are concerned.
+    full: Mutex<Option<&'static str>>,
+    free: Mutex<Option<u64>>,
+}
+
+/// A file on a disk that may be full when it is written to.
+#[derive(Debug)]
+struct FaultyFile {
+    file: Box<dyn LayerFile>,
+    layer: Arc<Faulty>,
+    path: String,
+}
+
+impl LayerFile for FaultyFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.layer.is_full(&self.path) {
+            // As disks do: some of it is written.
+            self.file.append(&bytes[..bytes.len() / 2])?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file.append(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()
+    }
 }
 
 impl Faulty {
     fn fail(&self, step: &'static str, times: u32) {
         self.failures.lock().expect("no test thread panicked").insert(step, times);
+    }
+
+    fn fill(&self, prefix: Option<&'static str>) {
+        *self.full.lock().expect("no test thread panicked") = prefix;
+    }
+
+    fn is_full(&self, path: &str) -> bool {
+        let full = self.full.lock().expect("no test thread panicked");
+        full.is_some_and(|prefix| path.starts_with(prefix))
+    }
+}
+
+/// The layer as the store has it; files need to know it.
+#[derive(Clone, Debug)]
+struct Shared(Arc<Faulty>);
+
+impl FileLayer for Shared {
+    fn create(&self, path: &str) -> io::Result<Box<dyn LayerFile>> {
+        let (file, layer) = (self.0.layer.create(path)?, Arc::clone(&self.0));
+        Ok(Box::new(FaultyFile { file, layer, path: path.to_owned() }))
+    }
+
+    fn read(&self, path: &str) -> io::Result<Bytes> {
+        self.0.read(path)
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        self.0.list(dir)
+    }
+
+    fn create_dir(&self, path: &str) -> io::Result<()> {
+        self.0.create_dir(path)
+    }
+
+    fn remove_file(&self, path: &str) -> io::Result<()> {
+        self.0.remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &str) -> io::Result<()> {
+        self.0.remove_dir(path)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        self.0.sync_dir(path)
+    }
+
+    fn object_store(&self) -> Arc<dyn ObjectStore> {
+        self.0.object_store()
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(*self.0.free.lock().expect("no test thread panicked"))
+    }
+
+    fn step(&self, what: &'static str) -> io::Result<()> {
+        self.0.step(what)
     }
 }
 
@@ -51,6 +137,10 @@ impl FileLayer for Faulty {
         self.layer.remove_dir(path)
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.layer.rename(from, to)
+    }
+
     fn sync_dir(&self, path: &str) -> io::Result<()> {
         self.layer.sync_dir(path)
     }
@@ -68,17 +158,30 @@ impl FileLayer for Faulty {
 }
 
 struct World {
+    clock: Arc<ManualClock>,
     store: Arc<Store>,
     layer: Arc<Faulty>,
     catalog: Arc<Catalog>,
     wanted: Contents,
 }
 
+fn clock() -> Arc<ManualClock> {
+    let now = testkit::profiles::BASE_MS + 2 * 24 * 3_600_000;
+    Arc::new(ManualClock::new(Timestamp::from_millis(now)))
+}
+
 fn open(layer: &Arc<Faulty>, catalog: &Arc<Catalog>, seed: u64) -> Arc<Store> {
-    let now = Timestamp::from_millis(testkit::profiles::BASE_MS + 2 * 24 * 3_600_000);
-    let shared: Arc<dyn FileLayer> = Arc::clone(layer) as _;
+    open_at(layer, catalog, seed, clock())
+}
+
+fn open_at(
+    layer: &Arc<Faulty>,
+    catalog: &Arc<Catalog>,
+    seed: u64,
+    clock: Arc<ManualClock>,
+) -> Arc<Store> {
+    let shared: Arc<dyn FileLayer> = Arc::new(Shared(Arc::clone(layer)));
     let options = Options { retired_grace: Duration::ZERO, ..Options::default() };
-    let clock = Arc::new(ManualClock::new(now));
     Store::open_parts(shared, Arc::clone(catalog), options, clock, Rng::seeded(seed))
         .expect("opens")
 }
@@ -86,10 +189,16 @@ fn open(layer: &Arc<Faulty>, catalog: &Arc<Catalog>, seed: u64) -> Arc<Store> {
 impl World {
     fn new() -> Self {
         let layer = PowerLayer::new(5, u64::MAX);
-        let layer = Arc::new(Faulty { layer, failures: Mutex::default() });
+        let layer = Arc::new(Faulty {
+            layer,
+            failures: Mutex::default(),
+            full: Mutex::default(),
+            free: Mutex::default(),
+        });
         let catalog = Arc::new(Catalog::open_in_memory().expect("opens"));
-        let store = open(&layer, &catalog, 1);
-        Self { store, layer, catalog, wanted: Contents::new() }
+        let clock = clock();
+        let store = open_at(&layer, &catalog, 1, Arc::clone(&clock));
+        Self { clock, store, layer, catalog, wanted: Contents::new() }
     }
 
     async fn append(&mut self, tenant: &str) {
@@ -101,6 +210,14 @@ impl World {
         if tenant == "t" {
             self.wanted.insert(ids[0], expected(&profile));
         }
+    }
+
+    /// An append that the full disk refuses.
+    async fn refused(&self) {
+        let profile = profile::folded::from_folded("main;refused 1\n");
+        let error = self.store.append("t", vec![profile]).await.expect_err("the disk is full");
+        assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
+        assert!(error.is_disk_full());
     }
 
     async fn check(&self, when: &str) {
@@ -196,5 +313,142 @@ fn a_compaction_that_may_have_been_committed_is_not_made_twice() {
         world.store.retain_once().await.expect("retains");
         assert_eq!(world.folders(), 1);
         world.reopened().await;
+    });
+}
+
+#[test]
+fn a_log_on_a_full_disk_refuses_and_goes_on_when_there_is_room() {
+    run(async {
+        let mut world = World::new();
+        world.append("t").await;
+        world.layer.fill(Some("wal"));
+        for _ in 0..20 {
+            world.refused().await;
+            world.check("queries go on").await;
+        }
+        let logs = world.layer.list("wal").expect("lists").len();
+        assert!(logs <= 2, "refused appends leave no files behind: {logs}");
+        world.layer.fill(None);
+        world.append("t").await;
+        world.check("room again").await;
+        world.reopened().await;
+        world.store.flush().await.expect("flushes");
+        world.check("flushed").await;
+        world.reopened().await;
+    });
+}
+
+#[test]
+fn segments_on_a_full_disk_wait_in_the_log_and_a_full_memory_says_why() {
+    run(async {
+        let mut world = World::new();
+        world.append("t").await;
+        world.layer.fill(Some("segments"));
+        for _ in 0..3 {
+            let error = world.store.flush().await.expect_err("the disk is full");
+            assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
+            assert_eq!(world.folders(), 0, "what was begun is removed");
+            world.append("t").await;
+            world.check("queries go on").await;
+        }
+        // As much as memory may hold, and then no more.
+        let large: String = (0..20_000).map(|at| format!("main;step{at:05};leaf 1\n")).collect();
+        let error = loop {
+            let profile = profile::folded::from_folded(&large);
+            match world.store.append("other", vec![profile]).await {
+                Ok(_) => assert!(world.store.stats().memtable_bytes < 200 << 20, "is bounded"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
+        assert!(world.store.stats().rejected_disk_full > 0);
+        world.layer.fill(None);
+        world.store.flush().await.expect("room again");
+        world.append("t").await;
+        world.check("flushed").await;
+        world.reopened().await;
+    });
+}
+
+#[test]
+fn a_catalog_on_a_full_disk_loses_nothing_and_is_tried_again() {
+    run(async {
+        let mut world = World::new();
+        world.append("t").await;
+        world.layer.fail("before the flush's commit", 2);
+        for _ in 0..2 {
+            world.store.flush().await.expect_err("the catalog has no room");
+            world.append("t").await;
+            world.check("queries go on").await;
+        }
+        world.store.flush().await.expect("room again");
+        world.check("flushed").await;
+        world.reopened().await;
+    });
+}
+
+#[test]
+fn appends_stop_before_the_disk_is_full() {
+    run(async {
+        let mut world = World::new();
+        *world.layer.free.lock().expect("no panic") = Some(store::limits::DISK_RESERVE_BYTES);
+        world.append("t").await;
+        *world.layer.free.lock().expect("no panic") = Some(store::limits::DISK_RESERVE_BYTES - 1);
+        world.clock.advance(Duration::from_secs(2));
+        world.refused().await;
+        world.store.flush().await.expect("what is left is for flushes");
+        world.check("queries go on").await;
+        *world.layer.free.lock().expect("no panic") = None;
+        world.clock.advance(Duration::from_secs(2));
+        world.append("t").await;
+        world.check("room again").await;
+    });
+}
+
+#[test]
+fn a_rewriting_that_may_have_been_committed_brings_nothing_back() {
+    run(async {
+        let mut world = World::new();
+        for _ in 0..3 {
+            world.append("t").await;
+            world.store.flush().await.expect("flushes");
+        }
+        let selector = "{service_name=\"shop\"}";
+        world.store.delete("t", selector, TimeRange::ALL).await.expect("deletes");
+        world.wanted.clear();
+        world.append("t").await;
+        world.layer.fail("after the rewrite's commit", 2);
+        world.store.delete_once().await.expect_err("the catalog does not answer");
+        world.check("in doubt").await;
+        world.reopened().await;
+        world.store.compact_once().await.expect_err("nothing is merged while in doubt");
+        while world.store.compact_once().await.expect("the catalog answers again") {}
+        world.check("compacted").await;
+        world.store.delete_once().await.expect("rewrites");
+        world.check("settled").await;
+        let deletions = world.store.deletions().await.expect("lists");
+        assert_eq!((deletions[0].profiles, deletions[0].done_at.is_some()), (3, true));
+        world.reopened().await;
+    });
+}
+
+#[test]
+fn folders_that_the_catalog_has_forgotten_are_not_deleted() {
+    run(async {
+        let mut world = World::new();
+        for _ in 0..3 {
+            world.append("t").await;
+            world.store.flush().await.expect("flushes");
+        }
+        // A catalog without its log knows nothing of them.
+        let empty = Arc::new(Catalog::open_in_memory().expect("opens"));
+        let store = open(&world.layer, &empty, 3);
+        assert!(contents(&store, &*world.layer, "t").await.is_empty());
+        assert_eq!(store.stats().orphans_removed, 3);
+        assert_eq!(world.layer.list("trash").expect("lists").len(), 3);
+        store.retain_once().await.expect("retains");
+        let files = world.layer.list("trash").expect("lists");
+        let first = world.layer.list(&format!("trash/{}", files[0])).expect("lists");
+        assert!(first.contains(&"samples.parquet".to_owned()), "moved whole: {first:?}");
     });
 }

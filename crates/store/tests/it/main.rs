@@ -6,5 +6,7 @@ mod catalog_cut;
 mod crash;
 mod faults;
 mod golden;
+mod keeping;
 mod power;
 mod reading;
+mod repeats;

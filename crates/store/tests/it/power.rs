@@ -206,6 +206,23 @@ impl FileLayer for PowerLayer {
         })
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk().operate(|disk| {
+            let inside = format!("{from}/");
+            let is_moved = |have: &String| have == from || have.starts_with(&inside);
+            let moved: Vec<String> =
+                disk.live.keys().filter(|have| is_moved(have)).cloned().collect();
+            if moved.is_empty() {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            for path in moved {
+                let Some(node) = disk.live.remove(&path) else { continue };
+                disk.live.insert(format!("{to}{}", &path[from.len()..]), node);
+            }
+            Ok(())
+        })
+    }
+
     fn sync_dir(&self, path: &str) -> io::Result<()> {
         self.disk().operate(|disk| {
             let gone = |have: &String| parent(have) == path && !disk.live.contains_key(have);

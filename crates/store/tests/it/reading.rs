@@ -146,6 +146,9 @@ async fn add_part(part: &Part, layer: &dyn FileLayer, contents: &mut Contents) {
     let profiles = part.profiles().await.expect("profiles");
     for (at, row) in profiles.iter().enumerate() {
         assert_eq!(row.ordinal as usize, at);
+        if row.is_hidden() {
+            continue;
+        }
         let mut totals: Vec<_> =
             row.kinds.iter().map(|kind| (kind.kind.clone(), kind.samples, kind.totals)).collect();
         let head =
@@ -164,6 +167,9 @@ async fn add_part(part: &Part, layer: &dyn FileLayer, contents: &mut Contents) {
         for at in 0..batch.num_rows() {
             let profile = &profiles[ordinal("profile", at).expect("never null") as usize];
             assert_eq!(ordinal("series", at), Some(profile.series));
+            if profile.is_hidden() {
+                continue;
+            }
             assert_eq!(
                 text(&batch, "service", at),
                 Some(profile.labels.get("service_name").unwrap_or(""))

@@ -1,0 +1,298 @@
+//! Backup and restore: the segments of a store or of one tenant, its pins, and a manifest with the
+//! checksum of every file, as a tape archive. What is in the memtable is flushed first; segments
+//! never change, so the store goes on meanwhile.
+
+use super::{Inner, Store, tar};
+use crate::Error;
+use crate::limits::{BACKUP_CHUNK_BYTES, BACKUP_FILE_BYTES_MAX};
+use crate::segment::{self, Segment};
+use bytes::Bytes;
+use catalog::{Pin, SegmentRow};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::io::Read;
+use std::sync::Arc;
+use stdx::{TimeRange, Timestamp, Ulid};
+
+const VERSION: u64 = 1;
+const MANIFEST: &str = "manifest.json";
+
+/// A backup being made. Its files stay until it is dropped.
+#[derive(Debug)]
+pub struct Backup {
+    inner: Arc<Inner>,
+    segments: Vec<Arc<Segment>>,
+    pins: Vec<Pin>,
+}
+
+/// What a restore did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Segments that are there now.
+    pub segments: u64,
+    /// Of those, there before.
+    pub known: u64,
+    /// Profiles of the new ones.
+    pub profiles: u64,
+    /// Pins that are there now.
+    pub pins: u64,
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+impl Store {
+    /// Everything of a tenant, or of all, as of now; what is deleted is left out.
+    pub async fn backup(&self, tenant: Option<&str>) -> Result<Backup, Error> {
+        // Files of a backup hold nothing that is hidden.
+        self.delete_once().await?;
+        self.flush().await?;
+        let is_its = |have: &str| tenant.is_none_or(|tenant| tenant == have);
+        let segments = self.inner.state().segments.clone();
+        let segments = segments.into_iter().filter(|segment| is_its(&segment.row.tenant)).collect();
+        let pins = self.inner.pins();
+        let pins = pins.iter().filter(|pin| is_its(&pin.tenant)).cloned().collect();
+        Ok(Backup { inner: Arc::clone(&self.inner), segments, pins })
+    }
+
+    /// Puts a backup's segments and pins beside what is there. Segments that are there already are
+    /// left alone. Either all of it is there afterwards, or nothing.
+    pub async fn restore(&self, from: impl Read + Send + 'static) -> Result<Restored, Error> {
+        let inner = Arc::clone(&self.inner);
+        let turn = Arc::clone(&inner.maintenance).lock_owned().await;
+        super::in_background(move || {
+            let _turn = turn;
+            let mut incoming = Incoming::new(&inner);
+            let result = incoming.take(from);
+            if result.is_err() {
+                incoming.undo();
+            }
+            result
+        })
+        .await
+    }
+}
+
+impl Backup {
+    /// Hands the archive over piece by piece; blocks. Ends early when `put` does not want more.
+    pub fn write(&self, put: &mut dyn FnMut(Bytes) -> bool) -> Result<(), Error> {
+        let mut segments = Vec::new();
+        for segment in &self.segments {
+            let mut files = serde_json::Map::new();
+            for (table, _) in &segment.index.files {
+                let path = segment.path(table);
+                let read = self.inner.layer.read(&path);
+                let file = read.map_err(Error::io(format!("read {path}")))?;
+                let sum = json!({ "bytes": file.len(), "sha256": hex(&Sha256::digest(&file)) });
+                files.insert(path.clone(), sum);
+                if !put_file(put, &path, file) {
+                    return Ok(());
+                }
+            }
+            segments.push(describe(&segment.row, files));
+        }
+        let pins: Vec<Value> = self.pins.iter().map(describe_pin).collect();
+        let manifest = json!({ "version": VERSION, "segments": segments, "pins": pins });
+        if put_file(put, MANIFEST, manifest.to_string().into()) {
+            put(Bytes::from_static(&tar::END));
+        }
+        Ok(())
+    }
+}
+
+fn put_file(put: &mut dyn FnMut(Bytes) -> bool, path: &str, mut file: Bytes) -> bool {
+    let bytes = file.len() as u64;
+    if !put(tar::header(path, bytes).into()) {
+        return false;
+    }
+    while !file.is_empty() {
+        let piece = file.split_to(file.len().min(BACKUP_CHUNK_BYTES));
+        if !put(piece) {
+            return false;
+        }
+    }
+    put(tar::padding(bytes).into())
+}
+
+fn describe(row: &SegmentRow, files: serde_json::Map<String, Value>) -> Value {
+    json!({
+        "id": row.id.to_string(), "level": row.level, "tenant": row.tenant,
+        "t_min_ns": row.t_min_ns, "t_max_ns": row.t_max_ns, "rows": row.rows, "bytes": row.bytes,
+        "created_at_ns": row.created_at.nanos(), "range_index": hex(&row.range_index),
+        "files": files,
+    })
+}
+
+fn describe_pin(pin: &Pin) -> Value {
+    json!({
+        "id": pin.id.to_string(), "tenant": pin.tenant, "name": pin.name, "service": pin.service,
+        "start_ns": pin.range.start.nanos(), "end_ns": pin.range.end.nanos(),
+        "created_at_ns": pin.created_at.nanos(),
+    })
+}
+
+fn segment_of(value: &Value) -> Option<SegmentRow> {
+    let number = |name: &str| value[name].as_i64();
+    Some(SegmentRow {
+        id: Ulid::from_string(value["id"].as_str()?).ok()?,
+        level: u8::try_from(number("level")?).ok()?,
+        tenant: value["tenant"].as_str()?.to_owned(),
+        t_min_ns: number("t_min_ns")?,
+        t_max_ns: number("t_max_ns")?,
+        rows: value["rows"].as_u64()?,
+        bytes: value["bytes"].as_u64()?,
+        created_at: Timestamp::from_nanos(number("created_at_ns")?),
+        range_index: unhex(value["range_index"].as_str()?)?,
+    })
+}
+
+fn pin_of(value: &Value) -> Option<Pin> {
+    let time = |name: &str| value[name].as_i64().map(Timestamp::from_nanos);
+    let text = |name: &str| value[name].as_str().map(str::to_owned);
+    Some(Pin {
+        id: Ulid::from_string(value["id"].as_str()?).ok()?,
+        tenant: text("tenant")?,
+        name: text("name")?,
+        service: text("service")?,
+        range: TimeRange::new(time("start_ns")?, time("end_ns")?),
+        created_at: time("created_at_ns")?,
+    })
+}
+
+/// A backup being read.
+struct Incoming<'a> {
+    inner: &'a Inner,
+    known: BTreeSet<Ulid>,
+    written: BTreeSet<Ulid>,
+    /// Size and checksum of each file that came.
+    files: BTreeMap<String, (u64, String)>,
+}
+
+fn wrong(what: impl Into<String>) -> Error {
+    Error::Invalid { what: format!("this backup cannot be restored: {}", what.into()) }
+}
+
+/// The segment of a file's path, when it is one.
+fn segment_in(path: &str) -> Option<Ulid> {
+    let (id, name) = path.strip_prefix(segment::DIR)?.strip_prefix('/')?.split_once('/')?;
+    let table = name.strip_suffix(".parquet")?;
+    let is_plain = !table.is_empty() && table.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    is_plain.then(|| Ulid::from_string(id).ok().filter(|ulid| ulid.to_string() == id)).flatten()
+}
+
+impl<'a> Incoming<'a> {
+    fn new(inner: &'a Inner) -> Self {
+        let known = inner.state().segments.iter().map(|segment| segment.id).collect();
+        Self { inner, known, written: BTreeSet::new(), files: BTreeMap::new() }
+    }
+
+    fn take(&mut self, mut from: impl Read) -> Result<Restored, Error> {
+        let mut manifest = None;
+        while let Some((path, contents)) = tar::next(&mut from, BACKUP_FILE_BYTES_MAX)? {
+            if path == MANIFEST {
+                let parsed = serde_json::from_slice::<Value>(&contents);
+                manifest = Some(parsed.map_err(|error| wrong(format!("{MANIFEST}: {error}")))?);
+            } else {
+                self.put(&path, &contents)?;
+            }
+        }
+        let manifest = manifest.ok_or_else(|| wrong(format!("it has no {MANIFEST}")))?;
+        self.commit(&manifest)
+    }
+
+    fn put(&mut self, path: &str, contents: &[u8]) -> Result<(), Error> {
+        let id = segment_in(path).ok_or_else(|| wrong(format!("a file {path:?} in it")))?;
+        let sum = hex(&Sha256::digest(contents));
+        self.files.insert(path.to_owned(), (contents.len() as u64, sum));
+        if self.known.contains(&id) {
+            return Ok(());
+        }
+        let layer = &self.inner.layer;
+        if self.written.insert(id) {
+            let dir = segment::dir(id);
+            // What a restore that was cut off left.
+            layer.remove_dir(&dir).map_err(Error::io(format!("remove {dir}")))?;
+            layer.create_dir(&dir).map_err(Error::io(format!("create {dir}")))?;
+        }
+        let write = || {
+            let mut file = layer.create(path)?;
+            file.append(contents)?;
+            file.sync()
+        };
+        write().map_err(Error::io(format!("write {path}")))
+    }
+
+    fn commit(&mut self, manifest: &Value) -> Result<Restored, Error> {
+        if manifest["version"] != VERSION {
+            return Err(wrong(format!("version {} is not known here", manifest["version"])));
+        }
+        let none = Vec::new();
+        let mut found = Restored::default();
+        let mut rows = Vec::new();
+        for value in manifest["segments"].as_array().unwrap_or(&none) {
+            let row = segment_of(value).ok_or_else(|| wrong("the manifest is damaged"))?;
+            self.verify(&row, value)?;
+            found.segments += 1;
+            if self.known.contains(&row.id) {
+                found.known += 1;
+            } else {
+                rows.push(row);
+            }
+        }
+        let layer = &self.inner.layer;
+        let mut segments = Vec::new();
+        for row in &rows {
+            let dir = segment::dir(row.id);
+            layer.sync_dir(&dir).map_err(Error::io(format!("sync {dir}")))?;
+            segments.push(Arc::new(Segment::new(row.clone(), Arc::clone(layer))?));
+        }
+        layer.sync_dir(segment::DIR).map_err(Error::io("sync segments"))?;
+        found.profiles = segments.iter().map(|segment| segment.index.profiles).sum();
+        self.inner.step("before the restore's commit")?;
+        self.inner.catalog.commit_flush(&rows, 0)?;
+        self.written.clear();
+        self.inner.state().segments.extend(segments);
+        for value in manifest["pins"].as_array().unwrap_or(&none) {
+            let pin = pin_of(value).ok_or_else(|| wrong("the manifest is damaged"))?;
+            found.pins += u64::from(self.inner.catalog.add_pin(&pin)?);
+        }
+        self.inner.load_pins()?;
+        Ok(found)
+    }
+
+    /// Every file of the segment came, whole.
+    fn verify(&self, row: &SegmentRow, value: &Value) -> Result<(), Error> {
+        let files = value["files"].as_object();
+        let files = files.ok_or_else(|| wrong("the manifest is damaged"))?;
+        for (path, sum) in files {
+            let is_its = segment_in(path) == Some(row.id);
+            let have = self.files.get(path).filter(|_| is_its);
+            let is_whole = have.is_some_and(|(bytes, sha256)| {
+                sum["bytes"] == *bytes && sum["sha256"] == sha256.as_str()
+            });
+            if !is_whole {
+                return Err(wrong(format!("{path} is missing or damaged")));
+            }
+        }
+        Ok(())
+    }
+
+    fn undo(&self) {
+        for id in &self.written {
+            // What stays is moved aside when the store is opened.
+            let _ = self.inner.layer.remove_dir(&segment::dir(*id));
+        }
+    }
+}
