@@ -15,6 +15,8 @@ use views::{Selection, Views};
 
 /// Profiles of the work that takes many.
 const PROFILES: usize = 6;
+/// Questions of a round: one costs little beside making the set, whose cost varies a little.
+const QUESTIONS: usize = 10;
 
 /// Runs one of them.
 pub(crate) async fn run(mut arguments: Arguments) -> Result<(), Failure> {
@@ -69,8 +71,9 @@ async fn open(folder: &std::path::Path) -> Result<Arc<Store>, Failure> {
 async fn append(rounds: usize, flushes: bool) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let store = open(folder.path()).await?;
+    let profiles = profiles();
     for _ in 0..rounds {
-        store.append(TENANT, profiles()).await?;
+        store.append(TENANT, profiles.clone()).await?;
         if flushes {
             store.flush().await?;
         }
@@ -91,7 +94,7 @@ async fn ask(rounds: usize, name: &str) -> Result<(), Failure> {
         profile_type: Some(kind.measures[2].type_id()),
         ..Selection::everything(TENANT, range)
     };
-    for _ in 0..rounds {
+    for _ in 0..rounds * QUESTIONS {
         let total = if name == "stack-sums" {
             engine.stack_sums(&selection).await?.total
         } else {
