@@ -81,7 +81,9 @@ impl Pruned {
         let mut rows = Vec::new();
         for batch in read::samples(segment)? {
             chosen.rows(&batch?, &mut rows)?;
-            rows.iter().for_each(|row| kept.mark(row));
+            for row in &rows {
+                kept.mark(row);
+            }
         }
         kept.take();
         Ok(Self { tables: kept.to, profiles, chosen, places: kept.places })

@@ -480,7 +480,7 @@ mod tests {
         let mapping = Some(tables.mappings.intern(mapping));
         let mut lines = Vec::new();
         for (name, system_name) in [(name, empty), (empty, system_name), (empty, empty)] {
-            let function = profile::Function { name, system_name, file, start_line: 0 };
+            let function = Function { name, system_name, file, start_line: 0 };
             let function = tables.functions.intern(function);
             lines.push(profile::Line { function, ..profile::Line::default() });
         }

@@ -77,7 +77,7 @@ fn texts(table: Option<&RecordBatch>, name: &str) -> StringArray {
 
 impl Columns {
     fn read(folder: &Path) -> Result<Self, Failure> {
-        let nodes = table(folder, "nodes", &["parent", "location"])?;
+        let nodes = table(folder, "nodes", &["up", "location"])?;
         let locations = table(folder, "locations", &["mapping"])?;
         let lines = table(folder, "lines", &["location", "function"])?;
         let functions = table(folder, "functions", &["name", "file"])?;
@@ -93,7 +93,7 @@ impl Columns {
             first_line[at] += first_line[at - 1];
         }
         Ok(Self {
-            parents: numbers(nodes.as_ref(), "parent"),
+            parents: (0..).zip(numbers(nodes.as_ref(), "up")).map(|(row, up)| row - up).collect(),
             locations: numbers(nodes.as_ref(), "location"),
             first_line,
             functions: numbers(lines.as_ref(), "function"),

@@ -28,7 +28,7 @@ QUERY = """
 WITH RECURSIVE
   events AS (SELECT * FROM read_parquet('{samples}')),
   nodes AS (
-    SELECT file_row_number + 1 AS node, parent, location
+    SELECT file_row_number + 1 AS node, file_row_number - up AS parent, location
     FROM read_parquet('{nodes}', file_row_number = true)),
   functions AS (
     SELECT file_row_number AS function, name

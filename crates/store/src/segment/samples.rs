@@ -81,7 +81,9 @@ impl<'a> SamplesWriter<'a> {
         }
         let mut file = Vec::new();
         if let Some(mut writer) = self.writer {
-            footer.into_iter().for_each(|pair| writer.append_key_value_metadata(pair));
+            for pair in footer {
+                writer.append_key_value_metadata(pair);
+            }
             file = writer.into_inner()?;
         }
         Ok(Written { file, rows: self.rows, runs: self.runs })
