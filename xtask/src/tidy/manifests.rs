@@ -18,7 +18,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("gimli", &["unwind", "symbols"]),
     ("libc", &["sampler", "agent", "server"]),
     ("multer", &["ingest"]),
-    ("nix", &["xtask"]),
+    ("nix", &["store", "xtask"]),
     ("object", &["symbols", "unwind", "agent"]),
     ("object_store", &["store", "query"]),
     ("parquet", &["store", "query"]),
