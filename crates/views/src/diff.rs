@@ -1,8 +1,8 @@
 //! Two selections side by side: each node carries the values of both.
 
-use crate::calltree::{CallTree, Frame};
 use crate::flamegraph::{Layout, Shown, ShownFrames};
 use crate::{AnswerMeta, ViewError};
+use crate::{CallTree, Frame};
 use stdx::saturate;
 
 /// How the two sides are made comparable. Values are never changed; this says which nodes are the

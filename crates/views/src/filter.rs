@@ -4,7 +4,7 @@
 //! [`Filter::keeps`] is the specification, sample by sample; an engine resolves a filter to the
 //! ordinals of a part's tables and is held equal by property tests.
 
-use crate::calltree::frames_of;
+use crate::frame::frames_of;
 use crate::selection::REGEX_BYTES_MAX;
 use crate::{Matcher, MatcherOp, ViewError};
 use profile::{Attribute, AttributeValue, AttributesId, Link, Sample, StackId, Tables, Thread};

@@ -1,8 +1,8 @@
 //! Tables by what a function belongs to, or by what a sample says beside its stack.
 
-use crate::calltree::{CallTree, Frame};
 use crate::filter::attribute_text;
 use crate::{AnswerMeta, TopSort, gauge};
+use crate::{CallTree, Frame};
 use profile::{AttributesId, KeyedMap, Tables, ThreadId};
 use rustc_hash::FxHashMap;
 use stdx::saturate;

@@ -1,6 +1,6 @@
 //! How stacks are read: frames left out, recursion folded, one function in focus, callers first.
 
-use crate::calltree::{CallTree, Frame};
+use crate::{CallTree, Frame};
 use crate::{Pattern, ViewError};
 
 /// Most nodes of a tree that was turned round.

@@ -1,6 +1,7 @@
 //! Who calls a function, in which services, at what cost: one answer over everything selected.
 
-use crate::calltree::{CallTree, Frame, Resolver};
+use crate::calltree::{CallTree, Resolver};
+use crate::frame::Frame;
 use crate::{AnswerMeta, Pattern, gauge};
 use profile::{KeyedMap, StackId, Tables};
 use rustc_hash::FxHashMap;
