@@ -2,6 +2,7 @@
 
 use crate::predicate::Predicate;
 use crate::reader::KnownFooter;
+use crate::row_ranges;
 use crate::session::STORE_URL;
 use crate::stack_scan::{File, StackScan};
 use crate::wide_sum::wide_sum;
@@ -12,8 +13,8 @@ use datafusion_datasource::PartitionedFile;
 use datafusion_datasource::file_scan_config::FileScanConfigBuilder;
 use datafusion_datasource::memory::MemorySourceConfig;
 use datafusion_datasource::source::DataSourceExec;
+use datafusion_datasource_parquet::ParquetAccessPlan;
 use datafusion_datasource_parquet::source::ParquetSource;
-use datafusion_datasource_parquet::{ParquetAccessPlan, RowGroupAccess};
 use datafusion_execution::object_store::ObjectStoreUrl;
 use datafusion_expr::Operator;
 use datafusion_functions_aggregate::count::count_udaf;
@@ -161,15 +162,11 @@ pub(crate) fn rows(
                 .with_parquet_file_reader_factory(Arc::new(readers))
                 .with_pushdown_filters(true)
                 .with_enable_page_index(true);
-            if let Some(condition) = predicate.expr(&schema)? {
+            let rest = if file.runs.is_some() { &predicate.beyond_runs() } else { predicate };
+            if let Some(condition) = rest.expr(&schema)? {
                 parquet = parquet.with_predicate(condition);
             }
-            let groups = metadata.row_groups().iter().enumerate();
-            let access = groups.map(|(at, _)| {
-                let is_ours = file.row_groups.contains(&at);
-                if is_ours { RowGroupAccess::Scan } else { RowGroupAccess::Skip }
-            });
-            let access = ParquetAccessPlan::new(access.collect());
+            let access = ParquetAccessPlan::new(row_ranges::access(file, predicate));
             let mut file = PartitionedFile::new(path.as_ref(), *size).with_extension(access);
             file.object_meta.location = path.clone();
             let url = ObjectStoreUrl::parse(STORE_URL)?;

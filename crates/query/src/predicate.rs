@@ -10,7 +10,7 @@ use datafusion_physical_expr::utils::conjunction;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::TimeRange;
-use store::ProfileRow;
+use store::{KindTotals, ProfileRow};
 
 /// A condition on rows; a row must fulfil all that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,27 +95,31 @@ impl Predicate {
         let mut predicate = Self::default();
         let has_others = profiles.iter().any(|row| row.kinds.iter().any(|have| have.kind != kind));
         predicate.kind = has_others.then(|| kind.to_owned());
-        predicate.pick(profiles, chosen, kind);
-        let chosen = chosen.iter().filter_map(|&at| profiles.get(at as usize));
-        let times = chosen.flat_map(|row| &row.kinds).filter(|have| have.kind == kind);
-        for time in times {
-            if time.ts_min < range.start {
+        // A profile outside of the range is left out by the time of its rows.
+        let (inside, outside): (Vec<_>, Vec<_>) = profiles
+            .iter()
+            .filter_map(|row| Some((row, times(row, kind)?)))
+            .partition(|(_, times)| times.ts_min < range.end && range.start <= times.ts_max);
+        predicate.pick(inside.iter().map(|(row, _)| *row), chosen);
+        let is_chosen = |row: &ProfileRow| chosen.binary_search(&row.ordinal).is_ok();
+        let cut = inside.into_iter().filter(|(row, _)| is_chosen(row)).chain(outside);
+        for (_, times) in cut {
+            if times.ts_min < range.start {
                 predicate.from_ms = Some(range.start.millis());
             }
-            if time.ts_max >= range.end {
+            if times.ts_max >= range.end {
                 predicate.until_ms = Some(range.end.millis());
             }
         }
         predicate
     }
 
-    /// Narrows to the chosen ones among the profiles that have `kind`.
-    fn pick(&mut self, profiles: &[ProfileRow], chosen: &[u32], kind: &str) {
-        let with_kind = profiles.iter().filter(|row| row.kinds.iter().any(|k| k.kind == kind));
+    /// Narrows to the chosen ones among profiles.
+    fn pick<'a>(&mut self, profiles: impl Iterator<Item = &'a ProfileRow>, chosen: &[u32]) {
         let mut by_series: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
         let mut services: BTreeSet<&str> = BTreeSet::new();
         let mut chosen_services: BTreeSet<&str> = BTreeSet::new();
-        for row in with_kind {
+        for row in profiles {
             let service = row.labels.get(profile::labels::names::SERVICE).unwrap_or("");
             let counts = by_series.entry(row.series).or_default();
             counts.0 += 1;
@@ -142,6 +146,12 @@ impl Predicate {
         } else if !is_gapless {
             self.ordinals = Some(("series", used));
         }
+    }
+
+    /// What is left to look at in rows that runs have picked.
+    pub(crate) fn beyond_runs(&self) -> Self {
+        let ordinals = self.ordinals.clone().filter(|(column, _)| *column != "series");
+        Self { kind: None, service: None, series_range: None, ordinals, ..self.clone() }
     }
 
     /// Columns it reads.
@@ -197,6 +207,11 @@ impl Predicate {
         }
         Ok((!parts.is_empty()).then(|| conjunction(parts)))
     }
+}
+
+/// What a profile has of a kind, if it has any.
+fn times<'a>(row: &'a ProfileRow, kind: &str) -> Option<&'a KindTotals> {
+    row.kinds.iter().find(|have| have.kind == kind)
 }
 
 fn compare(

@@ -2,6 +2,7 @@
 
 use crate::predicate::Predicate;
 use crate::stack_scan::File;
+use datafusion_datasource_parquet::RowGroupAccess;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
@@ -34,19 +35,50 @@ impl Ranges {
         selectors.push(RowSelector::skip(count(at, self.within.end)));
         RowSelection::from(selectors)
     }
+
+    fn part(&self, within: Range<u64>) -> Self {
+        let rows = intersect(self.rows.iter().cloned(), std::iter::once(within.clone()));
+        Self { rows, within }
+    }
 }
 
-/// The rows of a file's row groups that `predicate` can have: all of them but for times, which must
+/// The rows of a file's row groups that `predicate` can have; all of them but for times, which must
 /// be looked at. `None` when it asks for what runs do not tell.
 pub(crate) fn of(file: &File, predicate: &Predicate) -> Option<Ranges> {
-    let series = match &predicate.ordinals {
-        None => None,
-        Some(("series", ordinals)) => Some(ordinals),
-        Some(_) => return None,
-    };
-    if predicate.timed || !predicate.rows.is_empty() {
+    let tells_more = matches!(predicate.ordinals, Some((column, _)) if column != "series");
+    if tells_more || predicate.timed || !predicate.rows.is_empty() {
         return None;
     }
+    candidates(file, predicate)
+}
+
+/// Of every row group of the file, which rows a plan has to look at.
+pub(crate) fn access(file: &File, predicate: &Predicate) -> Vec<RowGroupAccess> {
+    let candidates = candidates(file, predicate);
+    let access = |group: usize| {
+        if !file.row_groups.contains(&group) {
+            return RowGroupAccess::Skip;
+        }
+        let Some(candidates) = &candidates else { return RowGroupAccess::Scan };
+        let within = rows_of_groups(&file.metadata, &(group..group + 1));
+        let part = candidates.part(within.clone());
+        if part.is_empty() {
+            RowGroupAccess::Skip
+        } else if part.rows == [within] {
+            RowGroupAccess::Scan
+        } else {
+            RowGroupAccess::Selection(part.selection())
+        }
+    };
+    (0..file.metadata.num_row_groups()).map(access).collect()
+}
+
+/// The rows that a predicate can have as far as runs and pages tell; `None` without runs.
+fn candidates(file: &File, predicate: &Predicate) -> Option<Ranges> {
+    let series = match &predicate.ordinals {
+        Some(("series", ordinals)) => Some(ordinals),
+        _ => None,
+    };
     let within = rows_of_groups(&file.metadata, &file.row_groups);
     let is_wanted = |run: &&store::Run| {
         predicate.kind.as_ref().is_none_or(|kind| **kind == *run.kind)

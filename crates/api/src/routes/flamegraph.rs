@@ -224,6 +224,6 @@ mod tests {
         let rule = Override::prefix(Part::Function, "ma", Class::Own).unwrap();
         let mut flame = flame;
         flame.override_classes(&graph, &Overrides::new(vec![rule]).unwrap());
-        assert_eq!((class(&flame, 1), class(&flame, 2)), ("own".to_owned(), "unknown".to_owned()));
+        assert_eq!((class(&flame, 1), class(&flame, 2)), ("own".to_owned(), "runtime".to_owned()));
     }
 }
