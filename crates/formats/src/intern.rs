@@ -3,6 +3,7 @@
 use crate::decoded::{IssueKind, Issues};
 use crate::limits::Limits;
 use profile::{LocationId, StackId, StringId, Tables};
+use std::borrow::Cow;
 
 /// What a payload has used of its limits, over all its profiles.
 #[derive(Debug)]
@@ -128,7 +129,7 @@ fn spend(used: &mut usize, count: usize, max: usize, what: &str, issues: &mut Is
 }
 
 /// Text of bytes, cut to the limit; what is not UTF-8 is replaced.
-pub(crate) fn text(bytes: &[u8], limits: &Limits, issues: &mut Issues) -> String {
+pub(crate) fn text<'a>(bytes: &'a [u8], limits: &Limits, issues: &mut Issues) -> Cow<'a, str> {
     let cut = &bytes[..bytes.len().min(limits.string_bytes_max)];
     if cut.len() < bytes.len() {
         issues.add(IssueKind::Limit, || {
@@ -136,13 +137,13 @@ pub(crate) fn text(bytes: &[u8], limits: &Limits, issues: &mut Issues) -> String
         });
     }
     match std::str::from_utf8(cut) {
-        Ok(text) => text.to_owned(),
+        Ok(text) => Cow::Borrowed(text),
         Err(error) => {
             // A cut may fall inside a character; anything else is the sender's.
             if error.error_len().is_some() {
                 issues.add(IssueKind::Text, || "a text is not UTF-8".to_owned());
             }
-            String::from_utf8_lossy(cut).into_owned()
+            String::from_utf8_lossy(cut)
         }
     }
 }

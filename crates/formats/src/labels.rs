@@ -3,13 +3,14 @@
 use crate::decoded::{IssueKind, Issues};
 use crate::intern::Budget;
 use profile::{Attribute, AttributeValue, Link, Sample, StringId, Tables, Thread};
+use std::borrow::Cow;
 use stdx::Timestamp;
 
 /// A label value as it was sent.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum LabelValue {
-    Text(String),
-    Number(i64, String),
+pub(crate) enum LabelValue<'a> {
+    Text(Cow<'a, str>),
+    Number(i64, Cow<'a, str>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,12 +57,12 @@ impl SampleLabels {
     pub(crate) fn add(
         &mut self,
         key: &str,
-        value: LabelValue,
+        value: LabelValue<'_>,
         tables: &mut Tables,
         budget: &mut Budget,
         issues: &mut Issues,
     ) {
-        if key.is_empty() || value == LabelValue::Text(String::new()) {
+        if key.is_empty() || matches!(&value, LabelValue::Text(text) if text.is_empty()) {
             return;
         }
         let text = match &value {
@@ -89,7 +90,7 @@ impl SampleLabels {
     fn take(
         &mut self,
         meaning: Meaning,
-        value: &LabelValue,
+        value: &LabelValue<'_>,
         intern: &mut impl FnMut(&str) -> StringId,
     ) -> bool {
         match meaning {
@@ -169,7 +170,7 @@ fn set<T: PartialEq>(slot: &mut T, empty: T, value: Option<T>) -> bool {
     }
 }
 
-fn integer(value: &LabelValue) -> Option<i64> {
+fn integer(value: &LabelValue<'_>) -> Option<i64> {
     match value {
         LabelValue::Text(text) => text.parse().ok(),
         LabelValue::Number(number, _) => Some(*number),
@@ -178,7 +179,7 @@ fn integer(value: &LabelValue) -> Option<i64> {
 
 /// Numbers are signed on the wire and unsigned in meaning; text is decimal or hex as clients write
 /// it, and the other one where that cannot be.
-fn id64(value: &LabelValue, radix: u32) -> Option<u64> {
+fn id64(value: &LabelValue<'_>, radix: u32) -> Option<u64> {
     match value {
         LabelValue::Number(number, _) => Some(number.cast_unsigned()),
         LabelValue::Text(text) => {
@@ -189,7 +190,7 @@ fn id64(value: &LabelValue, radix: u32) -> Option<u64> {
     }
 }
 
-fn id128(value: &LabelValue) -> Option<u128> {
+fn id128(value: &LabelValue<'_>) -> Option<u128> {
     match value {
         LabelValue::Number(number, _) => Some(u128::from(number.cast_unsigned())),
         LabelValue::Text(text) if text.len() == 32 => u128::from_str_radix(text, 16).ok(),

@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod ids;
 mod tables;
 
 pub use decode::decode;

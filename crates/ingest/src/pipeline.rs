@@ -269,17 +269,7 @@ fn prepare(
 
 /// Estimated bytes of a profile in memory, indexes of its tables included.
 fn weight(profile: &Profile) -> usize {
-    let tables = &profile.tables;
-    let strings: usize = tables.strings.rows().iter().map(|text| text.len() + 64).sum();
-    1024 + profile.samples.len() * size_of::<profile::Sample>()
-        + strings
-        + tables.functions.len() * 48
-        + tables.mappings.len() * 96
-        + tables.locations.len() * 160
-        + tables.stacks.len() * 28
-        + tables.threads.len() * 48
-        + tables.links.len() * 80
-        + tables.attributes.rows().iter().map(|set| 80 + set.len() * 64).sum::<usize>()
+    1024 + profile.samples.len() * size_of::<profile::Sample>() + profile.tables.estimated_bytes()
 }
 
 /// What people should know of a profile that the retention is about to drop.
@@ -300,7 +290,7 @@ fn too_old(profile: &Profile, now: Timestamp, limits: &Limits) -> Option<String>
 }
 
 fn check_strings(profile: &Profile, limits: &Limits) -> Result<(), Problem> {
-    let bytes: usize = profile.tables.strings.rows().iter().map(|text| text.len()).sum();
+    let bytes = profile.tables.strings.text_bytes();
     if bytes > limits.string_bytes_max {
         let hint = format!("at most {} bytes are accepted", limits.string_bytes_max);
         return Err(Problem::too_large(format!("{bytes} bytes of names in one profile"), hint));

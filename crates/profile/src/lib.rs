@@ -11,6 +11,7 @@
 pub mod folded;
 pub mod handle;
 pub mod hasher;
+mod index;
 pub mod kind;
 pub mod kind_table;
 pub mod labels;
@@ -31,5 +32,6 @@ pub use sample::{Metadata, Profile, Sample};
 pub use stack::StackTable;
 pub use table::Table;
 pub use tables::{
-    Attribute, AttributeValue, FrameType, Function, Line, Link, Location, Mapping, Tables, Thread,
+    Attribute, AttributeValue, FrameType, Function, Line, Lines, Link, Location, Mapping, Tables,
+    Thread,
 };

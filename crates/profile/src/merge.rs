@@ -52,8 +52,7 @@ impl Remap {
 impl Tables {
     /// Takes over every row of `source` and says where each went.
     pub fn absorb(&mut self, source: &Self) -> Remap {
-        let rows = source.strings.rows();
-        let strings: Vec<StringId> = rows.iter().map(|text| self.strings.intern(text)).collect();
+        let strings = self.strings.intern_all(&source.strings);
         let text = |id: StringId| strings.get(id.index()).copied().unwrap_or_default();
         let functions = self.absorb_functions(source, &text);
         let mappings = self.absorb_mappings(source, &text);

@@ -4,7 +4,7 @@
 //! locations costs its depth.
 
 use crate::handle::Handle;
-use crate::hasher::KeyedMap;
+use crate::index::{Index, hash_of};
 use crate::{LocationId, StackId};
 
 /// The tree. Node 0 is the root (the empty stack); a parent always comes before its children.
@@ -12,14 +12,16 @@ use crate::{LocationId, StackId};
 pub struct StackTable {
     nodes: Vec<(StackId, LocationId)>,
     /// The first `indexed` nodes.
-    index: KeyedMap<(StackId, LocationId), StackId>,
+    index: Index,
     indexed: usize,
+    /// The stack interned last, from its root on: the next one mostly begins alike.
+    last: Vec<(LocationId, StackId)>,
 }
 
 impl Default for StackTable {
     fn default() -> Self {
         let root = (StackId(0), LocationId(u32::MAX));
-        Self { nodes: vec![root], index: KeyedMap::default(), indexed: 1 }
+        Self { nodes: vec![root], index: Index::default(), indexed: 1, last: Vec::new() }
     }
 }
 
@@ -33,13 +35,13 @@ impl StackTable {
         if self.indexed < self.nodes.len() {
             self.index_rest();
         }
-        let nodes = &mut self.nodes;
-        let stack = *self.index.entry((parent, location)).or_insert_with(|| {
-            nodes.push((parent, location));
-            StackId::from_index(nodes.len() - 1)
-        });
-        self.indexed = self.nodes.len();
-        stack
+        let (nodes, node) = (&self.nodes, (parent, location));
+        let at = self.index.find_or_add(hash_of(&node), nodes.len(), |have| nodes[have] == node);
+        if at as usize == nodes.len() {
+            self.nodes.push(node);
+            self.indexed += 1;
+        }
+        StackId(at)
     }
 
     /// Adds a stack that is known to be new, as one read back from a tree is: trees that are only
@@ -54,15 +56,25 @@ impl StackTable {
     }
 
     fn index_rest(&mut self) {
-        for (at, &node) in self.nodes.iter().enumerate().skip(self.indexed) {
-            self.index.entry(node).or_insert(StackId::from_index(at));
+        let nodes = &self.nodes;
+        for (at, node) in nodes.iter().enumerate().skip(self.indexed) {
+            self.index.find_or_add(hash_of(node), at, |have| nodes[have] == *node);
         }
         self.indexed = self.nodes.len();
     }
 
     /// The stack of the given locations, leaf first as in pprof and OTLP.
     pub fn intern_leaf_first(&mut self, locations: &[LocationId]) -> StackId {
-        locations.iter().rev().fold(Self::ROOT, |parent, &location| self.intern(parent, location))
+        let mut last = std::mem::take(&mut self.last);
+        let pairs = last.iter().zip(locations.iter().rev());
+        last.truncate(pairs.take_while(|(have, location)| have.0 == **location).count());
+        let mut stack = last.last().map_or(Self::ROOT, |have| have.1);
+        for &location in locations.iter().rev().skip(last.len()) {
+            stack = self.intern(stack, location);
+            last.push((location, stack));
+        }
+        self.last = last;
+        stack
     }
 
     /// Parent and location of a node; `None` for the root and for foreign handles.

@@ -1,7 +1,8 @@
 //! A table of distinct rows: interning gives equal rows the same handle.
 
+use crate::StringId;
 use crate::handle::Handle;
-use crate::hasher::KeyedMap;
+use crate::index::{Index, hash_of};
 use std::hash::Hash;
 use std::marker::PhantomData;
 
@@ -10,18 +11,18 @@ use std::marker::PhantomData;
 pub struct Table<H, T> {
     rows: Vec<T>,
     /// The first `indexed` rows.
-    index: KeyedMap<T, u32>,
+    index: Index,
     indexed: usize,
     handle: PhantomData<H>,
 }
 
 impl<H, T> Default for Table<H, T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), index: KeyedMap::default(), indexed: 0, handle: PhantomData }
+        Self { rows: Vec::new(), index: Index::default(), indexed: 0, handle: PhantomData }
     }
 }
 
-impl<H: Handle, T: Clone + Eq + Hash> Table<H, T> {
+impl<H: Handle, T: Eq + Hash> Table<H, T> {
     /// Adds a row that is known to be new, as one read back from a table of distinct rows is:
     /// tables that are only read need no index, so it is made when something is interned.
     pub fn push_distinct(&mut self, row: T) -> H {
@@ -30,10 +31,11 @@ impl<H: Handle, T: Clone + Eq + Hash> Table<H, T> {
     }
 
     fn index_rest(&mut self) {
-        for (at, row) in self.rows.iter().enumerate().skip(self.indexed) {
-            self.index.entry(row.clone()).or_insert(at as u32);
+        let rows = &self.rows;
+        for (at, row) in rows.iter().enumerate().skip(self.indexed) {
+            self.index.find_or_add(hash_of(row), at, |have| rows[have] == *row);
         }
-        self.indexed = self.rows.len();
+        self.indexed = rows.len();
     }
 
     /// The handle of `row`, added if it is new.
@@ -41,14 +43,13 @@ impl<H: Handle, T: Clone + Eq + Hash> Table<H, T> {
         if self.indexed < self.rows.len() {
             self.index_rest();
         }
-        if let Some(&at) = self.index.get(&row) {
-            return H::from_index(at as usize);
+        let rows = &self.rows;
+        let at = self.index.find_or_add(hash_of(&row), rows.len(), |have| rows[have] == row);
+        if at as usize == rows.len() {
+            self.rows.push(row);
+            self.indexed += 1;
         }
-        let handle = H::from_index(self.rows.len());
-        self.index.insert(row.clone(), handle.index() as u32);
-        self.rows.push(row);
-        self.indexed += 1;
-        handle
+        H::from_index(at as usize)
     }
 
     /// The row of `handle`, if it belongs to this table.
@@ -80,46 +81,78 @@ impl<H: Handle, T: Clone + Eq + Hash> Table<H, T> {
 /// Distinct strings, each stored once; handle 0 is always the empty string.
 #[derive(Clone, Debug)]
 pub struct Strings {
-    rows: Vec<std::sync::Arc<str>>,
-    index: KeyedMap<std::sync::Arc<str>, u32>,
+    /// All of them one after the other.
+    text: String,
+    /// Where in `text` each ends.
+    ends: Vec<usize>,
+    hashes: Vec<u32>,
+    index: Index,
 }
 
 impl Default for Strings {
     fn default() -> Self {
-        let empty: std::sync::Arc<str> = "".into();
-        let index = std::iter::once((std::sync::Arc::clone(&empty), 0)).collect();
-        Self { rows: vec![empty], index }
+        let mut index = Index::default();
+        let hash = hash_of("");
+        index.find_or_add(hash, 0, |_| true);
+        Self { text: String::new(), ends: vec![0], hashes: vec![hash], index }
     }
 }
 
 impl Strings {
     /// The handle of `text`, added if it is new.
-    pub fn intern(&mut self, text: &str) -> crate::StringId {
-        if let Some(&at) = self.index.get(text) {
-            return crate::StringId(at);
+    pub fn intern(&mut self, text: &str) -> StringId {
+        self.intern_hashed(text, hash_of(text))
+    }
+
+    /// The handles of all strings of `others`, by their handles there; added where they are new.
+    pub fn intern_all(&mut self, others: &Self) -> Vec<StringId> {
+        let hashes = others.hashes.iter();
+        others.iter().zip(hashes).map(|(text, &hash)| self.intern_hashed(text, hash)).collect()
+    }
+
+    fn intern_hashed(&mut self, text: &str, hash: u32) -> StringId {
+        let (all, ends) = (&self.text, &self.ends);
+        let at = self.index.find_or_add(hash, ends.len(), |have| slice(all, ends, have) == text);
+        if at as usize == ends.len() {
+            self.text.push_str(text);
+            self.ends.push(self.text.len());
+            self.hashes.push(hash);
         }
-        let handle = crate::StringId::from_index(self.rows.len());
-        let shared: std::sync::Arc<str> = text.into();
-        self.index.insert(std::sync::Arc::clone(&shared), handle.0);
-        self.rows.push(shared);
-        handle
+        StringId(at)
+    }
+
+    /// The handle of `text`, if it is there.
+    pub fn find(&self, text: &str) -> Option<StringId> {
+        let is_it = |have| slice(&self.text, &self.ends, have) == text;
+        self.index.find(hash_of(text), is_it).map(StringId)
     }
 
     /// The text of `handle`; empty when it is not of this table.
-    pub fn get(&self, handle: crate::StringId) -> &str {
-        self.rows.get(handle.index()).map_or("", |text| text)
+    pub fn get(&self, handle: StringId) -> &str {
+        slice(&self.text, &self.ends, handle.index())
     }
 
     /// All strings in handle order, the empty one first.
-    pub fn rows(&self) -> &[std::sync::Arc<str>] {
-        &self.rows
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.len()).map(|at| slice(&self.text, &self.ends, at))
     }
 
     /// Number of strings, the empty one included.
     #[expect(clippy::len_without_is_empty, reason = "the empty string is always there")]
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.ends.len()
     }
+
+    /// Bytes of all strings.
+    pub fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+}
+
+/// The string at a place; empty where there is none.
+fn slice<'a>(text: &'a str, ends: &[usize], at: usize) -> &'a str {
+    let start = at.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+    ends.get(at).and_then(|&end| text.get(start..end)).unwrap_or("")
 }
 
 #[cfg(test)]

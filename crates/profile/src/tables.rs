@@ -4,6 +4,7 @@ use crate::table::{Strings, Table};
 use crate::{
     AttributesId, FunctionId, LinkId, LocationId, MappingId, StackTable, StringId, ThreadId,
 };
+use smallvec::SmallVec;
 
 /// What executed a frame: OTLP's `profile.frame.type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +116,9 @@ pub struct Line {
     pub column: u32,
 }
 
+/// Lines of a location: nearly always one.
+pub type Lines = SmallVec<[Line; 1]>;
+
 /// An address or line in a stack. Several lines mean inlining: the innermost first, as in pprof.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Location {
@@ -123,7 +127,7 @@ pub struct Location {
     /// Address as the client sent it; 0 when it sent none.
     pub address: u64,
     /// Functions, innermost inline first; empty when not symbolized.
-    pub lines: Vec<Line>,
+    pub lines: Lines,
     /// What executed it.
     pub frame_type: FrameType,
     /// pprof's `is_folded`: several addresses were folded into this one.
@@ -196,6 +200,20 @@ const PLACE_PREFIX: &str = "[function at ";
 const GENERATED: &str = "[generated code]";
 
 impl Tables {
+    /// Bytes in memory, about; indexes included.
+    pub fn estimated_bytes(&self) -> usize {
+        let attributes = self.attributes.rows().iter();
+        self.strings.text_bytes()
+            + self.strings.len() * 32
+            + self.functions.len() * 32
+            + self.mappings.len() * 56
+            + self.locations.len() * 64
+            + self.stacks.len() * 24
+            + self.threads.len() * 32
+            + self.links.len() * 48
+            + attributes.map(|set| 48 + set.len() * 32).sum::<usize>()
+    }
+
     /// The text of a string handle.
     pub fn text(&self, id: StringId) -> &str {
         self.strings.get(id)
@@ -212,7 +230,7 @@ impl Tables {
     pub fn named_location(&mut self, name: &str) -> LocationId {
         let name = self.strings.intern(name);
         let function = self.functions.intern(Function { name, ..Function::default() });
-        let lines = vec![Line { function, ..Line::default() }];
+        let lines = smallvec::smallvec![Line { function, ..Line::default() }];
         self.locations.intern(Location { lines, ..Location::default() })
     }
 }

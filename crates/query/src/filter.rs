@@ -41,6 +41,11 @@ impl PartFilter {
         resolved
     }
 
+    /// The filter that keeps nothing.
+    pub(crate) fn nothing() -> Self {
+        Self { keeps_nothing: true, ..Self::default() }
+    }
+
     fn add(&mut self, set: Option<RowSet>) {
         self.keeps_nothing |= set.as_ref().is_some_and(RowSet::keeps_nothing);
         self.rows.extend(set);

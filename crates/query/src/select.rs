@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::TimeRange;
-use store::{Part, ProfileRow, Snapshot};
+use store::{Part, ProfileRow, Snapshot, SpanKey};
 use views::{
     AnswerMeta, KindTotals, ProfileInfo, ProfileTypeInfo, Selection, Shape, SourceUse, ViewError,
     infos,
@@ -180,7 +180,14 @@ impl Found {
         let parts: BTreeSet<usize> = self.contributors.iter().map(|one| one.part).collect();
         let mut filters = FxHashMap::default();
         for at in parts {
-            let tables = self.selected.parts[at].part.tables().await.map_err(error::store)?;
+            let part = &self.selected.parts[at].part;
+            let key = SpanKey { trace: filter.trace, span: filter.span };
+            let asks = key != SpanKey::default();
+            if asks && !part.may_hold_span(key).await.map_err(error::store)? {
+                filters.insert(at, PartFilter::nothing());
+                continue;
+            }
+            let tables = part.tables().await.map_err(error::store)?;
             filters.insert(at, PartFilter::of(filter, &tables));
         }
         Ok(filters)

@@ -3,41 +3,52 @@
 use crate::rows::NONE;
 use profile::handle::Handle;
 use profile::{
-    Attribute, AttributeValue, AttributesId, Function, FunctionId, Line, LinkId, Location,
+    Attribute, AttributeValue, AttributesId, Function, FunctionId, Line, Lines, LinkId, Location,
     LocationId, Mapping, MappingId, StackId, StringId, Tables, Thread, ThreadId,
 };
 
 /// Handles of the source by position as ordinals of the target.
 #[derive(Debug)]
-pub(crate) struct Remap {
-    stacks: Vec<u32>,
-    threads: Vec<u32>,
-    links: Vec<u32>,
-    attributes: Vec<u32>,
+pub(crate) enum Remap {
+    /// They are the same.
+    Same,
+    /// By handle of the source.
+    Moved { stacks: Vec<u32>, threads: Vec<u32>, links: Vec<u32>, attributes: Vec<u32> },
 }
 
 impl Remap {
     pub(crate) fn stack(&self, id: StackId) -> u32 {
-        self.stacks.get(id.index()).copied().unwrap_or(0)
+        match self {
+            Self::Same => id.0,
+            Self::Moved { stacks, .. } => stacks.get(id.index()).copied().unwrap_or(0),
+        }
     }
 
     pub(crate) fn thread(&self, id: Option<ThreadId>) -> u32 {
-        id.and_then(|id| self.threads.get(id.index()).copied()).unwrap_or(NONE)
+        id.map_or(NONE, |id| match self {
+            Self::Same => id.0,
+            Self::Moved { threads, .. } => threads.get(id.index()).copied().unwrap_or(NONE),
+        })
     }
 
     pub(crate) fn link(&self, id: Option<LinkId>) -> u32 {
-        id.and_then(|id| self.links.get(id.index()).copied()).unwrap_or(NONE)
+        id.map_or(NONE, |id| match self {
+            Self::Same => id.0,
+            Self::Moved { links, .. } => links.get(id.index()).copied().unwrap_or(NONE),
+        })
     }
 
     pub(crate) fn attributes(&self, id: Option<AttributesId>) -> u32 {
-        id.and_then(|id| self.attributes.get(id.index()).copied()).unwrap_or(NONE)
+        id.map_or(NONE, |id| match self {
+            Self::Same => id.0,
+            Self::Moved { attributes, .. } => attributes.get(id.index()).copied().unwrap_or(NONE),
+        })
     }
 }
 
 /// Takes over every row of `source`. References that lead nowhere are dropped.
 pub(crate) fn absorb(target: &mut Tables, source: &Tables, keep_addresses: bool) -> Remap {
-    let mut strings = Vec::with_capacity(source.strings.len());
-    strings.extend(source.strings.rows().iter().map(|text| target.strings.intern(text)));
+    let strings = target.strings.intern_all(&source.strings);
     let text = |id: StringId| strings.get(id.index()).copied().unwrap_or_default();
     let functions = source.functions.rows().iter().map(|row| Function {
         name: text(row.name),
@@ -66,7 +77,7 @@ pub(crate) fn absorb(target: &mut Tables, source: &Tables, keep_addresses: bool)
         if set.is_empty() { NONE } else { target.attributes.intern(set).0 }
     });
     let attributes = attributes.collect();
-    Remap { stacks, threads, links, attributes }
+    Remap::Moved { stacks, threads, links, attributes }
 }
 
 fn attribute(row: &Attribute, text: &impl Fn(StringId) -> StringId) -> Attribute {
@@ -95,7 +106,7 @@ impl<F: Fn(StringId) -> StringId> Locations<'_, F> {
             let function = self.functions.get(line.function.index()).copied()?;
             Some(Line { function, ..*line })
         };
-        let lines: Vec<Line> = row.lines.iter().filter_map(line).collect();
+        let lines: Lines = row.lines.iter().filter_map(line).collect();
         // A line without a name is shown by the address, so one such line keeps it.
         let is_named = lines.iter().all(|line| has_name(target, line.function));
         let drops_address = is_named && !lines.is_empty() && !self.keep_addresses;
@@ -115,17 +126,4 @@ impl<F: Fn(StringId) -> StringId> Locations<'_, F> {
         let kept = if drops_address { Mapping::default() } else { *row };
         Some(target.mappings.intern(Mapping { file, build_id, ..kept }))
     }
-}
-
-/// Estimated bytes in memory of tables, hash indexes included.
-pub(crate) fn estimate_bytes(tables: &Tables) -> usize {
-    let strings: usize = tables.strings.rows().iter().map(|text| text.len() + 64).sum();
-    strings
-        + tables.functions.len() * 48
-        + tables.mappings.len() * 96
-        + tables.locations.len() * 160
-        + (tables.stacks.len() - 1) * 28
-        + tables.threads.len() * 48
-        + tables.links.len() * 80
-        + tables.attributes.rows().iter().map(|set| 80 + set.len() * 64).sum::<usize>()
 }

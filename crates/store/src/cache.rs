@@ -1,6 +1,5 @@
 //! Tables, profile lists and footers that queries asked for, least recently used first out.
 
-use crate::absorb::estimate_bytes;
 use crate::segment::Segment;
 use crate::{Error, ProfileRow, Run};
 use parquet::file::metadata::ParquetMetaData;
@@ -95,7 +94,7 @@ impl Caches {
             return Ok(have);
         }
         let tables = segment.read_in_background(Segment::read_tables).await?;
-        let bytes = estimate_bytes(&tables);
+        let bytes = tables.estimated_bytes();
         Ok(self.tables.put(segment.id, tables, bytes))
     }
 

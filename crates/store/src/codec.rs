@@ -75,7 +75,11 @@ mod tests {
             "{:?}",
             (
                 (entry.id, &entry.tenant, entry.received_at, labels, window, metadata, kinds),
-                (tables.strings.rows(), tables.functions.rows(), tables.mappings.rows()),
+                (
+                    tables.strings.iter().collect::<Vec<_>>(),
+                    tables.functions.rows(),
+                    tables.mappings.rows()
+                ),
                 (tables.locations.rows(), nodes, tables.threads.rows(), tables.links.rows()),
                 (tables.attributes.rows(), samples),
             )

@@ -1,7 +1,7 @@
 //! Collecting profiles and parts into one part: ordinals are given, rows are sorted.
 
 use crate::Error;
-use crate::absorb::{Remap, absorb, estimate_bytes};
+use crate::absorb::{Remap, absorb};
 use crate::batch::{Names, column, from_batch};
 use crate::codec::Entry;
 use crate::limits::{Options, TIME_NANOS_MAX, TIME_NANOS_MIN};
@@ -10,7 +10,7 @@ use crate::segment::layout::Layout;
 use arrow::array::{RecordBatch, UInt32Array};
 use profile::handle::Handle;
 use profile::labels::names::SERVICE;
-use profile::{KindIndex, Labels, LinkId, Profile, Tables, VALUES_MAX};
+use profile::{KindIndex, Labels, Link, LinkId, Profile, Tables, VALUES_MAX};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp};
@@ -138,7 +138,7 @@ fn totals(profile: &Profile, rows: &[Row], ordinals: &mut Ordinals) -> Vec<KindT
 #[derive(Debug)]
 pub(crate) struct Collector {
     pub(crate) tenant: Arc<str>,
-    tables: Tables,
+    tables: Arc<Tables>,
     ordinals: Ordinals,
     profiles: Vec<ProfileRow>,
 }
@@ -153,7 +153,7 @@ pub(crate) struct Collected {
 
 impl Collector {
     pub(crate) fn new(tenant: Arc<str>) -> Self {
-        let (tables, ordinals) = (Tables::default(), Ordinals::default());
+        let (tables, ordinals) = (Arc::default(), Ordinals::default());
         Self { tenant, tables, ordinals, profiles: Vec::new() }
     }
 
@@ -164,7 +164,26 @@ impl Collector {
         profiles: &[ProfileRow],
         keep_addresses: bool,
     ) -> Collected {
-        let remap = absorb(&mut self.tables, tables, keep_addresses);
+        let remap = absorb(Arc::make_mut(&mut self.tables), tables, keep_addresses);
+        self.add_profiles(remap, profiles)
+    }
+
+    /// As [`Self::add`], for tables whose addresses have been dropped already: the first are shared
+    /// as long as no others come.
+    pub(crate) fn add_shared(
+        &mut self,
+        tables: &Arc<Tables>,
+        profiles: &[ProfileRow],
+        keep_addresses: bool,
+    ) -> Collected {
+        if !self.profiles.is_empty() {
+            return self.add(tables, profiles, keep_addresses);
+        }
+        self.tables = Arc::clone(tables);
+        self.add_profiles(Remap::Same, profiles)
+    }
+
+    fn add_profiles(&mut self, remap: Remap, profiles: &[ProfileRow]) -> Collected {
         let base = self.profiles.len() as u32;
         for row in profiles {
             for kind in &row.kinds {
@@ -206,7 +225,7 @@ impl Collector {
         }
         let layout = Layout::of(&tables, used);
         let ranks = Ranks { profiles: order, service_ranks };
-        Arranged { tenant, tables, ordinals, profiles, layout, ranks }
+        Arranged { tenant, tables, links: None, ordinals, profiles, layout, ranks }
     }
 }
 
@@ -229,7 +248,9 @@ impl Collected {
 #[derive(Debug)]
 pub(crate) struct Arranged {
     pub(crate) tenant: Arc<str>,
-    pub(crate) tables: Tables,
+    pub(crate) tables: Arc<Tables>,
+    /// Those of the rows in their order, once that is known.
+    links: Option<Vec<Link>>,
     pub(crate) ordinals: Ordinals,
     pub(crate) profiles: Vec<ProfileRow>,
     pub(crate) layout: Layout,
@@ -291,15 +312,22 @@ impl Arranged {
     /// Numbers links in the order in which sorted rows come to them: a span's samples are close in
     /// time, so the column becomes small steps. Links that no row has are dropped.
     pub(crate) fn order_links(&mut self, rows: &mut [Row]) {
-        let old = std::mem::take(&mut self.tables.links);
+        let (old, mut links) = (&self.tables.links, Vec::new());
         let mut ranks = vec![NONE; old.len()];
         for row in rows {
             let Some(rank) = ranks.get_mut(row.link as usize) else { continue };
             if let (NONE, Some(link)) = (*rank, old.get(LinkId(row.link))) {
-                *rank = self.tables.links.intern(*link).0;
+                links.push(*link);
+                *rank = links.len() as u32 - 1;
             }
             row.link = *rank;
         }
+        self.links = Some(links);
+    }
+
+    /// Links by the ordinals that rows have.
+    pub(crate) fn links(&self) -> &[Link] {
+        self.links.as_deref().unwrap_or_else(|| self.tables.links.rows())
     }
 
     /// Where a row belongs.
@@ -317,7 +345,7 @@ impl Arranged {
     /// Estimated bytes in memory without rows.
     pub(crate) fn raw_bytes(&self) -> u64 {
         let profiles: usize = self.profiles.iter().map(ProfileRow::bytes).sum();
-        (estimate_bytes(&self.tables) + profiles) as u64
+        (self.tables.estimated_bytes() + profiles) as u64
     }
 }
 

@@ -37,6 +37,7 @@ pub use limits::Options;
 pub use part::{Part, Samples, Snapshot};
 pub use rows::{KindTotals, ProfileRow, Run};
 pub use rules::RetentionRule;
+pub use segment::bloom::SpanKey;
 pub use store::{
     Appended, Backup, Checked, Matching, Restored, RetentionStatus, Stats, Store, TenantUsage,
 };

@@ -59,8 +59,10 @@ pub const DISK_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// A tenant's name.
 pub const TENANT_BYTES_MAX: usize = 256;
 /// Tables of a memtable chunk are copied when a query holds them while it grows: this bounds the
-/// copy. A chunk that reaches it is frozen.
-pub const CHUNK_BYTES_MAX: usize = 4 << 20;
+/// copy. A larger chunk that a query holds is frozen instead.
+pub const SHARED_CHUNK_BYTES_MAX: usize = 2 << 20;
+/// Part of the files without a span or trace that a bloom filter takes for ones with it.
+pub const BLOOM_FALSE_PART: f64 = 0.01;
 /// Segments merged at once.
 pub const COMPACTION_INPUTS_MAX: usize = 16;
 /// Segments of one level and day that are worth merging.

@@ -1,13 +1,12 @@
 //! Profiles that are in the log but not yet in a segment: per tenant a list of chunks, each a part
 //! of its own. Only the last chunk grows; a snapshot shares everything by reference, and growing
-//! under a snapshot copies at most one chunk's tables.
+//! under a snapshot copies a small chunk's tables, and a large chunk then stops growing.
 
 use crate::Error;
-use crate::absorb::estimate_bytes;
 use crate::batch::to_batch;
 use crate::codec::Entry;
 use crate::collect::{Arranged, Collector, Ordinals, take_entry};
-use crate::limits::{CHUNK_BYTES_MAX, Options};
+use crate::limits::{Options, SHARED_CHUNK_BYTES_MAX};
 use crate::rows::{ProfileRow, Row};
 use arrow::array::RecordBatch;
 use profile::Tables;
@@ -84,7 +83,7 @@ impl Chunk {
         }
         self.row_bytes += rows.len() * 110;
         self.row_bytes += profiles[before..].iter().map(ProfileRow::bytes).sum::<usize>();
-        self.bytes = estimate_bytes(tables) + self.row_bytes;
+        self.bytes = tables.estimated_bytes() + self.row_bytes;
         Ok(())
     }
 }
@@ -121,12 +120,15 @@ impl Memtable {
         for (tenant, entries) in by_tenant {
             self.since.get_or_insert(now);
             let chunks = self.tenants.entry(Arc::clone(tenant)).or_default();
+            let is_full = |chunk: &mut Chunk| {
+                chunk.bytes >= SHARED_CHUNK_BYTES_MAX && Arc::strong_count(&chunk.view.tables) > 1
+            };
+            if let Some(full) = chunks.growing.take_if(is_full) {
+                chunks.frozen_bytes += full.bytes;
+                chunks.frozen.push(full.view);
+            }
             let chunk = chunks.growing.get_or_insert_with(|| Chunk::new(stdx::new_ulid(now, rng)));
             chunk.add(&entries, options)?;
-            if chunk.bytes >= CHUNK_BYTES_MAX {
-                chunks.frozen_bytes += chunk.bytes;
-                chunks.frozen.extend(chunks.growing.take().map(|chunk| chunk.view));
-            }
         }
         Ok(())
     }
@@ -156,7 +158,7 @@ pub(crate) fn collect(
     let mut collector = Collector::new(Arc::clone(tenant));
     let (mut parts, mut used) = (Vec::new(), Vec::new());
     for chunk in chunks {
-        let part = collector.add(&chunk.tables, &chunk.profiles, keep_addresses);
+        let part = collector.add_shared(&chunk.tables, &chunk.profiles, keep_addresses);
         chunk.batches.iter().try_for_each(|batch| part.mark_used(batch, &mut used))?;
         parts.push(part);
     }

@@ -4,6 +4,7 @@ use crate::cache::Caches;
 use crate::hidden::Hidden;
 use crate::memtable::ChunkView;
 use crate::segment::Segment;
+use crate::segment::bloom::SpanKey;
 use crate::{Error, ProfileRow, Run};
 use arrow::array::RecordBatch;
 use object_store::path::Path;
@@ -132,6 +133,13 @@ impl Part {
             }
             Source::Segment(..) | Source::Chunk(_) => Ok(None),
         }
+    }
+
+    /// Whether samples of a span may be in it: most segments say no by their bloom filters, without
+    /// their tables being read.
+    pub async fn may_hold_span(&self, key: SpanKey) -> Result<bool, Error> {
+        let Source::Segment(segment, _) = &self.source else { return Ok(true) };
+        segment.read_in_background(move |segment| segment.may_hold_span(key)).await
     }
 
     /// The part's tables: `StackId(n)` is the value `n` of column `stack`; so for threads, links

@@ -9,7 +9,7 @@ use crate::segment::{Segment, read};
 use arrow::array::RecordBatch;
 use profile::handle::Handle;
 use profile::{
-    Attribute, AttributeValue, AttributesId, Function, FunctionId, Line, LinkId, Location,
+    Attribute, AttributeValue, AttributesId, Function, FunctionId, Line, Lines, LinkId, Location,
     LocationId, Mapping, StackId, Tables, Thread, ThreadId,
 };
 use rustc_hash::FxHashSet;
@@ -215,7 +215,7 @@ impl<'a> Kept<'a> {
             return self.to.locations.intern(Location::default());
         };
         let lines = row.lines.iter();
-        let lines: Vec<Line> =
+        let lines: Lines =
             lines.map(|line| Line { function: self.function(line.function), ..*line }).collect();
         let mapping = row.mapping.and_then(|id| self.from.mappings.get(id)).copied();
         let mapping = mapping.map(|row| {

@@ -1,6 +1,7 @@
 //! A segment: an immutable directory of Parquet files under one id. Format page:
 //! `docs/formats/segment.md`.
 
+pub(crate) mod bloom;
 pub(crate) mod layout;
 pub(crate) mod merge;
 mod profiles;
@@ -76,7 +77,7 @@ impl Segment {
     /// Runs a reader where it may block.
     pub(crate) async fn read_in_background<T: Send + 'static>(
         self: &Arc<Self>,
-        read: fn(&Self) -> Result<T, Error>,
+        read: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let segment = Arc::clone(self);
         let task = tokio::task::spawn_blocking(move || read(&segment));

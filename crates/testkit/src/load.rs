@@ -279,7 +279,7 @@ impl Building {
         let mapping = tables.mappings.intern(Mapping { file, ..Mapping::default() });
         let location = tables.locations.intern(Location {
             mapping: Some(mapping),
-            lines: vec![Line { function, line, column: 0 }],
+            lines: [Line { function, line, column: 0 }].into(),
             frame_type: FrameType::Go,
             ..Location::default()
         });

@@ -2,8 +2,9 @@
 
 use profile::labels::names;
 use profile::{
-    Attribute, AttributeValue, AttributesId, FrameType, Function, Labels, Line, Link, LinkId,
-    Location, Mapping, MappingId, Metadata, Profile, Sample, SampleKind, StackId, Thread, ThreadId,
+    Attribute, AttributeValue, AttributesId, FrameType, Function, Labels, Line, Lines, Link,
+    LinkId, Location, Mapping, MappingId, Metadata, Profile, Sample, SampleKind, StackId, Thread,
+    ThreadId,
 };
 use proptest::prelude::*;
 use stdx::{TimeRange, Timestamp};
@@ -145,13 +146,13 @@ fn stack(profile: &mut Profile, frames: &[u8]) -> StackId {
             0 | 1 => unnamed(profile, frame),
             // Two functions inlined into one location.
             2 => {
-                let lines = vec![line(profile, 20), line(profile, 21)];
+                let lines = Lines::from_vec(vec![line(profile, 20), line(profile, 21)]);
                 profile.tables.locations.intern(Location { lines, ..Location::default() })
             }
             // The function of a frame below, at another address.
             12..=16 => {
                 let (mapping, address) = (mapping(profile), 0x2000 + u64::from(frame));
-                let lines = vec![line(profile, frame - 6)];
+                let lines = Lines::from_vec(vec![line(profile, frame - 6)]);
                 let mapping = Some(mapping);
                 let frame_type = FrameType::Go;
                 let row = Location { mapping, address, lines, frame_type, ..Location::default() };
@@ -161,13 +162,14 @@ fn stack(profile: &mut Profile, frames: &[u8]) -> StackId {
             17 => {
                 let mapping = Some(mapping(profile));
                 let function = profile.tables.functions.intern(Function::default());
-                let lines = vec![Line { function, ..Line::default() }, line(profile, 21)];
+                let lines =
+                    Lines::from_vec(vec![Line { function, ..Line::default() }, line(profile, 21)]);
                 let row = Location { mapping, address: 0x3000, lines, ..Location::default() };
                 profile.tables.locations.intern(row)
             }
             named => {
                 let mapping = Some(mapping(profile));
-                let lines = vec![line(profile, named)];
+                let lines = Lines::from_vec(vec![line(profile, named)]);
                 let frame_type = FrameType::Go;
                 let row = Location { mapping, lines, frame_type, ..Location::default() };
                 profile.tables.locations.intern(row)

@@ -355,7 +355,7 @@ mod tests {
         for (address, lines) in (1..).zip(sets.into_iter().cycle().take(20)) {
             let mapping = mapping.filter(|_| address % 3 > 0);
             let frame_type = if address % 2 == 0 { FrameType::Kernel } else { FrameType::Native };
-            let lines = lines.to_vec();
+            let lines = lines.into();
             let row = profile::Location { mapping, address, lines, frame_type, is_folded: false };
             ids.push(tables.locations.intern(row));
         }

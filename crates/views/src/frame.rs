@@ -1,7 +1,6 @@
 //! What a frame of a call tree is, made from the tables of profiles.
 
 use crate::classify::{Class, Facts, Overrides, classify};
-use profile::handle::Handle;
 use profile::{FrameType, Function, FunctionId, LocationId, MappingId, StringId, Tables};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -86,7 +85,7 @@ impl Hash for Frame {
 }
 
 fn shared(tables: &Tables, id: StringId) -> Arc<str> {
-    tables.strings.rows().get(id.index()).cloned().unwrap_or_default()
+    tables.text(id).into()
 }
 
 /// A frame without a name yet.

@@ -136,6 +136,7 @@ impl Fields<'_> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
         if self.damage.is_some() || self.reader.is_at_end() {
             return None;
@@ -178,6 +179,7 @@ impl<'a> Numbers<'a> {
 impl Iterator for Numbers<'_> {
     type Item = u64;
 
+    #[inline]
     fn next(&mut self) -> Option<u64> {
         if let Some(number) = self.single.take() {
             return Some(number);
@@ -212,6 +214,7 @@ impl<'a> Reader<'a> {
         Self { bytes, position: 0, is_clipped: false }
     }
 
+    #[inline]
     fn is_at_end(&self) -> bool {
         self.position >= self.bytes.len()
     }
@@ -232,14 +235,19 @@ impl<'a> Reader<'a> {
         Ok(Field { number, value })
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, DamageKind> {
-        let rest = self.bytes.get(self.position..).unwrap_or_default();
-        if let Some(&first) = rest.first()
+        if let Some(&first) = self.bytes.get(self.position)
             && first < 0x80
         {
             self.position += 1;
             return Ok(u64::from(first));
         }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, DamageKind> {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
         let mut number = 0_u64;
         for (index, &byte) in rest.iter().take(VARINT_BYTES_MAX).enumerate() {
             if index == VARINT_BYTES_MAX - 1 && byte > 1 {

@@ -106,7 +106,7 @@ impl Context<'_> {
         let (budget, issues) = (&mut self.budget, &mut self.issues);
         let value = any_value(value, &self.dictionary, budget, issues);
         let key = match (key, index) {
-            (Some(bytes), _) => text(bytes, &budget.limits, issues),
+            (Some(bytes), _) => text(bytes, &budget.limits, issues).into_owned(),
             (None, index) => self.dictionary.string(index.unwrap_or(0), budget, issues),
         };
         (key, into_text(value))

@@ -69,7 +69,7 @@ impl<'a> Dictionary<'a> {
 
     pub(super) fn string(&self, index: u64, budget: &mut Budget, issues: &mut Issues) -> String {
         let bytes = self.get(STRINGS, index, budget, issues).unwrap_or_default();
-        text(bytes, &budget.limits, issues)
+        text(bytes, &budget.limits, issues).into_owned()
     }
 
     /// Key and value of an entry of the attribute table.
@@ -78,7 +78,7 @@ impl<'a> Dictionary<'a> {
         index: u64,
         budget: &mut Budget,
         issues: &mut Issues,
-    ) -> Option<(String, LabelValue)> {
+    ) -> Option<(String, LabelValue<'static>)> {
         if index == 0 {
             return None;
         }
@@ -89,7 +89,7 @@ impl<'a> Dictionary<'a> {
         let key = self.string(key.unwrap_or(0), budget, issues);
         let mut value = any_value(value, self, budget, issues);
         if let LabelValue::Number(_, have) = &mut value {
-            *have = self.string(unit.unwrap_or(0), budget, issues);
+            *have = self.string(unit.unwrap_or(0), budget, issues).into();
         }
         Some((key, value))
     }
@@ -129,7 +129,7 @@ impl<'a> Context<'a> {
         self.dictionary.string(index, &mut self.budget, &mut self.issues)
     }
 
-    pub(super) fn attribute(&mut self, index: u64) -> Option<(String, LabelValue)> {
+    pub(super) fn attribute(&mut self, index: u64) -> Option<(String, LabelValue<'static>)> {
         self.dictionary.attribute(index, &mut self.budget, &mut self.issues)
     }
 

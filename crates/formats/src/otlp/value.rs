@@ -4,6 +4,7 @@ use super::dictionary::Dictionary;
 use crate::decoded::Issues;
 use crate::intern::{Budget, text};
 use crate::labels::LabelValue;
+use std::borrow::Cow;
 use wire::scan::{Value, fields};
 
 /// How deep lists inside attribute values are read.
@@ -17,7 +18,7 @@ pub(super) fn any_value(
     dictionary: &Dictionary<'_>,
     budget: &mut Budget,
     issues: &mut Issues,
-) -> LabelValue {
+) -> LabelValue<'static> {
     nested(message, dictionary, budget, issues, DEPTH_MAX)
 }
 
@@ -27,27 +28,26 @@ fn nested(
     budget: &mut Budget,
     issues: &mut Issues,
     depth: usize,
-) -> LabelValue {
+) -> LabelValue<'static> {
     // The last one counts, and only that one is read: the others may be many and long.
     let known = fields(message).filter(|field| matches!(field.number, 1..=5 | 7 | 8));
-    let Some(field) = known.last() else { return LabelValue::Text(String::new()) };
-    LabelValue::Text(match (field.number, field.value) {
-        (1, Value::Len(bytes)) => text(bytes, &budget.limits, issues),
+    let Some(field) = known.last() else { return LabelValue::Text(Cow::Borrowed("")) };
+    let text = match (field.number, field.value) {
+        (1, Value::Len(bytes)) => text(bytes, &budget.limits, issues).into_owned(),
         (2, Value::Varint(flag)) => (flag != 0).to_string(),
         (3, Value::Varint(number)) => {
-            return LabelValue::Number(number.cast_signed(), String::new());
+            return LabelValue::Number(number.cast_signed(), Cow::Borrowed(""));
         }
         (4, Value::I64(bits)) => f64::from_bits(bits).to_string(),
-        (5, Value::Len(list)) if depth > 0 => {
-            return LabelValue::Text(joined(list, dictionary, budget, issues, depth - 1));
-        }
+        (5, Value::Len(list)) if depth > 0 => joined(list, dictionary, budget, issues, depth - 1),
         (7, Value::Len(bytes)) => {
             let bytes = &bytes[..bytes.len().min(LIST_ENTRIES_MAX)];
             bytes.iter().map(|byte| format!("{byte:02x}")).collect()
         }
         (8, Value::Varint(index)) => dictionary.string(index, budget, issues),
         _ => String::new(),
-    })
+    };
+    LabelValue::Text(Cow::Owned(text))
 }
 
 /// The entries of a list, up to the length of one text: each may name the longest there is.
@@ -66,16 +66,16 @@ fn joined(
         }
         out.push_str(&into_text(nested(entry, dictionary, budget, issues, depth)));
         if out.len() > budget.limits.string_bytes_max {
-            return text(out.as_bytes(), &budget.limits, issues);
+            return text(out.as_bytes(), &budget.limits, issues).into_owned();
         }
     }
     out
 }
 
 /// The value as text.
-pub(super) fn into_text(value: LabelValue) -> String {
+pub(super) fn into_text(value: LabelValue<'_>) -> String {
     match value {
-        LabelValue::Text(text) => text,
+        LabelValue::Text(text) => text.into_owned(),
         LabelValue::Number(number, _) => number.to_string(),
     }
 }

@@ -3,10 +3,11 @@
 use super::tables::{Raw, Resolved, damage, numbers};
 use crate::compress::decompress;
 use crate::decoded::{Decoded, IssueKind, Issues, Options};
-use crate::intern::Budget;
+use crate::intern::{Budget, text};
 use crate::labels::{LabelValue, SampleLabels};
 use crate::rows::{Rows, unit_name};
 use profile::{LocationId, Profile, Sample};
+use std::borrow::Cow;
 use stdx::{TimeRange, Timestamp};
 use wire::scan::fields;
 
@@ -59,7 +60,7 @@ struct Reader<'a> {
     stack: Vec<LocationId>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn sample(&mut self, message: &[u8], profile: &mut Profile) {
         let mut values = Vec::new();
         let mut value_count = 0_usize;
@@ -112,10 +113,10 @@ impl Reader<'_> {
     }
 
     fn frame(&mut self, id: u64) {
-        match self.resolved.locations.get(&id) {
+        match self.resolved.locations.get(id) {
             // One frame more than is kept shows that the stack was longer.
             Some(_) if self.stack.len() >= self.budget.frames_to_read() => {}
-            Some(&location) => self.stack.push(location),
+            Some(location) => self.stack.push(location),
             None => self.issues.add(IssueKind::Reference, || {
                 format!("a sample names location {id}, which is missing")
             }),
@@ -124,27 +125,24 @@ impl Reader<'_> {
 
     fn label(&mut self, message: &[u8], labels: &mut SampleLabels, profile: &mut Profile) {
         let [_, key, text, number, unit] = numbers::<5>(message, "a label", &mut self.issues);
-        let (raw, options, issues) = (self.raw, self.options, &mut self.issues);
-        let (tables, budget) = (&mut profile.tables, &mut self.budget);
-        let key = self.resolved.string(key.unwrap_or(0), raw, tables, options, issues);
-        let key = bounded(tables.text(key), budget, issues);
-        let text = text.unwrap_or(0);
-        let value = if text != 0 {
-            let id = self.resolved.string(text, raw, tables, options, issues);
-            LabelValue::Text(bounded(tables.text(id), budget, issues))
-        } else if let Some(number) = number {
-            let id = self.resolved.string(unit.unwrap_or(0), raw, tables, options, issues);
-            LabelValue::Number(number.cast_signed(), bounded(tables.text(id), budget, issues))
-        } else {
-            return;
+        let key = self.text(key);
+        let value = match (text.filter(|text| *text != 0), number) {
+            (text @ Some(_), _) => LabelValue::Text(self.text(text)),
+            (None, Some(number)) => LabelValue::Number(number.cast_signed(), self.text(unit)),
+            (None, None) => return,
         };
-        labels.add(&key, value, tables, budget, issues);
+        labels.add(&key, value, &mut profile.tables, &mut self.budget, &mut self.issues);
     }
-}
 
-/// A copy of a text, empty when samples have referred to too much already.
-fn bounded(text: &str, budget: &mut Budget, issues: &mut Issues) -> String {
-    if budget.work(text.len(), issues) { text.to_owned() } else { String::new() }
+    /// A text that a sample refers to; empty when samples have referred to too much already.
+    fn text(&mut self, index: Option<u64>) -> Cow<'a, str> {
+        let bytes = self.raw.string_bytes(index.unwrap_or(0), &mut self.issues);
+        let limits = &self.options.limits;
+        if !self.budget.work(bytes.len().min(limits.string_bytes_max), &mut self.issues) {
+            return Cow::Borrowed("");
+        }
+        text(bytes, limits, &mut self.issues)
+    }
 }
 
 fn value_type(
@@ -154,7 +152,8 @@ fn value_type(
     issues: &mut Issues,
 ) -> (String, String) {
     let [_, name, unit] = numbers::<3>(message, "a sample type", issues);
-    let mut string = |index: Option<u64>| raw.string(index.unwrap_or(0), options, issues);
+    let mut string =
+        |index: Option<u64>| raw.string(index.unwrap_or(0), options, issues).into_owned();
     (string(name), string(unit))
 }
 
@@ -181,7 +180,7 @@ fn read_metadata(raw: &Raw<'_>, profile: &mut Profile, options: &Options, issues
     for (key, index) in others.into_iter().chain(comments).filter(|(_, index)| *index != 0) {
         let text = raw.string(index, options, issues);
         if !text.is_empty() {
-            metadata.info.push((key.to_owned(), text));
+            metadata.info.push((key.to_owned(), text.into_owned()));
         }
     }
 }

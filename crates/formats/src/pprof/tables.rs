@@ -1,11 +1,12 @@
 //! The first pass: everything of a pprof message but its samples.
 
+use super::ids::Ids;
 use crate::decoded::{IssueKind, Issues, Options};
 use crate::intern::{Budget, text};
 use profile::{
-    Function, FunctionId, KeyedMap, Line, Location, LocationId, Mapping, MappingId, StringId,
-    Tables,
+    Function, FunctionId, Line, Location, LocationId, Mapping, MappingId, StringId, Tables,
 };
+use std::borrow::Cow;
 use wire::scan::{Damage, Field, fields};
 
 /// Fields of a pprof message, tables and scalars; samples are read later.
@@ -71,16 +72,22 @@ impl<'a> Raw<'a> {
     }
 
     /// The string at an index; an index that leads nowhere is an issue and gives the empty string.
-    pub(super) fn string(&self, index: u64, options: &Options, issues: &mut Issues) -> String {
-        match usize::try_from(index).ok().and_then(|index| self.strings.get(index)) {
-            Some(bytes) => text(bytes, &options.limits, issues),
-            None => {
-                if index != 0 {
-                    issues.add(IssueKind::Reference, || format!("there is no string {index}"));
-                }
-                String::new()
-            }
+    pub(super) fn string(
+        &self,
+        index: u64,
+        options: &Options,
+        issues: &mut Issues,
+    ) -> Cow<'a, str> {
+        text(self.string_bytes(index, issues), &options.limits, issues)
+    }
+
+    /// As [`Self::string`], not yet looked at.
+    pub(super) fn string_bytes(&self, index: u64, issues: &mut Issues) -> &'a [u8] {
+        let found = usize::try_from(index).ok().and_then(|index| self.strings.get(index));
+        if found.is_none() && index != 0 {
+            issues.add(IssueKind::Reference, || format!("there is no string {index}"));
         }
+        found.copied().unwrap_or_default()
     }
 }
 
@@ -112,10 +119,11 @@ pub(super) fn numbers<const N: usize>(
 /// Ids of the message as handles of the profile's tables.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
-    strings: KeyedMap<u64, StringId>,
-    mappings: KeyedMap<u64, MappingId>,
-    functions: KeyedMap<u64, FunctionId>,
-    pub(super) locations: KeyedMap<u64, LocationId>,
+    /// By index.
+    strings: Vec<Option<StringId>>,
+    mappings: Ids<MappingId>,
+    functions: Ids<FunctionId>,
+    pub(super) locations: Ids<LocationId>,
 }
 
 impl Resolved {
@@ -127,6 +135,7 @@ impl Resolved {
         issues: &mut Issues,
     ) -> Self {
         let mut resolved = Self::default();
+        resolved.strings.resize(raw.strings.len(), None);
         resolved.read_mappings(raw, tables, options, issues);
         resolved.read_functions(raw, tables, options, issues);
         for message in &raw.locations {
@@ -140,7 +149,7 @@ impl Resolved {
         resolved
     }
 
-    pub(super) fn string(
+    fn string(
         &mut self,
         index: u64,
         raw: &Raw<'_>,
@@ -148,13 +157,13 @@ impl Resolved {
         options: &Options,
         issues: &mut Issues,
     ) -> StringId {
-        if let Some(&known) = self.strings.get(&index) {
-            return known;
+        let slot = self.strings.get_mut(usize::try_from(index).unwrap_or(usize::MAX));
+        if let Some(Some(known)) = slot {
+            return *known;
         }
         let handle = tables.strings.intern(&raw.string(index, options, issues));
-        // Indices that lead nowhere are not kept: there may be any number of them.
-        if (index as usize) < raw.strings.len() {
-            self.strings.insert(index, handle);
+        if let Some(slot) = slot {
+            *slot = Some(handle);
         }
         handle
     }
@@ -221,7 +230,7 @@ impl Resolved {
                 (1, Some(number), _) => id = number,
                 (2, Some(0), _) => {}
                 (2, Some(number), _) => {
-                    location.mapping = self.mappings.get(&number).copied();
+                    location.mapping = self.mappings.get(number);
                     if location.mapping.is_none() {
                         issues
                             .add(IssueKind::Reference, || format!("there is no mapping {number}"));
@@ -242,7 +251,7 @@ impl Resolved {
     fn line(&self, message: &[u8], issues: &mut Issues) -> Option<Line> {
         let [_, function, line, column] = numbers::<4>(message, "a line", issues);
         let id = function.unwrap_or(0);
-        let Some(&function) = self.functions.get(&id) else {
+        let Some(function) = self.functions.get(id) else {
             issues.add(IssueKind::Reference, || format!("there is no function {id}"));
             return None;
         };
@@ -250,14 +259,14 @@ impl Resolved {
     }
 }
 
-fn unique<T: PartialEq>(
-    ids: &mut KeyedMap<u64, T>,
+fn unique<T: Copy + PartialEq>(
+    ids: &mut Ids<T>,
     id: u64,
     handle: T,
     what: &str,
     issues: &mut Issues,
 ) {
-    if ids.get(&id).is_some_and(|have| *have != handle) {
+    if ids.get(id).is_some_and(|have| have != handle) {
         issues
             .add(IssueKind::DuplicateId, || format!("{what} {id} occurs twice: the last is used"));
     }

@@ -88,7 +88,7 @@ fn text_bytes(decoded: &Decoded) -> usize {
     let profiles = decoded.profiles.iter().map(|decoded| &decoded.profile);
     profiles
         .map(|profile| {
-            let strings: usize = profile.tables.strings.rows().iter().map(|text| text.len()).sum();
+            let strings: usize = profile.tables.strings.text_bytes();
             let pairs = profile.labels.iter().map(|(name, value)| name.len() + value.len());
             let info = profile.metadata.info.iter().map(|(key, value)| key.len() + value.len());
             strings + pairs.sum::<usize>() + info.sum::<usize>()

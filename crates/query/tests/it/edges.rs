@@ -31,7 +31,7 @@ fn add(profile: &mut Profile, kind: &SampleKind, name: &str, address: u64, value
     let function = tables.functions.intern(Function { name, ..Function::default() });
     let file = tables.strings.intern("/usr/bin/cart");
     let mapping = Some(tables.mappings.intern(Mapping { file, ..Mapping::default() }));
-    let lines = vec![Line { function, ..Line::default() }];
+    let lines = [Line { function, ..Line::default() }].into();
     let location = Location { mapping, address, lines, ..Location::default() };
     let location = tables.locations.intern(location);
     let stack = tables.stacks.intern(StackId(0), location);

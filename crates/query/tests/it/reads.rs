@@ -1,4 +1,5 @@
-//! What the engine reads, recorded: questions about metadata and coarse series open no samples.
+//! What the engine reads, recorded: questions about metadata and coarse series open no samples, those
+//! about a span no segment without it.
 
 use crate::fixture::run;
 use bytes::Bytes;
@@ -19,16 +20,20 @@ use stdx::{ManualClock, Rng, TimeRange, Timestamp};
 use store::{FileLayer, LayerFile, LocalFiles, Options, Store};
 use testkit::load::Load;
 use testkit::profiles::BASE_MS;
-use views::{Matcher, Selection, SeriesQuery, Views};
+use views::{Filter, Matcher, Selection, SeriesQuery, Views};
 
-/// Names of the tables that were read.
+/// Files that were read.
 #[derive(Clone, Debug, Default)]
 struct Record(Arc<Mutex<BTreeSet<String>>>);
 
+/// How many segments' file of a table was read.
+fn segments(read: &BTreeSet<String>, table: &str) -> usize {
+    read.iter().filter(|path| path.ends_with(&format!("/{table}.parquet"))).count()
+}
+
 impl Record {
     fn add(&self, path: &str) {
-        let table = path.rsplit('/').next().unwrap_or(path).to_owned();
-        self.0.lock().expect("no test thread panicked").insert(table);
+        self.0.lock().expect("no test thread panicked").insert(path.to_owned());
     }
 
     fn take(&self) -> BTreeSet<String> {
@@ -198,6 +203,10 @@ fn options() -> Options {
     Options { cache_bytes_max: 0, ..Options::default() }
 }
 
+fn load() -> Load {
+    Load { services: 4, instances: 2, samples: (20, 40), ..Load::of_fifty(50, false) }
+}
+
 /// A store of a few services in segments, opened anew so that nothing is in memory.
 async fn recorded(folder: &std::path::Path) -> (Engine, Record) {
     let layer = LocalFiles::open(folder).expect("a folder");
@@ -211,8 +220,7 @@ async fn recorded(folder: &std::path::Path) -> (Engine, Record) {
         Store::open_parts(layer, catalog, options(), clock, Rng::seeded(seed)).expect("opens")
     };
     let store = open(1);
-    let load = Load { services: 4, instances: 2, samples: (20, 40), ..Load::of_fifty(50, false) };
-    let profiles: Vec<_> = load.profiles().take(64).collect();
+    let profiles: Vec<_> = load().profiles().take(64).collect();
     for some in profiles.chunks(16) {
         store.append(TENANT, some.to_vec()).await.expect("accepted");
         store.flush().await.expect("flushed");
@@ -243,7 +251,7 @@ fn lists_facets_and_coarse_series_read_no_samples_and_flame_graphs_do() {
         let one = Selection { matchers, ..all.clone() };
         let check = |what: &str| {
             let read = record.take();
-            assert!(!read.contains("samples.parquet"), "{what} read {read:?}");
+            assert_eq!(segments(&read, "samples"), 0, "{what} read {read:?}");
             assert!(!read.is_empty(), "{what} read nothing: the record does not record");
         };
         assert_eq!(engine.profiles(&all, 100, None).await.expect("a list").profiles.len(), 64);
@@ -264,6 +272,33 @@ fn lists_facets_and_coarse_series_read_no_samples_and_flame_graphs_do() {
         assert_eq!(engine.series(&one, &plain).await.expect("series").series.len(), 1);
         check("a coarse series of one service");
         assert!(engine.flamegraph(&one, 1_000).await.expect("a graph").meta.total > 0);
-        assert!(record.take().contains("samples.parquet"), "a flame graph reads samples");
+        assert!(segments(&record.take(), "samples") > 0, "a flame graph reads samples");
+    });
+}
+
+#[test]
+fn a_span_is_looked_for_where_the_filters_of_links_may_hold_it() {
+    run(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (engine, record) = recorded(folder.path()).await;
+        let first = load().profiles().take(16).find(|profile| !profile.tables.links.is_empty());
+        let link = first.expect("a traced service").tables.links.rows()[0];
+        let asked = |trace, span| {
+            let filter = Filter { trace, span, ..Filter::default() };
+            Selection { filter, ..everything() }
+        };
+        let (trace, span) = (Some(link.trace_id), Some(link.span_id));
+        for (trace, span) in [(trace, None), (None, span), (trace, span)] {
+            let graph = engine.flamegraph(&asked(trace, span), 1_000).await.expect("a graph");
+            assert!(graph.meta.total > 0, "{trace:?} {span:?} has samples");
+            let read = record.take();
+            assert_eq!(segments(&read, "links"), 4, "all four may hold it: {read:?}");
+            assert_eq!(segments(&read, "samples"), 1, "one does: {read:?}");
+            // What was read last may still be known.
+            assert!(segments(&read, "nodes") <= 1, "only its tables are read: {read:?}");
+        }
+        // The trace is in one segment, and the span in none with it.
+        let graph = engine.flamegraph(&asked(trace, Some(1)), 1_000).await.expect("a graph");
+        assert_eq!((graph.meta.total, segments(&record.take(), "samples")), (0, 0));
     });
 }

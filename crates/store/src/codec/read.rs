@@ -4,8 +4,8 @@
 use super::Entry;
 use profile::handle::Handle;
 use profile::{
-    Attribute, AttributeValue, AttributesId, FrameType, Function, FunctionId, Labels, Line, Link,
-    LinkId, Location, LocationId, Mapping, MappingId, Metadata, Profile, Sample, SampleKind,
+    Attribute, AttributeValue, AttributesId, FrameType, Function, FunctionId, Labels, Line, Lines,
+    Link, LinkId, Location, LocationId, Mapping, MappingId, Metadata, Profile, Sample, SampleKind,
     StackId, StringId, Tables, Thread, ThreadId, VALUES_MAX,
 };
 use std::sync::Arc;
@@ -208,7 +208,7 @@ fn location(from: &mut Reader<'_>, tables: &Tables) -> Result<Location> {
     let mapping: Option<MappingId> = from.maybe(tables.mappings.len())?;
     let address = from.number()?;
     let flags = from.byte()?;
-    let mut lines = Vec::new();
+    let mut lines = Lines::new();
     for _ in 0..from.count()? {
         let function: FunctionId = from.handle(tables.functions.len())?;
         lines.push(Line { function, line: from.small()?, column: from.small()? });

@@ -83,7 +83,7 @@ fn metadata(out: &mut Writer, metadata: &Metadata) {
 
 fn tables(out: &mut Writer, tables: &Tables) {
     out.number(tables.strings.len() as u64 - 1);
-    tables.strings.rows().iter().skip(1).for_each(|text| out.text(text));
+    tables.strings.iter().skip(1).for_each(|text| out.text(text));
     out.number(tables.functions.len() as u64);
     for row in tables.functions.rows() {
         out.handle(row.name);

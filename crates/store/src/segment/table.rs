@@ -1,7 +1,7 @@
 //! A small table as a Parquet file.
 
 use super::write::key;
-use crate::limits::{NAMES_ZSTD_LEVEL, SEGMENT_ZSTD_LEVEL};
+use crate::limits::{BLOOM_FALSE_PART, NAMES_ZSTD_LEVEL, SEGMENT_ZSTD_LEVEL};
 use crate::{Error, schema};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use parquet::arrow::ArrowWriter;
@@ -32,11 +32,12 @@ pub(super) struct Column {
     values: ArrayRef,
     nullable: bool,
     encoding: Option<Encoding>,
+    is_looked_up: bool,
 }
 
 impl Column {
     pub(super) fn new(name: &'static str, values: ArrayRef) -> Self {
-        Self { name, values, nullable: false, encoding: None }
+        Self { name, values, nullable: false, encoding: None, is_looked_up: false }
     }
 
     pub(super) fn u32s(name: &'static str, values: impl Iterator<Item = u32>) -> Self {
@@ -57,6 +58,11 @@ impl Column {
 
     pub(super) fn nullable(self) -> Self {
         Self { nullable: true, ..self }
+    }
+
+    /// Values that are searched for in many files: a bloom filter says which may hold one.
+    pub(super) fn looked_up(self) -> Self {
+        Self { is_looked_up: true, ..self }
     }
 
     /// Values that grow row by row.
@@ -102,6 +108,12 @@ impl Tables {
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, encoding);
+        }
+        for column in columns.iter().filter(|it| it.is_looked_up) {
+            let path = ColumnPath::from(column.name);
+            properties = properties
+                .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_PART)
+                .set_column_bloom_filter_max_ndv(path, column.values.len() as u64);
         }
         let columns = columns.into_iter().map(|it| (it.name, it.values, it.nullable));
         let batch = RecordBatch::try_from_iter_with_nullable(columns)?;

@@ -3,20 +3,21 @@
 use super::layout::Layout;
 use super::table::{Column, File, Tables as Encoder};
 use crate::Error;
+use crate::collect::Arranged;
 use arrow::array::{
     BooleanArray, FixedSizeBinaryArray, Int64Array, StringArray, UInt8Array, UInt32Array,
     UInt64Array,
 };
 use profile::handle::Handle;
-use profile::{AttributeValue, Line, Location, Tables};
+use profile::{AttributeValue, Line, Link, Location, Tables};
 use std::sync::Arc;
 
 /// Encodes them in the order of `layout`.
 pub(super) fn encode(
-    tables: &Tables,
-    layout: &Layout,
+    arranged: &Arranged,
     to: Encoder,
 ) -> Result<impl Iterator<Item = File>, Error> {
+    let (tables, layout) = (&*arranged.tables, &arranged.layout);
     let files = [
         functions(tables, layout, to)?,
         mappings(tables, to)?,
@@ -24,7 +25,7 @@ pub(super) fn encode(
         locations(tables, layout, to)?,
         lines(tables, layout, to)?,
         threads(tables, to)?,
-        links(tables, to)?,
+        links(arranged.links(), to)?,
         attributes(tables, to)?,
     ];
     Ok(files.into_iter().flatten())
@@ -119,8 +120,7 @@ fn threads(tables: &Tables, to: Encoder) -> Result<Option<File>, Error> {
     )
 }
 
-fn links(tables: &Tables, to: Encoder) -> Result<Option<File>, Error> {
-    let rows = tables.links.rows();
+fn links(rows: &[Link], to: Encoder) -> Result<Option<File>, Error> {
     if rows.is_empty() {
         return Ok(None);
     }
@@ -129,9 +129,9 @@ fn links(tables: &Tables, to: Encoder) -> Result<Option<File>, Error> {
     to.encode(
         "links",
         vec![
-            Column::new("trace_id", Arc::new(trace_ids)),
-            Column::u64s("span_id", rows.iter().map(|row| row.span_id)).steps(),
-            Column::u64s("root_span_id", rows.iter().map(|row| row.root_span_id)),
+            Column::new("trace_id", Arc::new(trace_ids)).looked_up(),
+            Column::u64s("span_id", rows.iter().map(|row| row.span_id)).steps().looked_up(),
+            Column::u64s("root_span_id", rows.iter().map(|row| row.root_span_id)).looked_up(),
         ],
     )
 }

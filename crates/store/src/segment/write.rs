@@ -23,7 +23,7 @@ pub(crate) fn encode(
     let written = samples(arranged, rows)?;
     let mut files = vec![("samples", written.file)];
     let to = Tables::new(level > 0);
-    files.extend(tables::encode(&arranged.tables, &arranged.layout, to)?);
+    files.extend(tables::encode(arranged, to)?);
     files.extend(profiles::encode(arranged, &written.runs, to)?);
     let (t_min_ns, t_max_ns) = arranged.time_bounds();
     let index = RangeIndex {
