@@ -2,15 +2,17 @@
 //!
 //! [`ElfSymbols`] answers for ELF files with debug information, [`functions`] for others,
 //! [`GoTable`] for Go programs (stripped ones too), [`PerfMap`] for code a runtime generated,
-//! [`KernelSymbols`] for the kernel. All names are untrusted text: cut to a length, never
+//! [`KernelSymbols`] for the kernel, [`names`] for files that come later. All names are untrusted text: cut to a length, never
 //! interpreted.
 
 mod elf;
 mod frame;
+pub mod fuzz;
 mod go;
 mod kernel;
 pub mod limits;
 mod lines;
+pub mod names;
 mod perf_map;
 mod table;
 mod v8;
