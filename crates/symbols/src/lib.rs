@@ -1,9 +1,9 @@
 //! Symbols: addresses of a file or of generated code to functions, files and lines.
 //!
-//! [`ElfSymbols`] answers for ELF files with debug information, [`functions`] for others,
+//! [`ElfSymbols`] answers for ELF files with debug information, [`functions()`] for others,
 //! [`GoTable`] for Go programs (stripped ones too), [`PerfMap`] for code a runtime generated,
-//! [`KernelSymbols`] for the kernel, [`names`] for files that come later. All names are untrusted text: cut to a length, never
-//! interpreted.
+//! [`KernelSymbols`] for the kernel, [`names`] for files that are uploaded later. All names are
+//! untrusted text: cut to a length, never interpreted.
 
 mod elf;
 mod frame;
