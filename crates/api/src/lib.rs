@@ -18,6 +18,7 @@ pub mod state;
 
 pub use metrics::{Figure, Metrics};
 pub use routes::admin::AdminState;
+pub use routes::symbols::SymbolsState;
 pub use state::{ApiState, ServerInfo};
 
 use axum::Router;
@@ -79,7 +80,7 @@ pub const RULES: &[Rule] = &[
 
 /// Rules of all routes: this crate's and the receivers'.
 pub fn rules() -> Vec<Rule> {
-    let own = RULES.iter().chain(routes::admin::RULES);
+    let own = RULES.iter().chain(routes::admin::RULES).chain(routes::symbols::RULES);
     own.chain(ingest::receivers::RULES).copied().collect()
 }
 
@@ -123,6 +124,7 @@ pub fn openapi_json() -> String {
     let upload = routes::upload::Described::openapi();
     description.merge(upload);
     description.merge(routes::admin::described().split_for_parts().1);
+    description.merge(routes::symbols::described().split_for_parts().1);
     let mut text = description.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text

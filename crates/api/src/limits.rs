@@ -54,3 +54,11 @@ pub const FACET_VALUES_DEFAULT: usize = 20;
 pub const FACET_VALUES_MAX: usize = 1000;
 /// Most values of one label; those of most profiles stay.
 pub const LABEL_VALUES_MAX: usize = 10_000;
+/// Largest file of symbols that is taken, in bytes.
+pub const SYMBOL_FILE_BYTES_MAX: u64 = 4 << 30;
+/// Files of symbols that are taken at the same time.
+pub const SYMBOL_UPLOADS_MAX: usize = 1;
+/// How long reading debug information may take; then the symbol table has to do.
+pub const SYMBOL_READ_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(2);
+/// Binaries without names that one answer lists.
+pub const SYMBOL_BINARIES_MAX: usize = 500;

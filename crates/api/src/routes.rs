@@ -12,5 +12,6 @@ pub mod profiles;
 pub mod sandwich;
 pub mod series;
 pub mod server;
+pub mod symbols;
 pub mod top;
 pub mod upload;

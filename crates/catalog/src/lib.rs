@@ -5,9 +5,11 @@
 
 mod keeping;
 mod migrations;
+mod names;
 mod uploads;
 
 pub use keeping::{Deletion, Dropped, Pin};
+pub use names::NamesRow;
 pub use uploads::Uploads;
 
 use rusqlite::{Connection, ErrorCode, Transaction, params};

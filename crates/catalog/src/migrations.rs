@@ -6,7 +6,7 @@ use crate::Error;
 
 /// Schema changes in order; the position plus one is the version. An entry that was released never
 /// changes: stores in the field were made with it.
-pub(crate) const MIGRATIONS: [&str; 2] = [
+pub(crate) const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE segments (
         id TEXT PRIMARY KEY,
@@ -61,6 +61,7 @@ pub(crate) const MIGRATIONS: [&str; 2] = [
         t_max_ns INTEGER NOT NULL
     ) STRICT;
 ",
+    crate::names::SCHEMA,
 ];
 
 /// Brings the catalog up to date, in one transaction.
@@ -108,6 +109,7 @@ mod tests {
             assert_eq!(catalog.wal_flushed().expect("reads"), 9);
             assert_eq!(catalog.pins().expect("lists").len(), 0);
             assert_eq!(catalog.uploads().expect("lists").len(), 0);
+            assert_eq!(catalog.names().expect("lists").len(), 0);
         }
     }
 }

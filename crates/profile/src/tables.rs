@@ -226,6 +226,12 @@ impl Tables {
         !name.is_empty() && !name.starts_with(PLACE_PREFIX) && name != GENERATED
     }
 
+    /// The address that stands in place of a function's name, as its file states it.
+    pub fn place_in_words(&self, function: &Function) -> Option<u64> {
+        let place = self.text(function.name).strip_prefix(PLACE_PREFIX)?.strip_suffix(']')?;
+        u64::from_str_radix(place.strip_prefix("0x")?, 16).ok()
+    }
+
     /// A location without address or mapping that is one named function: what text formats have.
     pub fn named_location(&mut self, name: &str) -> LocationId {
         let name = self.strings.intern(name);

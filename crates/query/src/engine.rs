@@ -10,9 +10,9 @@ use stdx::Ulid;
 use store::Store;
 use tokio::sync::Semaphore;
 use views::{
-    Answer, AnswerMeta, CallTree, Facet, GroupQuery, GroupTable, LabelValue, Moments, MomentsQuery,
-    ProfileInfo, ProfileList, ProfileTypeInfo, Selection, SeriesQuery, SeriesSet, Services, Usage,
-    UsageQuery, ViewError, Views, infos, services,
+    Answer, AnswerMeta, CallTree, Facet, GroupQuery, GroupTable, LabelValue, LateNames, Moments,
+    MomentsQuery, Naming, ProfileInfo, ProfileList, ProfileTypeInfo, Selection, SeriesQuery,
+    SeriesSet, Services, Usage, UsageQuery, ViewError, Views, infos, services,
 };
 
 /// Answers from a store. Futures must be polled inside a tokio runtime; dropping one stops its
@@ -21,6 +21,7 @@ use views::{
 pub struct Engine {
     store: Arc<Store>,
     settings: Settings,
+    naming: Option<Arc<dyn Naming>>,
     permits: Arc<Semaphore>,
 }
 
@@ -37,7 +38,14 @@ impl Engine {
     /// An engine over a store.
     pub fn new(store: Arc<Store>, settings: Settings) -> Self {
         let permits = Arc::new(Semaphore::new(settings.scans_max.max(1)));
-        Self { store, settings, permits }
+        Self { store, settings, naming: None, permits }
+    }
+
+    /// Has addresses named that came without a name.
+    #[must_use]
+    pub fn with_naming(mut self, naming: Arc<dyn Naming>) -> Self {
+        self.naming = Some(naming);
+        self
     }
 
     /// The selected profiles, and the selection with a range of whole milliseconds.
@@ -58,7 +66,8 @@ impl Engine {
     async fn found(&self, selection: &Selection) -> Result<(Found, Scanner), ViewError> {
         let (selected, selection) = self.selected(selection).await?;
         let scanner = self.scanner()?;
-        Ok((selected.find(&selection, &scanner).await?, scanner))
+        let names = LateNames::of(self.naming.as_ref(), &selection.tenant);
+        Ok((selected.find(&selection, names, &scanner).await?, scanner))
     }
 
     /// Step 1 of a flame graph alone, which benchmarks compare with a loop over the same files.

@@ -5,7 +5,7 @@ use crate::predicate::RowSet;
 use profile::handle::Handle;
 use profile::{AttributesId, KeyedMap, LocationId, StackId, Tables};
 use std::sync::Arc;
-use views::{Filter, Pattern};
+use views::{Filter, NamedTables, Pattern};
 
 /// A filter resolved to ordinals.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +16,8 @@ pub(crate) struct PartFilter {
 }
 
 impl PartFilter {
-    pub(crate) fn of(filter: &Filter, tables: &Tables) -> Self {
+    pub(crate) fn of(filter: &Filter, named: NamedTables<'_>) -> Self {
+        let tables = named.tables;
         let mut resolved = Self::default();
         if filter.trace.is_some() || filter.span.is_some() {
             let keeps = tables.links.rows().iter().map(|row| filter.keeps_link(Some(row)));
@@ -34,7 +35,7 @@ impl PartFilter {
             resolved.add(RowSet::of("attributes", keeps.collect(), null));
         }
         if filter.asks_for_stacks() {
-            let stacks = Stacks::of(filter, tables).kept();
+            let stacks = Stacks::of(filter, named).kept();
             resolved.keeps_nothing |= !stacks.contains(&true);
             resolved.stacks = Some(Arc::new(stacks));
         }
@@ -93,6 +94,7 @@ struct Held {
 
 struct Stacks<'a> {
     filter: &'a Filter,
+    named: NamedTables<'a>,
     tables: &'a Tables,
     /// Frames of the path.
     path: &'a [Pattern],
@@ -101,11 +103,12 @@ struct Stacks<'a> {
 }
 
 impl<'a> Stacks<'a> {
-    fn of(filter: &'a Filter, tables: &'a Tables) -> Self {
+    fn of(filter: &'a Filter, named: NamedTables<'a>) -> Self {
         let path = filter.path.as_ref();
         Self {
             filter,
-            tables,
+            named,
+            tables: named.tables,
             path: path.map_or(&[], |path| path.frames.as_slice()),
             from_root: path.is_some_and(|path| path.from_root),
             names: KeyedMap::default(),
@@ -146,9 +149,7 @@ impl<'a> Stacks<'a> {
 
     /// What the frames of a location fit, outermost first.
     fn frames(&mut self, id: LocationId) -> Box<[Fits]> {
-        let Some(location) = self.tables.locations.get(id) else { return Box::default() };
-        let mut names = profile::folded::frame_names(self.tables, location);
-        names.reverse();
+        let names = self.named.names(id);
         names.into_iter().map(|name| self.fits(name)).collect()
     }
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use stdx::TimeRange;
 use store::{Part, ProfileRow, Snapshot, SpanKey};
 use views::{
-    AnswerMeta, KindTotals, ProfileInfo, ProfileTypeInfo, Selection, Shape, SourceUse, ViewError,
-    infos,
+    AnswerMeta, KindTotals, LateNames, ProfileInfo, ProfileTypeInfo, Selection, Shape, SourceUse,
+    ViewError, infos,
 };
 
 /// A part with its profiles.
@@ -53,6 +53,8 @@ pub(crate) struct Found {
     filters: Option<FxHashMap<usize, PartFilter>>,
     pub(crate) profile_type: ProfileTypeInfo,
     pub(crate) contributors: Vec<Contributor>,
+    /// Names of addresses that came without one.
+    pub(crate) names: LateNames,
     pub(crate) meta: AnswerMeta,
 }
 
@@ -105,6 +107,7 @@ impl Selected {
     pub(crate) async fn find(
         self,
         selection: &Selection,
+        names: LateNames,
         scanner: &Scanner,
     ) -> Result<Found, ViewError> {
         selection.filter.check()?;
@@ -117,6 +120,7 @@ impl Selected {
             filters: None,
             profile_type,
             contributors,
+            names,
             meta: AnswerMeta::default(),
         };
         let counts = found.count_cut(scanner).await?;
@@ -188,7 +192,7 @@ impl Found {
                 continue;
             }
             let tables = part.tables().await.map_err(error::store)?;
-            filters.insert(at, PartFilter::of(filter, &tables));
+            filters.insert(at, PartFilter::of(filter, self.names.over(&tables)));
         }
         Ok(filters)
     }

@@ -27,7 +27,10 @@ async fn sums(found: &Found, answers: Vec<(usize, Vec<Cell>)>) -> Result<CallTre
     let mut tree = CallTree::default();
     for (at, cells) in answers {
         let tables = found.selected.parts[at].part.tables().await.map_err(error::store)?;
-        tree.add_stacks(&tables, cells.iter().map(|cell| (stack_of(cell), cell.value)));
+        tree.add_stacks(
+            found.names.over(&tables),
+            cells.iter().map(|cell| (stack_of(cell), cell.value)),
+        );
     }
     Ok(tree)
 }
@@ -43,7 +46,7 @@ async fn gauges(found: &Found, answers: Vec<(usize, Vec<Cell>)>) -> Result<CallT
             let (_, profiles) = series.get(&(part, cell.key.1))?;
             Some((stack_of(cell), (*profiles)?, cell.value))
         });
-        levels.add_stacks(&tables, values);
+        levels.add_stacks(found.names.over(&tables), values);
     }
     Ok(levels.finish())
 }

@@ -29,7 +29,7 @@ pub(crate) async fn usage(
             let (place, profiles) = *places.get(&(part, cell.key.1))?;
             Some((stack_of(cell), place, profiles, cell.value))
         });
-        sums.add_stacks(&tables, values);
+        sums.add_stacks(found.names.over(&tables), values);
     }
     Ok(sums.finish(query, found.meta))
 }

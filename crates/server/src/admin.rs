@@ -1,4 +1,6 @@
-//! `vesta admin`: what is kept, pinned and deleted; check, backup and restore.
+//! `vesta admin`: what is kept, pinned and deleted; check, backup and restore; symbols.
+
+mod symbols;
 
 use crate::client::{ServerArgs, escape};
 use crate::serve::data_dir;
@@ -52,6 +54,9 @@ enum AdminCommand {
         #[arg(value_name = "FILE.tar")]
         file: PathBuf,
     },
+    /// Names for addresses that came without one: upload files that name them, see what is missing.
+    #[command(subcommand)]
+    Symbols(symbols::SymbolsCommand),
     /// Put a backup into the folder of a server that does not run.
     Import {
         /// A file that `vesta admin export` wrote.
@@ -127,6 +132,7 @@ pub(crate) async fn run(args: &AdminArgs) -> Result<ExitCode> {
             let is_sound = report["problems"].as_array().is_some_and(Vec::is_empty);
             return Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        AdminCommand::Symbols(command) => symbols::run(server, command).await?,
         AdminCommand::Export { file } => export(server, file).await?,
         AdminCommand::Import { file, data_dir } => import(file, data_dir).await?,
     }

@@ -4,17 +4,25 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use clap::Args;
 use http::{Method, Request, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::Frame;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use std::io::Write;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
 /// Longest wait for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Longest wait for the answer to a file, its upload included.
+const UPLOAD_TIMEOUT: Duration = Duration::from_mins(15);
+/// Bytes of a file that are sent at a time.
+const PIECE_BYTES: usize = 256 << 10;
 
 const SERVER: &str = "http://127.0.0.1:4040";
 
@@ -109,6 +117,39 @@ impl ServerArgs {
     ) -> Result<Bytes> {
         let headers = [(header::CONTENT_TYPE, content_type)];
         self.send(Method::POST, path, parameters, &headers, body.into()).await
+    }
+
+    /// Posts a file as it is, piece by piece.
+    pub(crate) async fn upload_file<'a>(
+        &self,
+        path: &str,
+        parameters: impl Iterator<Item = (&'a str, &'a str)>,
+        file: tokio::fs::File,
+    ) -> Result<Value> {
+        let mut request = Request::builder().method(Method::POST).uri(self.uri(path, parameters)?);
+        request = request.header(header::CONTENT_LENGTH, file.metadata().await?.len());
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let pieces = futures::stream::try_unfold(file, |mut file| async {
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
+            let read = (&mut file).take(PIECE_BYTES as u64).read_to_end(&mut piece).await?;
+            Ok::<_, std::io::Error>((read > 0).then(|| (Frame::data(Bytes::from(piece)), file)))
+        });
+        let request = request.body(BodyExt::boxed_unsync(StreamBody::new(pieces)));
+        let request = request.context("the token holds characters that no request may hold")?;
+        let client: Client<_, UnsyncBoxBody<Bytes, std::io::Error>> =
+            Client::builder(TokioExecutor::new()).build_http();
+        let answer = tokio::time::timeout(UPLOAD_TIMEOUT, client.request(request)).await;
+        let answer = answer.context("the server did not answer in time")?;
+        let answer = answer.with_context(|| format!("reach {}", self.server))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| anyhow::anyhow!("read the answer: {error}"))?.to_bytes();
+        if !status.is_success() {
+            bail!("{}", refusal(status, &body));
+        }
+        self.json(&body)
     }
 
     async fn send<'a>(

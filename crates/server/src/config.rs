@@ -2,8 +2,11 @@
 
 mod classify;
 
+use crate::egress::Egress;
+use crate::serve::debuginfod::Debuginfod;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use http::Uri;
 use ingest::Role;
 use ingest::auth::{DEFAULT_TENANT, Token};
 use serde::{Deserialize, Serialize};
@@ -17,6 +20,7 @@ const LISTEN: &str = "127.0.0.1:4040";
 const OTLP_GRPC_LISTEN: &str = "127.0.0.1:4317";
 const OTLP_HTTP_LISTEN: &str = "127.0.0.1:4318";
 const RETENTION_DAYS: f64 = 7.0;
+const DEBUGINFOD_INTERVAL_SECONDS: u32 = 300;
 /// Word that turns a port off.
 const OFF: &str = "off";
 
@@ -65,6 +69,8 @@ struct File {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     retention: Vec<FileRetention>,
     classify: Vec<classify::FileRule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debuginfod: Option<FileDebuginfod>,
     #[serde(skip_serializing_if = "FileAuth::is_empty")]
     auth: FileAuth,
 }
@@ -80,6 +86,15 @@ struct FileRetention {
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
     days: f64,
+}
+
+/// Servers that are asked for debug information.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct FileDebuginfod {
+    urls: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_seconds: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -129,6 +144,8 @@ pub(crate) struct Config {
     pub(crate) disk_budget_bytes: Option<u64>,
     /// Whose code frames are, where the user says so.
     pub(crate) classify: Overrides,
+    /// Servers that are asked for debug information; none by default.
+    pub(crate) debuginfod: Option<Debuginfod>,
     /// Known tokens.
     pub(crate) tokens: Vec<Token>,
     file: File,
@@ -168,6 +185,7 @@ impl Config {
             retention_rules: file.retention.iter().map(rule).collect::<Result<_>>()?,
             disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
             classify: classify::overrides(&file.classify)?,
+            debuginfod: file.debuginfod.as_ref().map(debuginfod).transpose()?,
             tokens: file.auth.tokens.iter().map(token).collect::<Result<_>>()?,
             file,
         };
@@ -224,6 +242,7 @@ fn overlay(flags: &Flags, file: File) -> File {
         disk_budget: flags.disk_budget.clone().or(file.disk_budget),
         retention: file.retention,
         classify: file.classify,
+        debuginfod: file.debuginfod,
         auth: file.auth,
     }
 }
@@ -294,6 +313,20 @@ fn rule(file: &FileRetention) -> Result<RetentionRule> {
     Ok(RetentionRule { tenant, service, kind, keep: Duration::from_secs_f64(days * 86_400.0) })
 }
 
+fn debuginfod(file: &FileDebuginfod) -> Result<Debuginfod> {
+    let url = |text: &String| {
+        let url: Uri = text.parse().with_context(|| format!("[debuginfod]: address {text:?}"))?;
+        Egress::to(std::slice::from_ref(&url)).context("[debuginfod]")?;
+        ensure!(url.query().is_none(), "[debuginfod]: {text:?} has a query: give http://HOST:PORT");
+        Ok(url)
+    };
+    let urls = file.urls.iter().map(url).collect::<Result<Vec<_>>>()?;
+    ensure!(!urls.is_empty(), "[debuginfod] names no server: give urls = [\"http://HOST:PORT\"]");
+    let seconds = file.interval_seconds.unwrap_or(DEBUGINFOD_INTERVAL_SECONDS);
+    ensure!(seconds > 0, "[debuginfod]: interval_seconds is 0: give a number of seconds");
+    Ok(Debuginfod { urls, interval: Duration::from_secs(seconds.into()) })
+}
+
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let text = text.as_bytes();
     let mut bytes = [0; 32];
@@ -346,6 +379,8 @@ mod tests {
             ("data_dir='/d'\nretention_days = 0", "0.01 to 36500"),
             ("data_dir='/d'\ndisk_budget = '2 apples'", "GiB"),
             ("data_dir='/d'\n[[retention]]\ndays = 3", "names nothing"),
+            ("data_dir='/d'\n[debuginfod]\nurls = []", "names no server"),
+            ("data_dir='/d'\n[debuginfod]\nurls = ['https://d.org']", "a proxy that speaks https"),
             ("data_dir='/d'\n[[retention]]\nkind = 'heap'\ndays = -3", "0.01 to 36500"),
             (&format!("data_dir='/d'\n{TOKEN}token_sha256 = 'secret'"), "sha256sum"),
         ] {

@@ -15,3 +15,15 @@ pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long requests may take to finish after the signal to stop.
 pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// Tables of names that are kept in memory, in bytes; the one in use may be larger.
+pub(crate) const NAME_TABLES_BYTES_MAX: usize = 64 << 20;
+/// Redirects that are followed on the way out.
+pub(crate) const EGRESS_REDIRECTS_MAX: usize = 3;
+/// How long a request to another server may take with its answer.
+pub(crate) const EGRESS_TIMEOUT: Duration = Duration::from_mins(10);
+/// Debug information of one binary that is fetched, in bytes.
+pub(crate) const DEBUGINFOD_BYTES_MAX: u64 = 1 << 30;
+/// Binaries of one tenant that debuginfod servers are asked for at a time.
+pub(crate) const DEBUGINFOD_BINARIES_MAX: usize = 20;
+/// How long a binary that no server had is not asked for again.
+pub(crate) const DEBUGINFOD_RETRY: Duration = Duration::from_hours(24);

@@ -1,7 +1,9 @@
 //! `vesta serve`: opens the store, wires ingest, engine, API and page together, and listens.
 
 pub(crate) mod data_dir;
+pub(crate) mod debuginfod;
 mod listen;
+mod names;
 mod sink;
 
 use crate::config::{Config, Flags};
@@ -9,11 +11,12 @@ use crate::limits::{HEAD_TIMEOUT, SHUTDOWN_GRACE};
 use crate::page;
 use anyhow::{Context, Result};
 use api::layers::Around;
-use api::{AdminState, ApiState, Figure, Metrics, ServerInfo};
+use api::{AdminState, ApiState, Figure, Metrics, ServerInfo, SymbolsState};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use ingest::receivers::otlp_grpc::OtlpGrpc;
 use ingest::{Auth, Ingest, Sink};
+use names::StoreNames;
 use query::{Engine, Settings};
 use sink::StoreSink;
 use std::net::SocketAddr;
@@ -25,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use views::Views;
 
 /// Exit code of a stop that did not wait: that of a process ended by Ctrl-C.
 const EXIT_AT_ONCE: i32 = 130;
@@ -113,6 +117,8 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let ingest = Arc::new(Ingest::new(sink, Arc::clone(&clock), limits));
     let engine =
         Engine::new(Arc::clone(store), Settings { scans_max: cores, ..Settings::default() });
+    let engine = engine.with_naming(Arc::new(StoreNames::new(Arc::clone(store))));
+    let views: Arc<dyn Views> = Arc::new(engine);
     let of_store = Arc::clone(store);
     let metrics = Metrics::new(Arc::clone(&ingest), Box::new(move || figures(&of_store)));
     let metrics = Arc::new(metrics);
@@ -126,9 +132,14 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         note: auth.is_local().then(|| note.to_owned()),
     };
     let admin = AdminState { store: Arc::clone(store), clock: Arc::clone(&clock) };
+    let symbols = SymbolsState::new(admin.clone(), Arc::clone(&views), config.data_dir.clone());
+    if let Some(settings) = config.debuginfod.clone() {
+        // Ends with the process: what it keeps is whole or not there.
+        tokio::spawn(debuginfod::run(settings, symbols.clone()));
+    }
     let state = ApiState {
         classes: Arc::new(config.classify.clone()),
-        views: Arc::new(engine),
+        views: Arc::clone(&views),
         clock: Arc::clone(&clock),
         info: Arc::new(info),
         metrics: Arc::clone(&metrics),
@@ -136,6 +147,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let around = Arc::new(Around::new(Arc::clone(&metrics), clock));
     let protect = |routes: Router| api::protect(routes, Arc::clone(&auth), Arc::clone(&around));
     let routes = api::router(state).merge(api::routes::admin::router(admin));
+    let routes = routes.merge(api::routes::symbols::router(symbols));
     let routes = routes.merge(ingest::receivers::routes(Arc::clone(&ingest)));
     let main = protect(routes.fallback(page::serve));
     let otlp = ingest::receivers::otlp_routes(Arc::clone(&ingest));

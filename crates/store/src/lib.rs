@@ -30,7 +30,7 @@ mod rows;
 mod rules;
 mod segment;
 
-pub use catalog::{Deletion, Dropped, Pin};
+pub use catalog::{Deletion, Dropped, NamesRow, Pin};
 pub use error::{Error, ErrorKind};
 pub use layer::{FileLayer, LayerFile, LocalFiles};
 pub use limits::Options;
@@ -39,5 +39,6 @@ pub use rows::{KindTotals, ProfileRow, Run};
 pub use rules::RetentionRule;
 pub use segment::bloom::SpanKey;
 pub use store::{
-    Appended, Backup, Checked, Matching, Restored, RetentionStatus, Stats, Store, TenantUsage,
+    Appended, Backup, Checked, Matching, NewNames, Restored, RetentionStatus, Stats, Store,
+    TenantUsage,
 };

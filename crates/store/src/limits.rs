@@ -83,6 +83,10 @@ pub const BUCKET_SETTLE_NANOS: i64 = 2 * 3_600 * 1_000_000_000;
 pub const TIME_NANOS_MIN: i64 = 0;
 /// Times after this are stored as this: the year 2200.
 pub const TIME_NANOS_MAX: i64 = 7_258_118_400_000_000_000;
+/// Tables of names of one tenant.
+pub const NAMES_TABLES_MAX: usize = 4_000;
+/// Bytes of them.
+pub const NAMES_BYTES_MAX: u64 = 8 << 30;
 /// How often maintenance looks for work.
 pub const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
 /// How often maintenance applies retention and compaction.

@@ -7,6 +7,7 @@ mod compact;
 mod delete;
 mod flush;
 mod fsck;
+mod names;
 mod open;
 mod pins;
 mod repeats;
@@ -20,6 +21,7 @@ pub use append::Appended;
 pub use backup::{Backup, Restored};
 pub use delete::Matching;
 pub use fsck::Checked;
+pub use names::NewNames;
 pub use pins::{RetentionStatus, TenantUsage};
 
 use crate::Error;
@@ -65,6 +67,7 @@ struct Inner {
     /// Deletions of the last day, done or not.
     recent_deletions: Mutex<Vec<Arc<Tombstone>>>,
     pins: Mutex<Arc<Vec<catalog::Pin>>>,
+    names: names::Shelf,
     /// Whoever holds this changes deletions or pins.
     keeping: Arc<tokio::sync::Mutex<()>>,
     /// When retention looked into segments that mix what is kept for different times.

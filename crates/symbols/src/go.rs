@@ -5,6 +5,7 @@
 
 use crate::frame::{Frame, cut};
 use crate::limits::NAME_BYTES_MAX;
+use std::ops::Range;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Version {
@@ -134,6 +135,16 @@ impl<'a> GoTable<'a> {
         }
         let record = self.table.checked_add(record)?;
         Some((start, record.checked_add(if self.version == Version::Go116 { 8 } else { 4 })?))
+    }
+
+    /// All functions with the addresses they cover, as the file states them.
+    pub fn functions(&self) -> impl Iterator<Item = (Range<u64>, Frame)> + '_ {
+        (0..self.functions.min(self.bytes.len() / 8)).filter_map(|number| {
+            let (start, _) = self.entry(number)?;
+            let (end, _) = self.entry(number + 1)?;
+            (start < end).then_some(())?;
+            Some((start..end, self.find(start)?))
+        })
     }
 
     /// The name of the function at `address`, as the file states addresses.

@@ -1,16 +1,18 @@
 //! Symbols: addresses of a file or of generated code to functions, files and lines.
 //!
-//! [`ElfSymbols`] answers for ELF files with debug information, [`functions`] for others,
+//! [`ElfSymbols`] answers for ELF files with debug information, [`functions()`] for others,
 //! [`GoTable`] for Go programs (stripped ones too), [`PerfMap`] for code a runtime generated,
-//! [`KernelSymbols`] for the kernel. All names are untrusted text: cut to a length, never
-//! interpreted.
+//! [`KernelSymbols`] for the kernel, [`names`] for files that are uploaded later. All names are
+//! untrusted text: cut to a length, never interpreted.
 
 mod elf;
 mod frame;
+pub mod fuzz;
 mod go;
 mod kernel;
 pub mod limits;
 mod lines;
+pub mod names;
 mod perf_map;
 mod table;
 mod v8;

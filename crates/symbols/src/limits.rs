@@ -17,3 +17,33 @@ pub const KERNEL_SYMBOLS_MAX: usize = 1_000_000;
 pub const INLINES_MAX: usize = 32;
 /// Calls of `forget_when_idle` without a question between, after which parsed files are dropped.
 pub const IDLE_CALLS_MAX: u32 = 3;
+/// Sections of an uploaded file that are read, in bytes, unpacked ones included; of one with more
+/// only the symbol table is read.
+pub const SECTIONS_BYTES_MAX: u64 = 384 << 20;
+/// Sections of an uploaded file.
+pub const SECTIONS_MAX: usize = 100_000;
+/// Bytes of the names of its sections.
+pub const SECTION_NAMES_BYTES_MAX: u64 = 8 << 20;
+/// Bytes that are read of each of its sections of notes.
+pub const NOTES_BYTES_MAX: u64 = 64 << 10;
+/// Longest build id, in bytes as it is stored.
+pub const BUILD_ID_BYTES_MAX: usize = 128;
+/// Ranges of functions and inlined functions taken from one file; of one with more only the symbol
+/// table is used.
+pub const EXTENTS_MAX: usize = 4_000_000;
+/// Entries of lists of ranges looked at in one file.
+pub const RANGE_STEPS_MAX: u64 = 64_000_000;
+/// Units of debug information in one file.
+pub const UNITS_MAX: usize = 1_000_000;
+/// Bytes of the section `.debug_abbrev`.
+pub const ABBREVIATIONS_BYTES_MAX: u64 = 8 << 20;
+/// Source files of one unit that are told apart.
+pub const UNIT_FILES_MAX: usize = 16_384;
+/// References that lead from a function to its name.
+pub const NAME_STEPS_MAX: usize = 8;
+/// Bytes of names that one file may give.
+pub const TABLE_TEXT_BYTES_MAX: usize = 96 << 20;
+/// A table of names before compression, in bytes.
+pub const TABLE_BYTES_MAX: usize = 192 << 20;
+/// Rows of each part of a table of names.
+pub const TABLE_ROWS_MAX: usize = 8_000_000;

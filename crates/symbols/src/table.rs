@@ -97,7 +97,7 @@ fn is_better(new: &Best<'_>, old: &Best<'_>) -> bool {
 }
 
 /// The readable form of a Rust or C++ symbol, or the symbol itself.
-fn demangle(name: &[u8]) -> String {
+pub(crate) fn demangle(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
     let text = cut(&text);
     if let Ok(rust) = rustc_demangle::try_demangle(&text) {

@@ -1,13 +1,14 @@
 //! The merged call tree: what flame graphs and tables of functions are made of.
 
-use crate::frame::named_frame;
-use crate::frame::{Frame, frames_of};
+use crate::NamedTables;
+use crate::frame::{Frame, Origin, named_frame};
 use crate::{TopFunction, TopSort};
 use profile::handle::Handle;
 use profile::{FrameType, FunctionId, LocationId, MappingId, StackId, StringId, Tables};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 use stdx::saturate;
 
 /// A node: its frame, its caller and the value of its own, exact whatever the order of additions.
@@ -16,6 +17,19 @@ pub(crate) struct Node {
     pub(crate) frame: u32,
     pub(crate) parent: u32,
     pub(crate) own: i128,
+}
+
+/// A binary of which some addresses have no name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnnamedBinary {
+    /// Its build id; empty when no profile says it.
+    pub build_id: Arc<str>,
+    /// Its path.
+    pub path: Arc<str>,
+    /// The values of stacks that end in such an address.
+    pub own: i64,
+    /// Number of such addresses.
+    pub addresses: u64,
 }
 
 /// A tree of frames; node 0 is the root. Children always come after their parents.
@@ -80,12 +94,12 @@ impl CallTree {
     }
 
     /// Adds values by stack of one set of tables: only the stacks named are resolved.
-    pub fn add_stacks<V: Into<i128>>(
+    pub fn add_stacks<'a, V: Into<i128>>(
         &mut self,
-        tables: &Tables,
+        tables: impl Into<NamedTables<'a>>,
         values: impl IntoIterator<Item = (StackId, V)>,
     ) {
-        let mut resolver = Resolver::new(tables);
+        let mut resolver = Resolver::new(tables.into());
         for (stack, value) in values {
             let node = resolver.node(self, stack);
             self.add(node, value.into());
@@ -171,6 +185,35 @@ impl CallTree {
         rows
     }
 
+    /// What has no name: binaries by build id and path, with their own values and how many
+    /// addresses they have, the largest first.
+    pub fn unnamed(&self) -> Vec<UnnamedBinary> {
+        let mut binaries: HashMap<(&str, &str), UnnamedBinary, FxBuildHasher> = HashMap::default();
+        let mut own = vec![0_i128; self.frames.len()];
+        for node in &self.nodes {
+            if let Some(sum) = own.get_mut(node.frame as usize) {
+                *sum = sum.saturating_add(node.own);
+            }
+        }
+        for (frame, own) in self.frames.iter().zip(own).filter(|(frame, _)| frame.unsymbolized) {
+            let Origin { build_id, path, .. } = &frame.origin;
+            let binary = binaries.entry((build_id, path)).or_insert_with(|| UnnamedBinary {
+                build_id: Arc::clone(build_id),
+                path: Arc::clone(path),
+                own: 0,
+                addresses: 0,
+            });
+            binary.own = saturate(i128::from(binary.own) + own);
+            binary.addresses += 1;
+        }
+        let mut rows: Vec<UnnamedBinary> = binaries.into_values().collect();
+        rows.sort_unstable_by(|a, b| {
+            let key = |row: &UnnamedBinary| (row.own, row.addresses);
+            key(b).cmp(&key(a)).then_with(|| (&a.build_id, &a.path).cmp(&(&b.build_id, &b.path)))
+        });
+        rows
+    }
+
     pub(crate) fn children_of(&self) -> Children {
         self.children_where(|_| true)
     }
@@ -230,6 +273,7 @@ const UNKNOWN: u32 = u32::MAX;
 /// Finds the nodes of stacks of one set of tables, each stack, location and function once.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
+    named: NamedTables<'a>,
     tables: &'a Tables,
     /// Node of each stack of the tables.
     stacks: Vec<u32>,
@@ -240,8 +284,10 @@ pub(crate) struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    pub(crate) fn new(tables: &'a Tables) -> Self {
+    pub(crate) fn new(named: NamedTables<'a>) -> Self {
+        let tables = named.tables;
         Self {
+            named,
             tables,
             stacks: vec![UNKNOWN; tables.stacks.len()],
             locations: vec![None; tables.locations.len()],
@@ -258,7 +304,7 @@ impl<'a> Resolver<'a> {
             function.is_some_and(|it| it.name != StringId(0) && tables.is_named(it))
         };
         if location.lines.is_empty() || !location.lines.iter().all(|line| is_named(line.function)) {
-            return frames_of(tables, id).iter().map(|frame| tree.intern(frame)).collect();
+            return self.named.frames(id).iter().map(|frame| tree.intern(frame)).collect();
         }
         let (mapping, frame_type) = (location.mapping, location.frame_type);
         let mut frame = |function: FunctionId| {
@@ -359,12 +405,12 @@ mod tests {
             let row = profile::Location { mapping, address, lines, frame_type, is_folded: false };
             ids.push(tables.locations.intern(row));
         }
-        let (mut tree, mut resolver) = (CallTree::default(), Resolver::new(tables));
+        let (mut tree, mut resolver) = (CallTree::default(), Resolver::new((&*tables).into()));
         for id in ids {
             let found = resolver.frames(&mut tree, id);
             let found: Vec<Frame> =
                 found.iter().map(|at| tree.frames[*at as usize].clone()).collect();
-            assert_eq!(found, frames_of(tables, id));
+            assert_eq!(found, crate::frame::frames_of(tables, id));
         }
     }
 

@@ -4,9 +4,8 @@
 //! [`Filter::keeps`] is the specification, sample by sample; an engine resolves a filter to the
 //! ordinals of a part's tables and is held equal by property tests.
 
-use crate::frame::frames_of;
 use crate::selection::REGEX_BYTES_MAX;
-use crate::{Matcher, MatcherOp, ViewError};
+use crate::{Matcher, MatcherOp, NamedTables, ViewError};
 use profile::{Attribute, AttributeValue, AttributesId, Link, Sample, StackId, Tables, Thread};
 use regex::Regex;
 
@@ -131,13 +130,15 @@ impl Filter {
     }
 
     /// Whether a sample is kept.
-    pub fn keeps(&self, tables: &Tables, sample: &Sample) -> bool {
+    pub fn keeps<'a>(&self, tables: impl Into<NamedTables<'a>>, sample: &Sample) -> bool {
+        let named = tables.into();
+        let tables = named.tables;
         let link = sample.link.and_then(|id| tables.links.get(id));
         let thread = sample.thread.and_then(|id| tables.threads.get(id));
         self.keeps_link(link)
             && self.keeps_thread(tables, thread)
             && self.keeps_attributes(tables, sample.attributes)
-            && self.keeps_stack(tables, sample.stack)
+            && self.keeps_stack(named, sample.stack)
     }
 
     /// Whether samples of a span are kept.
@@ -162,14 +163,14 @@ impl Filter {
         self.attributes.iter().all(|matcher| holds(matcher, tables, set))
     }
 
-    fn keeps_stack(&self, tables: &Tables, stack: StackId) -> bool {
+    fn keeps_stack(&self, named: NamedTables<'_>, stack: StackId) -> bool {
         if !self.asks_for_stacks() {
             return true;
         }
         let mut names: Vec<String> = Vec::new();
-        let locations: Vec<_> = tables.stacks.leaf_first(stack).collect();
+        let locations: Vec<_> = named.tables.stacks.leaf_first(stack).collect();
         for location in locations.into_iter().rev() {
-            names.extend(frames_of(tables, location).iter().map(|frame| frame.name.to_string()));
+            names.extend(named.frames(location).iter().map(|frame| frame.name.to_string()));
         }
         let has = |function: &Pattern| names.iter().any(|name| function.matches(name));
         let is_leaf = |leaf: &Pattern| names.last().is_some_and(|name| leaf.matches(name));

@@ -32,11 +32,14 @@ pub struct Origin {
     pub system_name: Arc<str>,
     /// What executed it.
     pub frame_type: FrameType,
+    /// Build id of the binary, of a frame without a name: one address in two binaries is two frames.
+    pub build_id: Arc<str>,
 }
 
 impl Frame {
-    fn shown(&self) -> (&str, &str, &str, bool, bool) {
-        (&self.name, &self.library, &self.file, self.unsymbolized, self.kernel)
+    fn shown(&self) -> (&str, &str, &str, bool, bool, &str) {
+        let build_id = &self.origin.build_id;
+        (&self.name, &self.library, &self.file, self.unsymbolized, self.kernel, build_id)
     }
 
     /// Whose code it is.
@@ -106,7 +109,12 @@ fn unnamed_frame(
         file: text(|function| function.file),
         unsymbolized: false,
         kernel: frame_type == FrameType::Kernel,
-        origin: Origin { path, system_name: text(|function| function.system_name), frame_type },
+        origin: Origin {
+            path,
+            system_name: text(|function| function.system_name),
+            frame_type,
+            build_id: Arc::default(),
+        },
     }
 }
 
@@ -117,11 +125,15 @@ pub fn frames_of(tables: &Tables, location: LocationId) -> Vec<Frame> {
     let mut frames = Vec::with_capacity(names.len());
     for (at, name) in names.into_iter().enumerate() {
         let function = location.lines.get(at).and_then(|line| tables.functions.get(line.function));
-        frames.push(Frame {
-            name: name.into(),
-            unsymbolized: function.is_none_or(|function| !tables.is_named(function)),
-            ..unnamed_frame(tables, function, location.mapping, location.frame_type)
-        });
+        let mut frame = unnamed_frame(tables, function, location.mapping, location.frame_type);
+        frame.name = name.into();
+        frame.unsymbolized = function.is_none_or(|function| !tables.is_named(function));
+        if let Some(mapping) = location.mapping.filter(|_| frame.unsymbolized) {
+            let mapping = tables.mappings.get(mapping);
+            frame.origin.build_id =
+                mapping.map_or_else(Arc::default, |row| shared(tables, row.build_id));
+        }
+        frames.push(frame);
     }
     frames.reverse();
     frames

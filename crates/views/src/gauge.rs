@@ -2,9 +2,9 @@
 //! series. Fixed point and whole sums, so that every engine gets the same answer whatever the order
 //! and however finely it tells stacks apart.
 
-use crate::CallTree;
 use crate::calltree::Resolver;
-use profile::{StackId, Tables};
+use crate::{CallTree, NamedTables};
+use profile::StackId;
 use rustc_hash::FxHashMap;
 
 /// Fractional bits of a mean.
@@ -37,12 +37,12 @@ pub struct Levels {
 
 impl Levels {
     /// Adds values by stack of one set of tables, each with the number of profiles of its series.
-    pub fn add_stacks<V: Into<i128>>(
+    pub fn add_stacks<'a, V: Into<i128>>(
         &mut self,
-        tables: &Tables,
+        tables: impl Into<NamedTables<'a>>,
         values: impl IntoIterator<Item = (StackId, u64, V)>,
     ) {
-        let mut resolver = Resolver::new(tables);
+        let mut resolver = Resolver::new(tables.into());
         for (stack, profiles, value) in values {
             let node = resolver.node(&mut self.tree, stack);
             let sum = self.sums.entry((node, profiles)).or_default();

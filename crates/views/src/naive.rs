@@ -9,9 +9,9 @@ use crate::moments::{self, MomentSums};
 use crate::series::Buckets;
 use crate::usage::UsageSums;
 use crate::{
-    Answer, AnswerMeta, CallTree, Facet, GroupBy, GroupQuery, GroupTable, LabelValue, Moments,
-    MomentsQuery, ProfileList, ProfileTypeInfo, Selection, SeriesQuery, SeriesSet, Services, Usage,
-    UsageQuery, ViewError, Views, services,
+    Answer, AnswerMeta, CallTree, Facet, GroupBy, GroupQuery, GroupTable, LabelValue, LateNames,
+    Moments, MomentsQuery, Naming, ProfileList, ProfileTypeInfo, Selection, SeriesQuery, SeriesSet,
+    Services, Usage, UsageQuery, ViewError, Views, services,
 };
 use profile::{Labels, Profile, Sample, VALUES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,7 @@ use stdx::{Timestamp, Ulid, saturate};
 #[derive(Debug, Default)]
 pub struct Naive {
     profiles: Vec<(ProfileInfo, Profile)>,
+    naming: Option<Arc<dyn Naming>>,
 }
 
 /// The metadata of a profile as any engine must report it: sample times in whole milliseconds.
@@ -60,6 +61,7 @@ pub fn info_of(id: Ulid, tenant: &str, received_at: Timestamp, profile: &Profile
 
 /// What a question about samples is answered from.
 struct Found<'a> {
+    names: LateNames,
     selection: Selection,
     profile_type: ProfileTypeInfo,
     rows: Vec<Row<'a>>,
@@ -98,9 +100,9 @@ impl Found<'_> {
             let values = row.kept().map(|sample| (sample.stack, self.value(sample)));
             if let Some(count) = self.series_profiles(row) {
                 let values = values.map(|(stack, value)| (stack, count, value));
-                levels.add_stacks(&row.profile.tables, values);
+                levels.add_stacks(self.names.over(&row.profile.tables), values);
             } else {
-                tree.add_stacks(&row.profile.tables, values);
+                tree.add_stacks(self.names.over(&row.profile.tables), values);
             }
         }
         if self.profile_type.is_gauge() {
@@ -150,7 +152,7 @@ impl Found<'_> {
             let profiles = self.series_profiles(row);
             let value = |sample: &Sample| i128::from(self.value(sample));
             let values = row.kept().map(|one| (one.stack, place, profiles, value(one)));
-            sums.add_stacks(&row.profile.tables, values);
+            sums.add_stacks(self.names.over(&row.profile.tables), values);
         }
         sums.finish(query, self.meta)
     }
@@ -185,6 +187,11 @@ impl Naive {
         self.profiles.push((info_of(id, tenant, received_at, &profile), profile));
     }
 
+    /// Has addresses named that came without a name.
+    pub fn set_naming(&mut self, naming: Arc<dyn Naming>) {
+        self.naming = Some(naming);
+    }
+
     fn selected(&self, selection: &Selection) -> Vec<ProfileInfo> {
         let selection = &selection.whole_millis();
         let infos = self.profiles.iter().map(|(info, _)| info);
@@ -198,6 +205,7 @@ impl Naive {
         let profile_type = infos::resolve_type(&selection, &tenant)?;
         let (contributors, sources) = infos::contributors(&tenant, &selection, &profile_type.kind);
         let wanted: BTreeSet<Ulid> = contributors.iter().map(|info| info.id).collect();
+        let names = LateNames::of(self.naming.as_ref(), &selection.tenant);
         let mut rows = Vec::new();
         for (info, profile) in self.profiles.iter().filter(|(info, _)| wanted.contains(&info.id)) {
             let of_kind = |sample: &&Sample| {
@@ -206,7 +214,8 @@ impl Naive {
                     && selection.range.contains(profile.time_of(sample))
             };
             let samples = profile.samples.iter().filter(of_kind);
-            let keeps = |sample| (sample, selection.filter.keeps(&profile.tables, sample));
+            let keeps =
+                |sample| (sample, selection.filter.keeps(names.over(&profile.tables), sample));
             let samples: Vec<_> = samples.map(keeps).collect();
             if !samples.is_empty() {
                 rows.push(Row { info, profile, samples });
@@ -222,7 +231,7 @@ impl Naive {
             sources,
             quality: infos::quality(rows.iter().map(|row| row.info)),
         };
-        Ok(Found { selection, profile_type, rows, meta })
+        Ok(Found { names, selection, profile_type, rows, meta })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::calltree::{CallTree, Resolver};
 use crate::frame::Frame;
-use crate::{AnswerMeta, Pattern, gauge};
-use profile::{KeyedMap, StackId, Tables};
+use crate::{AnswerMeta, NamedTables, Pattern, gauge};
+use profile::{KeyedMap, StackId};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use stdx::saturate;
@@ -80,12 +80,12 @@ impl UsageSums {
 
     /// Adds values by stack of one set of tables: each with its place and, for levels, the number
     /// of profiles of its series.
-    pub fn add_stacks(
+    pub fn add_stacks<'a>(
         &mut self,
-        tables: &Tables,
+        tables: impl Into<NamedTables<'a>>,
         values: impl IntoIterator<Item = (StackId, u32, Option<u64>, i128)>,
     ) {
-        let mut resolver = Resolver::new(tables);
+        let mut resolver = Resolver::new(tables.into());
         for (stack, place, profiles, value) in values {
             let node = resolver.node(&mut self.tree, stack);
             let sum = self.sums.entry((place, node, profiles)).or_default();

@@ -72,7 +72,7 @@ pub fn router(state: AdminState) -> Router {
     described().split_for_parts().0.with_state(state)
 }
 
-fn refused(error: &store::Error) -> Problem {
+pub(crate) fn refused(error: &store::Error) -> Problem {
     let text = error.to_string();
     match error.kind() {
         ErrorKind::Invalid => Problem::bad_request(text, "see the parameters in openapi.json"),

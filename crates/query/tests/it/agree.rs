@@ -148,7 +148,7 @@ async fn check_metadata(fixture: &Fixture, selection: &Selection) {
     }
 }
 
-async fn check_trees(fixture: &Fixture, selection: &Selection) {
+pub(crate) async fn check_trees(fixture: &Fixture, selection: &Selection) {
     for max_nodes in [1, 4, 9, 25, 100_000] {
         let ours = text(fixture.engine.flamegraph(selection, max_nodes).await);
         assert_eq!(ours, text(fixture.naive.flamegraph(selection, max_nodes).await));
@@ -160,7 +160,7 @@ async fn check_trees(fixture: &Fixture, selection: &Selection) {
     }
 }
 
-async fn check_series(fixture: &Fixture, selection: &Selection, step_ms: i64) {
+pub(crate) async fn check_series(fixture: &Fixture, selection: &Selection, step_ms: i64) {
     for group_by in [&[][..], &["service_name", "team"]] {
         let group_by = group_by.iter().map(|name| (*name).to_owned()).collect();
         let query = SeriesQuery { step_ms, group_by };

@@ -10,4 +10,5 @@ mod damage;
 mod ground_truth;
 mod ports;
 mod settings;
+mod symbols;
 mod uploads;

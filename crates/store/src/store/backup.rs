@@ -2,12 +2,12 @@
 //! checksum of every file, as a tape archive. What is in the memtable is flushed first; segments
 //! never change, so the store goes on meanwhile.
 
-use super::{Inner, Store, tar};
+use super::{Inner, Store, names, tar};
 use crate::Error;
 use crate::limits::{BACKUP_CHUNK_BYTES, BACKUP_FILE_BYTES_MAX};
 use crate::segment::{self, Segment};
 use bytes::Bytes;
-use catalog::{Pin, SegmentRow};
+use catalog::{NamesRow, Pin, SegmentRow};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use std::io::Read;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const MANIFEST: &str = "manifest.json";
 
 /// A backup being made. Its files stay until it is dropped.
@@ -25,6 +25,7 @@ pub struct Backup {
     inner: Arc<Inner>,
     segments: Vec<Arc<Segment>>,
     pins: Vec<Pin>,
+    names: Vec<Arc<NamesRow>>,
 }
 
 /// What a restore did.
@@ -64,7 +65,9 @@ impl Store {
         let segments = segments.into_iter().filter(|segment| is_its(&segment.row.tenant)).collect();
         let pins = self.inner.pins();
         let pins = pins.iter().filter(|pin| is_its(&pin.tenant)).cloned().collect();
-        Ok(Backup { inner: Arc::clone(&self.inner), segments, pins })
+        let names = self.inner.names.rows();
+        let names = names.iter().filter(|row| is_its(&row.tenant)).cloned().collect();
+        Ok(Backup { inner: Arc::clone(&self.inner), segments, pins, names })
     }
 
     /// Puts a backup's segments and pins beside what is there. Segments that are there already are
@@ -104,7 +107,17 @@ impl Backup {
             segments.push(describe(&segment.row, files));
         }
         let pins: Vec<Value> = self.pins.iter().map(describe_pin).collect();
-        let manifest = json!({ "version": VERSION, "segments": segments, "pins": pins });
+        let mut names = Vec::new();
+        for row in &self.names {
+            // A table that was removed since is not missed.
+            let Ok(file) = self.inner.layer.read(&names::path(row.id)) else { continue };
+            names.push(describe_names(row, &hex(&Sha256::digest(&file))));
+            if !put_file(put, &names::path(row.id), file) {
+                return Ok(());
+            }
+        }
+        let manifest =
+            json!({ "version": VERSION, "segments": segments, "pins": pins, "names": names });
         if put_file(put, MANIFEST, manifest.to_string().into()) {
             put(Bytes::from_static(&tar::END));
         }
@@ -140,6 +153,33 @@ fn describe_pin(pin: &Pin) -> Value {
         "id": pin.id.to_string(), "tenant": pin.tenant, "name": pin.name, "service": pin.service,
         "start_ns": pin.range.start.nanos(), "end_ns": pin.range.end.nanos(),
         "created_at_ns": pin.created_at.nanos(),
+    })
+}
+
+fn describe_names(row: &NamesRow, sha256: &str) -> Value {
+    json!({
+        "id": row.id.to_string(), "tenant": row.tenant, "build_ids": row.build_ids,
+        "file": row.file, "sources": row.sources, "functions": row.functions, "bytes": row.bytes,
+        "created_at_ns": row.created_at.nanos(), "notes": row.notes, "sha256": sha256,
+    })
+}
+
+fn names_of(value: &Value) -> Option<NamesRow> {
+    let text = |name: &str| value[name].as_str().map(str::to_owned);
+    let texts = |name: &str| {
+        let list = value[name].as_array()?.iter();
+        list.map(|one| one.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    };
+    Some(NamesRow {
+        id: Ulid::from_string(value["id"].as_str()?).ok()?,
+        tenant: text("tenant")?,
+        build_ids: texts("build_ids")?,
+        file: text("file")?,
+        sources: texts("sources")?,
+        functions: value["functions"].as_u64()?,
+        bytes: value["bytes"].as_u64()?,
+        created_at: Timestamp::from_nanos(value["created_at_ns"].as_i64()?),
+        notes: texts("notes")?,
     })
 }
 
@@ -213,8 +253,18 @@ impl<'a> Incoming<'a> {
     }
 
     fn put(&mut self, path: &str, contents: &[u8]) -> Result<(), Error> {
-        let id = segment_in(path).ok_or_else(|| wrong(format!("a file {path:?} in it")))?;
         let sum = hex(&Sha256::digest(contents));
+        if let Some(id) = names::table_in(path) {
+            self.files.insert(path.to_owned(), (contents.len() as u64, sum));
+            if self.inner.names.rows().iter().all(|row| row.id != id) {
+                // What a restore that was cut off left.
+                let removed = self.inner.layer.remove_file(path);
+                removed.map_err(Error::io(format!("remove {path}")))?;
+                self.inner.write_names(id, contents)?;
+            }
+            return Ok(());
+        }
+        let id = segment_in(path).ok_or_else(|| wrong(format!("a file {path:?} in it")))?;
         self.files.insert(path.to_owned(), (contents.len() as u64, sum));
         if self.known.contains(&id) {
             return Ok(());
@@ -235,7 +285,7 @@ impl<'a> Incoming<'a> {
     }
 
     fn commit(&mut self, manifest: &Value) -> Result<Restored, Error> {
-        if manifest["version"] != VERSION {
+        if !manifest["version"].as_u64().is_some_and(|it| (1..=VERSION).contains(&it)) {
             return Err(wrong(format!("version {} is not known here", manifest["version"])));
         }
         let none = Vec::new();
@@ -260,6 +310,7 @@ impl<'a> Incoming<'a> {
         }
         layer.sync_dir(segment::DIR).map_err(Error::io("sync segments"))?;
         found.profiles = segments.iter().map(|segment| segment.index.profiles).sum();
+        let names = self.names(manifest)?;
         self.inner.step("before the restore's commit")?;
         self.inner.catalog.commit_flush(&rows, 0)?;
         self.written.clear();
@@ -269,7 +320,26 @@ impl<'a> Incoming<'a> {
             found.pins += u64::from(self.inner.catalog.add_pin(&pin)?);
         }
         self.inner.load_pins()?;
+        for row in &names {
+            self.inner.catalog.add_names(row, &[])?;
+        }
+        self.inner.names.load(&self.inner.catalog)?;
         Ok(found)
+    }
+
+    /// The tables of names in the manifest; each must have come whole.
+    fn names(&self, manifest: &Value) -> Result<Vec<NamesRow>, Error> {
+        let none = Vec::new();
+        let listed = manifest["names"].as_array().unwrap_or(&none);
+        let row = |value: &Value| {
+            let row = names_of(value).ok_or_else(|| wrong("the manifest is damaged"))?;
+            let path = names::path(row.id);
+            let wanted = (row.bytes, value["sha256"].as_str().unwrap_or_default());
+            let is_whole = |(bytes, sum): &(u64, String)| (*bytes, sum.as_str()) == wanted;
+            let came = self.files.get(&path).is_some_and(is_whole);
+            came.then_some(row).ok_or_else(|| wrong(format!("{path} is missing or damaged")))
+        };
+        listed.iter().map(row).collect()
     }
 
     /// Every file of the segment came, whole.

@@ -65,6 +65,7 @@ impl Inner {
                 found.note(segment.id, &format!("{error}{}", cause.unwrap_or_default()));
             }
         }
+        self.check_names(&mut found.problems);
         let retired: BTreeSet<Ulid> = self.catalog.retired()?.into_iter().collect();
         let names = self.layer.list(segment::DIR).map_err(Error::io("list segments"))?;
         let is_unknown = |name: &String| {

@@ -44,7 +44,7 @@ impl Store {
         clock: Arc<dyn Clock>,
         rng: Rng,
     ) -> Result<Arc<Self>, Error> {
-        for dir in [wal::DIR, segment::DIR] {
+        for dir in [wal::DIR, segment::DIR, super::names::DIR] {
             layer.create_dir(dir).map_err(Error::io(format!("create {dir}")))?;
         }
         layer.sync_dir("").map_err(Error::io("sync the data directory"))?;
@@ -65,6 +65,7 @@ impl Store {
             }
         }
         let pins = Arc::new(catalog.pins()?);
+        let names = super::names::Shelf::open(&*layer, &catalog)?;
         let mut rng = rng;
         let flushed = catalog.wal_flushed()?;
         let mut repeats = Repeats::default();
@@ -89,6 +90,7 @@ impl Store {
             received_floor: AtomicI64::new(floor),
             recent_deletions: Mutex::new(recent_deletions),
             pins: Mutex::new(pins),
+            names,
             keeping: Arc::default(),
             looked_at: Mutex::default(),
             state: Mutex::new(state),
