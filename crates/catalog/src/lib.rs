@@ -5,9 +5,11 @@
 
 mod keeping;
 mod migrations;
+mod rollups;
 mod uploads;
 
 pub use keeping::{Deletion, Dropped, Pin};
+pub use rollups::{OpenHour, RollupRow};
 pub use uploads::Uploads;
 
 use rusqlite::{Connection, ErrorCode, Transaction, params};
@@ -141,15 +143,7 @@ impl Catalog {
         uploads: &Uploads,
         oldest: Timestamp,
     ) -> Result<(), Error> {
-        self.change(|changes| {
-            uploads::keep(changes, wal_flushed, uploads, oldest)?;
-            insert(changes, segments)?;
-            changes.execute(
-                "UPDATE wal SET flushed = max(flushed, ?1)",
-                [wal_flushed.cast_signed()],
-            )?;
-            Ok(())
-        })
+        self.commit_flush_with(segments, wal_flushed, uploads, oldest, &[])
     }
 
     /// Puts `outputs` in the place of `inputs`, which become retired. After an error nobody knows
