@@ -221,6 +221,7 @@ impl Naive {
             series: series.len() as u64,
             sources,
             quality: infos::quality(rows.iter().map(|row| row.info)),
+            rollups: None,
         };
         Ok(Found { selection, profile_type, rows, meta })
     }
