@@ -26,6 +26,7 @@ mod hidden;
 mod index;
 mod memtable;
 mod prune;
+mod rollup;
 mod rows;
 mod rules;
 mod segment;
@@ -35,6 +36,8 @@ pub use error::{Error, ErrorKind};
 pub use layer::{FileLayer, LayerFile, LocalFiles};
 pub use limits::Options;
 pub use part::{Part, Samples, Snapshot};
+pub use rollup::read::Wanted;
+pub use rollup::{HourPart, Hours, ROLLUP_VERSION};
 pub use rows::{KindTotals, ProfileRow, Run};
 pub use rules::RetentionRule;
 pub use store::{

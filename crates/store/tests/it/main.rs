@@ -10,3 +10,4 @@ mod keeping;
 mod power;
 mod reading;
 mod repeats;
+mod rollups;
