@@ -9,3 +9,4 @@ mod edges;
 mod fixture;
 mod further;
 mod reads;
+mod rollups;
