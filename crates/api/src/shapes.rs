@@ -113,6 +113,30 @@ pub struct Meta {
     /// The range asked for.
     #[schema(value_type = Range)]
     pub range: Option<Range>,
+    /// What part came from hourly rollups; absent where all is made of samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollups: Option<Rollups>,
+}
+
+/// What part of an answer came from hourly rollups. Long ranges are answered from them, and hours whose
+/// samples are gone.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Rollups {
+    /// Whole hours answered from rollups.
+    pub hours: u64,
+    /// Start of the first of them, in epoch milliseconds.
+    pub from_ms: i64,
+    /// End of the last of them, in epoch milliseconds.
+    pub to_ms: i64,
+    /// Weight of callees that were too small to be kept: it stands under `[pruned]`.
+    pub pruned: i64,
+}
+
+impl From<views::RollupUse> for Rollups {
+    fn from(used: views::RollupUse) -> Self {
+        let views::RollupUse { hours, from_ms, to_ms, pruned } = used;
+        Self { hours, from_ms, to_ms, pruned }
+    }
 }
 
 impl Meta {
@@ -136,6 +160,7 @@ impl Meta {
             sources: sources.collect(),
             quality: meta.quality.into(),
             range: Some(range.into()),
+            rollups: meta.rollups.map(Rollups::from),
         }
     }
 }

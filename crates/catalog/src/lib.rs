@@ -6,10 +6,12 @@
 mod keeping;
 mod migrations;
 mod names;
+mod rollups;
 mod uploads;
 
 pub use keeping::{Deletion, Dropped, Pin};
 pub use names::NamesRow;
+pub use rollups::{OpenHour, RollupRow};
 pub use uploads::Uploads;
 
 use rusqlite::{Connection, ErrorCode, Transaction, params};
@@ -143,15 +145,7 @@ impl Catalog {
         uploads: &Uploads,
         oldest: Timestamp,
     ) -> Result<(), Error> {
-        self.change(|changes| {
-            uploads::keep(changes, wal_flushed, uploads, oldest)?;
-            insert(changes, segments)?;
-            changes.execute(
-                "UPDATE wal SET flushed = max(flushed, ?1)",
-                [wal_flushed.cast_signed()],
-            )?;
-            Ok(())
-        })
+        self.commit_flush_with(segments, wal_flushed, uploads, oldest, &[])
     }
 
     /// Puts `outputs` in the place of `inputs`, which become retired. After an error nobody knows

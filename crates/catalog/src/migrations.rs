@@ -6,7 +6,7 @@ use crate::Error;
 
 /// Schema changes in order; the position plus one is the version. An entry that was released never
 /// changes: stores in the field were made with it.
-pub(crate) const MIGRATIONS: [&str; 3] = [
+pub(crate) const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE segments (
         id TEXT PRIMARY KEY,
@@ -62,6 +62,30 @@ pub(crate) const MIGRATIONS: [&str; 3] = [
     ) STRICT;
 ",
     crate::names::SCHEMA,
+    "
+    CREATE TABLE rollups (
+        id TEXT PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        hour_ms INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        is_sealed INTEGER NOT NULL,
+        created_at_ns INTEGER NOT NULL,
+        contents BLOB NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('live', 'retired'))
+    ) STRICT;
+    CREATE UNIQUE INDEX rollups_by_hour ON rollups (tenant, hour_ms) WHERE state = 'live';
+    CREATE TABLE open_hours (
+        tenant TEXT NOT NULL,
+        hour_ms INTEGER NOT NULL,
+        segment TEXT NOT NULL,
+        PRIMARY KEY (tenant, hour_ms, segment)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE rollup_state (
+        only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
+        knows_hours INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO rollup_state VALUES (0, 0);
+",
 ];
 
 /// Brings the catalog up to date, in one transaction.
@@ -110,6 +134,8 @@ mod tests {
             assert_eq!(catalog.pins().expect("lists").len(), 0);
             assert_eq!(catalog.uploads().expect("lists").len(), 0);
             assert_eq!(catalog.names().expect("lists").len(), 0);
+            assert_eq!(catalog.rollups().expect("lists").len(), 0);
+            assert!(!catalog.knows_hours().expect("reads"), "its hours are still to be opened");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The engine: each view as metadata, plans and names.
 
 use crate::plan::{Group, Sum};
+use crate::rollup::Plan;
+use crate::rollup::series::Of;
 use crate::scan::Scanner;
 use crate::select::{Found, Selected, info_of};
-use crate::{Settings, error, moments, rebuild, series, session, tree, usage};
+use crate::{Settings, error, moments, rebuild, rollup, series, session, tree, usage};
 use profile::Profile;
 use std::sync::Arc;
 use stdx::Ulid;
@@ -11,16 +13,17 @@ use store::Store;
 use tokio::sync::Semaphore;
 use views::{
     Answer, AnswerMeta, CallTree, Facet, GroupQuery, GroupTable, LabelValue, LateNames, Moments,
-    MomentsQuery, Naming, ProfileInfo, ProfileList, ProfileTypeInfo, Selection, SeriesQuery,
-    SeriesSet, Services, Usage, UsageQuery, ViewError, Views, infos, services,
+    MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList, ProfileTypeInfo, Selection,
+    SeriesQuery, SeriesSet, Services, TopQuery, TopTable, Trend, Usage, UsageQuery, ViewError, Views,
+    infos, services,
 };
 
 /// Answers from a store. Futures must be polled inside a tokio runtime; dropping one stops its
 /// plans.
 #[derive(Debug)]
 pub struct Engine {
-    store: Arc<Store>,
-    settings: Settings,
+    pub(crate) store: Arc<Store>,
+    pub(crate) settings: Settings,
     naming: Option<Arc<dyn Naming>>,
     permits: Arc<Semaphore>,
 }
@@ -49,7 +52,10 @@ impl Engine {
     }
 
     /// The selected profiles, and the selection with a range of whole milliseconds.
-    async fn selected(&self, selection: &Selection) -> Result<(Selected, Selection), ViewError> {
+    pub(crate) async fn selected(
+        &self,
+        selection: &Selection,
+    ) -> Result<(Selected, Selection), ViewError> {
         let selection = selection.whole_millis();
         let snapshot = self.store.snapshot(&selection.tenant, selection.range);
         let selected = Selected::of(snapshot, &selection).await?;
@@ -124,8 +130,43 @@ impl Views for Engine {
 
     fn tree<'a>(&'a self, selection: &'a Selection) -> Answer<'a, (CallTree, AnswerMeta)> {
         Box::pin(async {
+            if let Some(plan) = Plan::of(self, selection, |_, _| ()) {
+                return rollup::tree::tree(self, &plan, &self.scanner()?).await;
+            }
             let (found, scanner) = self.found(selection).await?;
             tree::tree(found, &scanner).await
+        })
+    }
+
+    fn top<'a>(&'a self, selection: &'a Selection, query: TopQuery) -> Answer<'a, TopTable> {
+        Box::pin(async move {
+            let selection = selection.upright();
+            if let Some(plan) = Plan::of(self, &selection, |_, _| ()) {
+                return rollup::tree::top(self, &plan, query, &self.scanner()?).await;
+            }
+            let (tree, meta) = self.tree(&selection).await?;
+            Ok(TopTable { meta, functions: tree.top(query.limit, query.sort) })
+        })
+    }
+
+    fn trend<'a>(
+        &'a self,
+        selection: &'a Selection,
+        function: &'a Pattern,
+        query: &'a SeriesQuery,
+    ) -> Answer<'a, Trend> {
+        Box::pin(async move {
+            query.check(&selection.range.whole_millis())?;
+            let scanner = self.scanner()?;
+            let (own, total) = (Of::Own(function), Of::Total(function));
+            if let Some(plan) = rollup::series::plan(self, selection, query) {
+                let own = rollup::series::series(self, &plan, query, own, &scanner).await?;
+                let total = rollup::series::series(self, &plan, query, total, &scanner).await?;
+                return Ok(Trend { own, total });
+            }
+            let (own, total) = (own.narrow(selection.clone()), total.narrow(selection.clone()));
+            let total = series::of_samples(self, &total, query, &scanner).await?;
+            Ok(Trend { own: series::of_samples(self, &own, query, &scanner).await?, total })
         })
     }
 
@@ -168,8 +209,11 @@ impl Views for Engine {
     ) -> Answer<'a, SeriesSet> {
         Box::pin(async move {
             query.check(&selection.range.whole_millis())?;
-            let (found, scanner) = self.found(selection).await?;
-            series::series(found, query, &scanner).await
+            let scanner = self.scanner()?;
+            if let Some(plan) = rollup::series::plan(self, selection, query) {
+                return rollup::series::series(self, &plan, query, Of::Everything, &scanner).await;
+            }
+            series::of_samples(self, selection, query, &scanner).await
         })
     }
 

@@ -24,6 +24,7 @@ mod plan;
 mod predicate;
 mod reader;
 mod rebuild;
+mod rollup;
 mod row_ranges;
 mod scan;
 mod select;

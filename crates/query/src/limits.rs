@@ -11,6 +11,10 @@ pub const SPLITS_MAX: usize = 8;
 /// A segment with fewer rows is read in one piece.
 pub const SPLIT_ROWS_MIN: u64 = 500_000;
 
+/// Pieces of a range that samples answer between hours that rollups could: with more, samples answer
+/// all of it where they are still there.
+pub const HOLES_MAX: usize = 32;
+
 /// Settings of an engine.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -18,10 +22,13 @@ pub struct Settings {
     pub scans_max: usize,
     /// Memory that the plans of one query may take; a query that needs more fails.
     pub query_bytes_max: usize,
+    /// Questions about a range at least this long are answered from hourly rollups where they can be.
+    /// Those about hours whose samples are gone always are.
+    pub rollup_range_ms: i64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { scans_max: 4, query_bytes_max: 512 << 20 }
+        Self { scans_max: 4, query_bytes_max: 512 << 20, rollup_range_ms: 24 * 3_600_000 }
     }
 }

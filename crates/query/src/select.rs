@@ -340,6 +340,7 @@ impl Found {
             series: series.len() as u64,
             sources,
             quality: infos::quality(infos()),
+            rollups: None,
         };
     }
 }

@@ -2,6 +2,7 @@
 //! samples are read only of those that a bucket's edge cuts through, and of all where a filter keeps
 //! only some.
 
+use crate::engine::Engine;
 use crate::plan::{Group, Sum};
 use crate::scan::{Cell, Scanner};
 use crate::select::{Contributor, Found};
@@ -10,7 +11,18 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use stdx::Ulid;
 use views::series::Buckets;
-use views::{SeriesQuery, SeriesSet, ViewError};
+use views::{Selection, SeriesQuery, SeriesSet, ViewError};
+
+/// The lines of a chart from samples.
+pub(crate) async fn of_samples(
+    engine: &Engine,
+    selection: &Selection,
+    query: &SeriesQuery,
+    scanner: &Scanner,
+) -> Result<SeriesSet, ViewError> {
+    let (selected, selection) = engine.selected(selection).await?;
+    series(selected.find(&selection, scanner).await?, query, scanner).await
+}
 
 /// The lines of a chart of what was found.
 pub(crate) async fn series(

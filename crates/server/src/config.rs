@@ -21,6 +21,7 @@ const OTLP_GRPC_LISTEN: &str = "127.0.0.1:4317";
 const OTLP_HTTP_LISTEN: &str = "127.0.0.1:4318";
 const RETENTION_DAYS: f64 = 7.0;
 const DEBUGINFOD_INTERVAL_SECONDS: u32 = 300;
+const ROLLUP_DAYS: f64 = 90.0;
 /// Word that turns a port off.
 const OFF: &str = "off";
 
@@ -45,6 +46,9 @@ pub(crate) struct Flags {
     /// Days that profiles are kept [7].
     #[arg(long, env = "VESTA_RETENTION_DAYS", value_name = "DAYS")]
     retention_days: Option<f64>,
+    /// Days that hourly rollups are kept, which answer for profiles that are gone; 0 makes none [90].
+    #[arg(long, env = "VESTA_ROLLUP_DAYS", value_name = "DAYS")]
+    rollup_days: Option<f64>,
     /// Bytes of disk that profiles may take, e.g. `20GiB`; the oldest go first.
     #[arg(long, env = "VESTA_DISK_BUDGET", value_name = "SIZE")]
     disk_budget: Option<String>,
@@ -64,6 +68,8 @@ struct File {
     otlp_http_listen: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retention_days: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollup_days: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disk_budget: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -138,6 +144,8 @@ pub(crate) struct Config {
     pub(crate) otlp_http_listen: Option<SocketAddr>,
     /// Days that profiles are kept.
     pub(crate) retention_days: f64,
+    /// Days that hourly rollups are kept.
+    pub(crate) rollup_days: f64,
     /// What is kept for other times.
     pub(crate) retention_rules: Vec<RetentionRule>,
     /// Bytes that profiles may take.
@@ -182,6 +190,7 @@ impl Config {
                 &text(&file.otlp_http_listen, OTLP_HTTP_LISTEN),
             )?,
             retention_days: file.retention_days.unwrap_or(RETENTION_DAYS),
+            rollup_days: file.rollup_days.unwrap_or(ROLLUP_DAYS),
             retention_rules: file.retention.iter().map(rule).collect::<Result<_>>()?,
             disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
             classify: classify::overrides(&file.classify)?,
@@ -190,6 +199,9 @@ impl Config {
             file,
         };
         check_days("retention_days", config.retention_days)?;
+        if config.rollup_days != 0.0 {
+            check_days("rollup_days", config.rollup_days)?;
+        }
         config.refuse_open_doors()?;
         Ok(config)
     }
@@ -219,6 +231,7 @@ impl Config {
             otlp_grpc_listen: Some(address(self.otlp_grpc_listen)),
             otlp_http_listen: Some(address(self.otlp_http_listen)),
             retention_days: Some(self.retention_days),
+            rollup_days: Some(self.rollup_days),
             ..self.file.clone()
         };
         for token in &mut file.auth.tokens {
@@ -239,6 +252,7 @@ fn overlay(flags: &Flags, file: File) -> File {
         otlp_grpc_listen: flags.otlp_grpc_listen.clone().or(file.otlp_grpc_listen),
         otlp_http_listen: flags.otlp_http_listen.clone().or(file.otlp_http_listen),
         retention_days: flags.retention_days.or(file.retention_days),
+        rollup_days: flags.rollup_days.or(file.rollup_days),
         disk_budget: flags.disk_budget.clone().or(file.disk_budget),
         retention: file.retention,
         classify: file.classify,
@@ -355,13 +369,13 @@ mod tests {
         let hash = "ab".repeat(32);
         let text = format!(
             "data_dir = '/d'\nlisten = '0.0.0.0:1'\notlp_grpc_listen = 'off'\n\
-             disk_budget = '2GiB'\nretention_days = 3\n\
+             disk_budget = '2GiB'\nretention_days = 3\nrollup_days = 30\n\
              [[retention]]\nservice = 'shop'\nkind = 'heap'\ndays = 0.5\n\
              {TOKEN}token_sha256 = '{hash}'\n"
         );
         let config = check(&text).unwrap();
         assert_eq!(config.disk_budget_bytes, Some(2 << 30));
-        assert_eq!(config.otlp_grpc_listen, None);
+        assert_eq!((config.otlp_grpc_listen, config.rollup_days), (None, 30.0));
         assert_eq!(config.retention_rules[0].keep, Duration::from_hours(12));
         assert_eq!(config.retention_rules[0].kind.as_deref(), Some("heap"));
         assert_eq!(config.tokens[0].sha256, [0xab; 32]);

@@ -90,6 +90,7 @@ async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
     let options = Options {
         retention: Duration::from_secs_f64(config.retention_days * 86_400.0),
         retention_rules: config.retention_rules.clone(),
+        rollup_retention: Duration::from_secs_f64(config.rollup_days * 86_400.0),
         disk_budget_bytes: config.disk_budget_bytes,
         ..Options::default()
     };
@@ -187,6 +188,10 @@ fn figures(store: &Store) -> Vec<Figure> {
             "Appends refused because the disk is full",
             stats.rejected_disk_full,
         ),
+        figure("store_rollups", "Live hourly rollups", stats.rollups),
+        figure("store_rollup_bytes", "Bytes of hourly rollups", stats.rollup_bytes),
+        figure("store_rollups_made_total", "Hours rolled up", stats.rollups_made),
+        figure("store_open_hours", "Hours to be rolled up", stats.open_hours),
         figure("store_rewrites_total", "Segments written anew", stats.rewrites),
         figure("store_dropped_bytes_total", "Bytes freed", stats.dropped_bytes),
         figure("store_deletions_total", "Deletions asked for", stats.deletions),

@@ -92,6 +92,18 @@ pub const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
 /// How often maintenance applies retention and compaction.
 pub const COMPACT_INTERVAL: Duration = Duration::from_secs(30);
 
+/// An hour is rolled up when it has been over for so long.
+pub const ROLLUP_SETTLE: Duration = Duration::from_mins(5);
+/// An hour that late data comes to is rolled up again after this at the earliest.
+pub const ROLLUP_AGAIN: Duration = Duration::from_mins(5);
+/// How long maintenance rolls hours up at a time, while more wait.
+pub const ROLLUP_TURN: Duration = Duration::from_secs(5);
+/// Stack prefixes in memory after which what was added up of an hour so far is pruned: about 200
+/// bytes each. The tables of one segment come on top.
+pub const ROLLUP_PREFIXES_MAX: usize = 512 << 10;
+/// Rows in one page of a rollup's tables.
+pub const ROLLUP_PAGE_ROWS_MAX: usize = 4_096;
+
 /// How long maintenance waits before it tries a failed flush again.
 pub const FLUSH_RETRY: Duration = Duration::from_secs(5);
 
@@ -107,7 +119,11 @@ pub struct Options {
     pub retention: Duration,
     /// What is kept for other times than that.
     pub retention_rules: Vec<crate::rules::RetentionRule>,
-    /// Live segments and logs together stay below this; the oldest segments go first.
+    /// Hourly rollups are kept for this long after their hour; none are made when it is zero.
+    pub rollup_retention: Duration,
+    /// What is kept of an hour.
+    pub rollup_rules: views::rollup::Rules,
+    /// Live segments, rollups and logs together stay below this; the oldest segments go first.
     pub disk_budget_bytes: Option<u64>,
     /// How long the files of a superseded segment stay after the last snapshot let go of it.
     pub retired_grace: Duration,
@@ -126,6 +142,8 @@ impl Default for Options {
             memtable_bytes_max: 64 << 20,
             retention: Duration::from_hours(7 * 24),
             retention_rules: Vec::new(),
+            rollup_retention: Duration::from_hours(90 * 24),
+            rollup_rules: views::rollup::Rules::default(),
             disk_budget_bytes: None,
             retired_grace: Duration::from_secs(10),
             cache_bytes_max: 64 << 20,

@@ -13,6 +13,7 @@ mod pins;
 mod repeats;
 mod retain;
 mod rewrite;
+mod roll;
 mod space;
 mod sweep;
 mod tar;
@@ -28,7 +29,7 @@ use crate::Error;
 use crate::cache::Caches;
 use crate::hidden::{Hidden, Tombstone};
 use crate::layer::FileLayer;
-use crate::limits::{COMPACT_INTERVAL, FLUSH_RETRY, MAINTENANCE_TICK, Options};
+use crate::limits::{COMPACT_INTERVAL, FLUSH_RETRY, MAINTENANCE_TICK, Options, ROLLUP_TURN};
 use crate::memtable::{ChunkView, Memtable};
 use crate::part::{Part, Snapshot, Source};
 use crate::segment::Segment;
@@ -72,6 +73,8 @@ struct Inner {
     keeping: Arc<tokio::sync::Mutex<()>>,
     /// When retention looked into segments that mix what is kept for different times.
     looked_at: Mutex<BTreeMap<Ulid, i64>>,
+    /// Locked after `state` where both are.
+    rolled: Mutex<roll::Rolled>,
     state: Mutex<State>,
     /// One of flush, compaction and retention at a time.
     maintenance: Arc<tokio::sync::Mutex<()>>,
@@ -149,6 +152,7 @@ struct Counters {
     rewrites: AtomicU64,
     dropped_bytes: AtomicU64,
     deletions: AtomicU64,
+    rollups_made: AtomicU64,
 }
 
 /// Figures for `/metrics`; counters are since the store was opened.
@@ -204,6 +208,14 @@ pub struct Stats {
     pub dropped_bytes: u64,
     /// Deletions asked for.
     pub deletions: u64,
+    /// Live hourly rollups.
+    pub rollups: u64,
+    /// Bytes of their files.
+    pub rollup_bytes: u64,
+    /// Hours rolled up.
+    pub rollups_made: u64,
+    /// Hours that something came to since they were rolled up.
+    pub open_hours: u64,
     /// Deletions that still hide something.
     pub open_deletions: u64,
     /// Profiles that came again and were not stored a second time.
@@ -320,6 +332,11 @@ impl Store {
             let repeats = self.inner.repeats();
             (repeats.len() as u64, repeats.forgotten_early)
         };
+        let (rollups, rollup_bytes, open_hours) = {
+            let rolled = self.inner.rolled();
+            let bytes = rolled.live.values().map(|rollup| rollup.row.bytes).sum();
+            (rolled.live.len() as u64, bytes, rolled.open.len() as u64)
+        };
         let state = self.inner.state();
         let sum = |value: fn(&Segment) -> u64| state.segments.iter().map(|row| value(row)).sum();
         Stats {
@@ -349,6 +366,10 @@ impl Store {
             rewrites: of(&counters.rewrites),
             dropped_bytes: of(&counters.dropped_bytes),
             deletions: of(&counters.deletions),
+            rollups,
+            rollup_bytes,
+            rollups_made: of(&counters.rollups_made),
+            open_hours,
             open_deletions: state.tombstones.len() as u64,
             remembered,
             forgotten_early,
@@ -380,9 +401,21 @@ impl Store {
                 Self::report("deletion", self.delete_once().await.map(drop));
                 Self::report("retention", self.retain_once().await.map(drop));
                 Self::report("compaction", self.compact_once().await.map(drop));
+                Self::report("rollup", self.roll_for(ROLLUP_TURN).await);
             }
         }
         Self::report("last flush", self.flush().await);
+    }
+
+    /// Rolls hours up until none is left or the time is over.
+    async fn roll_for(&self, time: Duration) -> Result<(), Error> {
+        let since = self.inner.clock.monotonic();
+        while self.inner.clock.monotonic().saturating_sub(since) < time && !self.wants_flush() {
+            if !self.roll_once().await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn wants_flush(&self) -> bool {

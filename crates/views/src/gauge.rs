@@ -50,6 +50,17 @@ impl Levels {
         }
     }
 
+    /// The tree whose nodes [`Levels::add`] names.
+    pub fn tree_mut(&mut self) -> &mut CallTree {
+        &mut self.tree
+    }
+
+    /// Adds the sum of a node's own values over the profiles of a series.
+    pub fn add(&mut self, node: u32, profiles: u64, value: i128) {
+        let sum = self.sums.entry((node, profiles)).or_default();
+        *sum = sum.saturating_add(value);
+    }
+
     /// The tree in whole numbers. Each node gets what the levels up to it, in order of frames,
     /// round to beyond the ones before it: no part is off by one or more, no sum of callees differs
     /// from their caller's total, and the root is the whole, rounded once.

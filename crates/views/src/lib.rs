@@ -20,6 +20,7 @@ pub mod infos;
 pub mod moments;
 pub mod naive;
 pub mod naming;
+pub mod rollup;
 pub mod sandwich;
 pub mod selection;
 pub mod series;
@@ -39,6 +40,7 @@ pub use groups::{GroupBy, GroupQuery, GroupRow, GroupTable};
 pub use infos::{Facet, KindTotals, LabelValue, ProfileInfo, ProfileList, ProfileTypeInfo};
 pub use moments::{Heatmap, HeatmapQuery, Moments, MomentsQuery, Timeline, TimelineQuery};
 pub use naming::{LateFunction, LateNames, NamedTables, Naming, Unnamed};
+pub use rollup::RollupUse;
 pub use sandwich::Sandwich;
 pub use selection::{Matcher, MatcherOp, Selection, parse_matchers};
 pub use series::{Series, SeriesQuery, SeriesSet, Trend};
@@ -69,6 +71,8 @@ pub struct AnswerMeta {
     pub sources: Vec<SourceUse>,
     /// Quality of what contributed, summed over profiles.
     pub quality: Quality,
+    /// What part of it came from hourly rollups; none where all is made of samples.
+    pub rollups: Option<RollupUse>,
 }
 
 /// A source of the selection and whether this answer uses it.

@@ -230,6 +230,7 @@ impl Naive {
             series: series.len() as u64,
             sources,
             quality: infos::quality(rows.iter().map(|row| row.info)),
+            rollups: None,
         };
         Ok(Found { names, selection, profile_type, rows, meta })
     }

@@ -5,7 +5,7 @@ use profile::{Aggregation, Labels};
 use std::collections::{BTreeMap, BTreeSet};
 use stdx::{TimeRange, Timestamp, Ulid, saturate};
 
-use crate::{ProfileTypeInfo, ViewError};
+use crate::{ProfileTypeInfo, RollupUse, ViewError};
 
 /// Most buckets of one answer.
 pub const BUCKETS_MAX: i64 = 11_000;
@@ -67,6 +67,8 @@ pub struct SeriesSet {
     pub step_ms: i64,
     /// The lines.
     pub series: Vec<Series>,
+    /// What part of them came from hourly rollups; none where all is made of samples.
+    pub rollups: Option<RollupUse>,
 }
 
 /// What one function costs over time.
@@ -90,6 +92,8 @@ pub struct Buckets<'a> {
 struct Cell {
     sum: i128,
     profiles: BTreeSet<Ulid>,
+    /// Profiles that are not named.
+    more: u64,
 }
 
 impl<'a> Buckets<'a> {
@@ -111,13 +115,22 @@ impl<'a> Buckets<'a> {
         }
     }
 
+    /// Adds the sum of several profiles' samples in one bucket, profiles that were not added before.
+    pub fn add_many(&mut self, labels: &Labels, bucket: i64, value: i128, profiles: u64) {
+        let cells = self.cells.entry((self.query.group(labels), bucket)).or_default();
+        let cell = cells.entry(labels.clone()).or_default();
+        cell.sum = cell.sum.saturating_add(value);
+        cell.more += profiles;
+    }
+
     /// The lines.
     pub fn finish(self, profile_type: ProfileTypeInfo) -> SeriesSet {
         let is_gauge = profile_type.measure.aggregation == Aggregation::Gauge;
         let mut lines: BTreeMap<Labels, Vec<(i64, i64)>> = BTreeMap::new();
         for ((group, bucket), cells) in self.cells {
             let value = if is_gauge {
-                let means = cells.values().map(|c| gauge::mean(c.sum, c.profiles.len() as u64));
+                let means =
+                    cells.values().map(|c| gauge::mean(c.sum, c.profiles.len() as u64 + c.more));
                 gauge::round(means.sum())
             } else {
                 cells.values().fold(0_i128, |sum, cell| sum.saturating_add(cell.sum))
@@ -125,6 +138,6 @@ impl<'a> Buckets<'a> {
             lines.entry(group).or_default().push((bucket, saturate(value)));
         }
         let series = lines.into_iter().map(|(labels, points)| Series { labels, points }).collect();
-        SeriesSet { profile_type, step_ms: self.query.step_ms, series }
+        SeriesSet { profile_type, step_ms: self.query.step_ms, series, rollups: None }
     }
 }

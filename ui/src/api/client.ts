@@ -152,5 +152,6 @@ function completeMeta(raw: unknown): FlameMeta {
     sources: m.sources ?? [],
     quality: { lost: 0, broken: 0, unsymbolized: 0, samples: m.samples ?? 0, ...m.quality },
     range: m.range ?? { from_ms: 0, to_ms: 0 },
+    ...(m.rollups && { rollups: m.rollups }),
   };
 }

@@ -74,6 +74,14 @@ export interface SourceUse {
   profiles: number;
 }
 
+/** What part of an answer came from hourly rollups. */
+export interface Rollups {
+  hours: number;
+  from_ms: number;
+  to_ms: number;
+  pruned: number;
+}
+
 export interface FlameMeta {
   type: ProfileType;
   unit: string;
@@ -86,6 +94,8 @@ export interface FlameMeta {
   sources: SourceUse[];
   quality: Quality;
   range: TimeRange;
+  /** Absent where all is made of samples. */
+  rollups?: Rollups;
 }
 
 export interface TopFunction {

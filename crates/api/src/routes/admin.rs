@@ -351,6 +351,8 @@ pub struct Checked {
     pub profiles: u64,
     /// Rows of samples.
     pub rows: u64,
+    /// Hourly rollups looked at.
+    pub rollups: u64,
     /// What is wrong.
     pub problems: Vec<String>,
     /// Folders of segments that the catalog does not name.
@@ -373,6 +375,7 @@ pub async fn fsck(
         bytes: found.bytes,
         profiles: found.profiles,
         rows: found.rows,
+        rollups: found.rollups,
         problems: found.problems,
         unknown: found.unknown,
         trash: found.trash,

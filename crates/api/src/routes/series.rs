@@ -3,7 +3,7 @@
 use crate::asked::{Asked, Narrowing, Reading};
 use crate::limits::{GROUP_BY_MAX, POINTS_MAX, SERIES_MAX, STEP_MS_MIN, STEPS_DEFAULT};
 use crate::question::{Scope, Values, problem_of};
-use crate::shapes::labels;
+use crate::shapes::{Rollups, labels};
 use crate::state::ApiState;
 use axum::Json;
 use axum::extract::State;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use stdx::TimeRange;
 use utoipa::{IntoParams, ToSchema};
+use views::rollup::HOUR_MS;
 use views::{Selection, SeriesQuery, SeriesSet};
 
 /// How to cut time, and what to split by.
@@ -37,6 +38,9 @@ pub struct Chart {
     pub series: Vec<Line>,
     /// Lines left out because there are too many.
     pub left_out: u64,
+    /// What part came from hourly rollups; absent where all is made of samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollups: Option<Rollups>,
 }
 
 /// A line of a chart.
@@ -59,7 +63,11 @@ impl Cut {
             let detail = format!("group_by names {} labels", group_by.len());
             return Err(Problem::bad_request(detail, format!("name at most {GROUP_BY_MAX}")));
         }
-        let own_step = (selection.range.nanos() / 1_000_000 / STEPS_DEFAULT).max(1000);
+        let mut own_step = (selection.range.nanos() / 1_000_000 / STEPS_DEFAULT).max(1000);
+        if own_step >= HOUR_MS {
+            // Whole hours, so that rollups can answer.
+            own_step = (own_step + HOUR_MS - 1) / HOUR_MS * HOUR_MS;
+        }
         let step_ms = self.step_ms.unwrap_or(own_step).max(STEP_MS_MIN);
         let query = SeriesQuery { step_ms, group_by };
         query.check(&selection.range).map_err(|error| problem_of(&error))?;
@@ -116,6 +124,7 @@ pub(crate) fn chart(found: SeriesSet) -> Chart {
         step_ms: found.step_ms,
         left_out: (all - lines.len()) as u64,
         series: lines.iter().map(line).collect(),
+        rollups: found.rollups.map(Rollups::from),
     }
 }
 

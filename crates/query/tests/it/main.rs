@@ -10,3 +10,4 @@ mod fixture;
 mod further;
 mod late;
 mod reads;
+mod rollups;

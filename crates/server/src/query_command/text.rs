@@ -37,13 +37,28 @@ fn rows<'a>(answer: &'a Value, key: &str) -> &'a [Value] {
 fn heading(answer: &Value) -> (i64, String, String) {
     let meta = answer.get("meta").cloned().unwrap_or_default();
     let (whole, unit) = (number(&meta, "total"), text(&meta, "unit"));
-    let line = format!(
+    let mut line = format!(
         "{} in {} samples of {} profiles\n",
         format_value(whole, &unit),
         number(&meta, "samples"),
         number(&meta, "profiles")
     );
+    line.push_str(&from_rollups(&meta, whole, &unit));
     (whole, unit, line)
+}
+
+/// What part of an answer came from hourly rollups, in a line; nothing where none did.
+fn from_rollups(of: &Value, whole: i64, unit: &str) -> String {
+    let Some(used) = of.get("rollups") else { return String::new() };
+    let mut line = format!("from hourly rollups: {} hours", number(used, "hours"));
+    let pruned = number(used, "pruned");
+    if pruned > 0 {
+        let value = format_value(pruned, unit);
+        let _ =
+            write!(line, "; {value} ({:.2}%) in calls too small to be kept", share(pruned, whole));
+    }
+    line.push('\n');
+    line
 }
 
 fn share(value: i64, whole: i64) -> f64 {
@@ -190,7 +205,7 @@ pub(super) fn timeline(answer: &Value) -> String {
 
 pub(super) fn series(answer: &Value) -> String {
     let unit = text(answer, "unit");
-    let mut out = String::new();
+    let mut out = from_rollups(answer, 0, &unit);
     for line in rows(answer, "series") {
         let labels = line.get("labels").map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(out, "{}", plain(&labels));
@@ -267,6 +282,10 @@ mod tests {
         let groups = json!([{"key": "", "self": 1_000_000_000, "total": 2_000_000_000}]);
         let words = top(&json!({"meta": meta, "groups": groups}));
         assert!(words.contains("100.00%  (none)"), "{words}");
+        let rollups = json!({"hours": 48, "pruned": 20_000_000});
+        let meta = json!({"total": 2_000_000_000, "unit": "nanoseconds", "rollups": rollups});
+        let words = top(&json!({"meta": meta}));
+        assert!(words.contains("rollups: 48 hours; 20 ms (1.00%) in calls"), "{words}");
         let threads = json!([{"id": 7, "name": "io", "samples": 3, "total": 1_000_000_000}]);
         let words = timeline(&json!({"meta": meta, "threads": threads}));
         assert!(words.contains("50.00%  3 samples  7 io"), "{words}");

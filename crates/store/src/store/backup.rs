@@ -2,12 +2,13 @@
 //! checksum of every file, as a tape archive. What is in the memtable is flushed first; segments
 //! never change, so the store goes on meanwhile.
 
-use super::{Inner, Store, names, tar};
+use super::{Inner, Store, names, roll, tar};
 use crate::Error;
 use crate::limits::{BACKUP_CHUNK_BYTES, BACKUP_FILE_BYTES_MAX};
+use crate::rollup::{self, Rollup};
 use crate::segment::{self, Segment};
 use bytes::Bytes;
-use catalog::{NamesRow, Pin, SegmentRow};
+use catalog::{NamesRow, OpenHour, Pin, SegmentRow};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use std::io::Read;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
 
+/// Version 1 had no rollups and no names.
 const VERSION: u64 = 2;
 const MANIFEST: &str = "manifest.json";
 
@@ -26,6 +28,8 @@ pub struct Backup {
     segments: Vec<Arc<Segment>>,
     pins: Vec<Pin>,
     names: Vec<Arc<NamesRow>>,
+    rollups: Vec<Arc<Rollup>>,
+    open_hours: Vec<OpenHour>,
 }
 
 /// What a restore did.
@@ -39,9 +43,11 @@ pub struct Restored {
     pub profiles: u64,
     /// Pins that are there now.
     pub pins: u64,
+    /// Hourly rollups that were added; hours that have one keep theirs.
+    pub rollups: u64,
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -49,7 +55,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let pairs = text.as_bytes().chunks(2);
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
@@ -67,7 +73,9 @@ impl Store {
         let pins = pins.iter().filter(|pin| is_its(&pin.tenant)).cloned().collect();
         let names = self.inner.names.rows();
         let names = names.iter().filter(|row| is_its(&row.tenant)).cloned().collect();
-        Ok(Backup { inner: Arc::clone(&self.inner), segments, pins, names })
+        let (rollups, open_hours) = self.inner.rollups_for_backup(tenant);
+        let inner = Arc::clone(&self.inner);
+        Ok(Backup { inner, segments, pins, names, rollups, open_hours })
     }
 
     /// Puts a backup's segments and pins beside what is there. Segments that are there already are
@@ -106,6 +114,11 @@ impl Backup {
             }
             segments.push(describe(&segment.row, files));
         }
+        let mut rollups = Vec::new();
+        for rollup in &self.rollups {
+            let Some(value) = roll::backup::write(rollup, put)? else { return Ok(()) };
+            rollups.push(value);
+        }
         let pins: Vec<Value> = self.pins.iter().map(describe_pin).collect();
         let mut names = Vec::new();
         for row in &self.names {
@@ -116,8 +129,11 @@ impl Backup {
                 return Ok(());
             }
         }
-        let manifest =
-            json!({ "version": VERSION, "segments": segments, "pins": pins, "names": names });
+        let open_hours: Vec<Value> = self.open_hours.iter().map(roll::backup::describe).collect();
+        let manifest = json!({
+            "version": VERSION, "segments": segments, "pins": pins, "rollups": rollups,
+            "open_hours": open_hours, "names": names,
+        });
         if put_file(put, MANIFEST, manifest.to_string().into()) {
             put(Bytes::from_static(&tar::END));
         }
@@ -125,7 +141,7 @@ impl Backup {
     }
 }
 
-fn put_file(put: &mut dyn FnMut(Bytes) -> bool, path: &str, mut file: Bytes) -> bool {
+pub(super) fn put_file(put: &mut dyn FnMut(Bytes) -> bool, path: &str, mut file: Bytes) -> bool {
     let bytes = file.len() as u64;
     if !put(tar::header(path, bytes).into()) {
         return false;
@@ -212,21 +228,29 @@ fn pin_of(value: &Value) -> Option<Pin> {
 }
 
 /// A backup being read.
-struct Incoming<'a> {
-    inner: &'a Inner,
+pub(super) struct Incoming<'a> {
+    pub(super) inner: &'a Inner,
     known: BTreeSet<Ulid>,
     written: BTreeSet<Ulid>,
+    /// The same for rollups.
+    known_rollups: BTreeSet<Ulid>,
+    written_rollups: BTreeSet<Ulid>,
     /// Size and checksum of each file that came.
-    files: BTreeMap<String, (u64, String)>,
+    pub(super) files: BTreeMap<String, (u64, String)>,
 }
 
-fn wrong(what: impl Into<String>) -> Error {
+pub(super) fn wrong(what: impl Into<String>) -> Error {
     Error::Invalid { what: format!("this backup cannot be restored: {}", what.into()) }
 }
 
 /// The segment of a file's path, when it is one.
 fn segment_in(path: &str) -> Option<Ulid> {
-    let (id, name) = path.strip_prefix(segment::DIR)?.strip_prefix('/')?.split_once('/')?;
+    id_in(segment::DIR, path)
+}
+
+/// The folder of a table's path below another folder.
+pub(super) fn id_in(dir: &str, path: &str) -> Option<Ulid> {
+    let (id, name) = path.strip_prefix(dir)?.strip_prefix('/')?.split_once('/')?;
     let table = name.strip_suffix(".parquet")?;
     let is_plain = !table.is_empty() && table.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     is_plain.then(|| Ulid::from_string(id).ok().filter(|ulid| ulid.to_string() == id)).flatten()
@@ -235,7 +259,15 @@ fn segment_in(path: &str) -> Option<Ulid> {
 impl<'a> Incoming<'a> {
     fn new(inner: &'a Inner) -> Self {
         let known = inner.state().segments.iter().map(|segment| segment.id).collect();
-        Self { inner, known, written: BTreeSet::new(), files: BTreeMap::new() }
+        let known_rollups = inner.rolled().live.values().map(|rollup| rollup.row.id).collect();
+        Self {
+            inner,
+            known,
+            written: BTreeSet::new(),
+            known_rollups,
+            written_rollups: BTreeSet::new(),
+            files: BTreeMap::new(),
+        }
     }
 
     fn take(&mut self, mut from: impl Read) -> Result<Restored, Error> {
@@ -264,14 +296,22 @@ impl<'a> Incoming<'a> {
             }
             return Ok(());
         }
-        let id = segment_in(path).ok_or_else(|| wrong(format!("a file {path:?} in it")))?;
+        let segment = segment_in(path).map(|id| (id, segment::dir(id)));
+        let rollup = id_in(rollup::DIR, path).map(|id| (id, rollup::dir(id)));
+        let is_rollup = rollup.is_some();
+        let place = segment.or(rollup);
+        let (id, dir) = place.ok_or_else(|| wrong(format!("a file {path:?} in it")))?;
         self.files.insert(path.to_owned(), (contents.len() as u64, sum));
-        if self.known.contains(&id) {
+        let (known, written) = if is_rollup {
+            (&self.known_rollups, &mut self.written_rollups)
+        } else {
+            (&self.known, &mut self.written)
+        };
+        if known.contains(&id) {
             return Ok(());
         }
         let layer = &self.inner.layer;
-        if self.written.insert(id) {
-            let dir = segment::dir(id);
+        if written.insert(id) {
             // What a restore that was cut off left.
             layer.remove_dir(&dir).map_err(Error::io(format!("remove {dir}")))?;
             layer.create_dir(&dir).map_err(Error::io(format!("create {dir}")))?;
@@ -312,8 +352,14 @@ impl<'a> Incoming<'a> {
         found.profiles = segments.iter().map(|segment| segment.index.profiles).sum();
         let names = self.names(manifest)?;
         self.inner.step("before the restore's commit")?;
-        self.inner.catalog.commit_flush(&rows, 0)?;
+        let rollups = roll::backup::take(self, manifest)?;
+        let hours = roll::backup::open_hours(self.inner, manifest, &segments, &rollups)?;
+        let rows_of_rollups: Vec<_> = rollups.iter().map(|rollup| rollup.row.clone()).collect();
+        found.rollups = rollups.len() as u64;
+        self.inner.catalog.commit_restore(&rows, &rows_of_rollups, &hours)?;
         self.written.clear();
+        self.drop_unused(&rollups);
+        self.inner.restored(rollups, hours);
         self.inner.state().segments.extend(segments);
         for value in manifest["pins"].as_array().unwrap_or(&none) {
             let pin = pin_of(value).ok_or_else(|| wrong("the manifest is damaged"))?;
@@ -359,7 +405,20 @@ impl<'a> Incoming<'a> {
         Ok(())
     }
 
+    /// Removes files of rollups that were not taken: their hours have one.
+    fn drop_unused(&mut self, taken: &[Arc<Rollup>]) {
+        for id in std::mem::take(&mut self.written_rollups) {
+            if !taken.iter().any(|rollup| rollup.row.id == id) {
+                // What stays is moved aside when the store is opened.
+                let _ = self.inner.layer.remove_dir(&rollup::dir(id));
+            }
+        }
+    }
+
     fn undo(&self) {
+        for id in &self.written_rollups {
+            let _ = self.inner.layer.remove_dir(&rollup::dir(*id));
+        }
         for id in &self.written {
             // What stays is moved aside when the store is opened.
             let _ = self.inner.layer.remove_dir(&segment::dir(*id));

@@ -20,7 +20,9 @@ impl Store {
         super::in_background(move || {
             inner.finish_unsure()?;
             inner.finish_rewrite()?;
-            let segments = inner.state().segments.clone();
+            let mut segments = inner.state().segments.clone();
+            let awaited = inner.awaited();
+            segments.retain(|segment| !awaited.contains(&segment.id));
             let group = choose(&segments, inner.clock.now().nanos());
             let merged = !group.is_empty();
             if merged {

@@ -132,6 +132,9 @@ impl Store {
             for segment in &segments {
                 replaced += usize::from(inner.rewrite_hidden(segment)?);
             }
+            let meant = |stone: &&Arc<Tombstone>| open.contains(&stone.id);
+            let stones: Vec<_> = inner.state().tombstones.iter().filter(meant).cloned().collect();
+            inner.delete_from_sealed(&stones)?;
             inner.end_deletions(&open)?;
             inner.delete_retired()?;
             Ok(replaced)
@@ -184,7 +187,8 @@ impl Inner {
         let bounds = (row.t_min_ns, row.t_max_ns);
         let hidden = Hidden::of(&self.state().tombstones, &row.tenant, bounds);
         let Some(hidden) = hidden else { return Ok(false) };
-        let by = hidden.by_profile(&segment.read_profiles()?);
+        let profiles = segment.read_profiles()?;
+        let by = hidden.by_profile(&profiles);
         let mut deleted: BTreeMap<Ulid, u64> = BTreeMap::new();
         for id in by.iter().flatten() {
             *deleted.entry(*id).or_default() += 1;
@@ -192,6 +196,9 @@ impl Inner {
         if deleted.is_empty() {
             return Ok(false);
         }
+        let meant = profiles.iter().zip(&by).filter(|(_, by)| by.is_some());
+        let meant: Vec<_> = meant.map(|(row, _)| row).collect();
+        self.open_for_deletion(segment, &meant)?;
         let is_kept = |ordinal: u32| by.get(ordinal as usize).is_none_or(Option::is_none);
         let deleted = deleted.into_iter().collect();
         let keep = &mut |row: &crate::ProfileRow, _: &str| is_kept(row.ordinal);

@@ -72,8 +72,11 @@ impl Inner {
         let rows: Vec<SegmentRow> = segments.iter().map(|segment| segment.row.clone()).collect();
         self.step("before the flush's commit")?;
         let oldest = repeats::oldest(self.clock.now());
-        self.catalog.commit_flush_of(&rows, frozen.sequence, &frozen.uploads, oldest)?;
+        let hours = self.noted_hours(&segments);
+        let (sequence, uploads) = (frozen.sequence, &frozen.uploads);
+        self.catalog.commit_flush_with(&rows, sequence, uploads, oldest, &hours)?;
         self.step("after the flush's commit")?;
+        self.opened(hours);
         {
             let mut state = self.state();
             state.flushing = None;
@@ -87,9 +90,15 @@ impl Inner {
     /// Writes what is frozen, a segment a tenant, and remembers them for another try.
     fn write_segments(&self, frozen: &Frozen) -> Result<Vec<Arc<Segment>>, Error> {
         let mut segments: Vec<Arc<Segment>> = Vec::new();
+        self.forget_noted();
         for (tenant, chunks) in &frozen.chunks {
             let written = memtable::collect(tenant, chunks, self.options.keep_addresses).and_then(
-                |(arranged, rows)| self.write_segment(&arranged, rows.into_iter().map(Ok), 0),
+                |(arranged, rows)| {
+                    let hours = self.hours_of(&rows);
+                    let segment = self.write_segment(&arranged, rows.into_iter().map(Ok), 0)?;
+                    self.note_hours(segment.id, hours);
+                    Ok(segment)
+                },
             );
             match written {
                 Ok(segment) => segments.push(segment),

@@ -24,6 +24,8 @@ pub struct Checked {
     pub profiles: u64,
     /// Rows of samples.
     pub rows: u64,
+    /// Hourly rollups looked at.
+    pub rollups: u64,
     /// What is wrong, with the segment's name; at most [`FSCK_PROBLEMS_MAX`].
     pub problems: Vec<String>,
     /// Folders of segments that the catalog does not name.
@@ -43,6 +45,7 @@ impl Store {
             let _turn = turn;
             inner.finish_unsure()?;
             inner.finish_rewrite()?;
+            inner.finish_roll()?;
             inner.check()
         })
         .await
@@ -66,6 +69,7 @@ impl Inner {
             }
         }
         self.check_names(&mut found.problems);
+        self.check_rollups(&mut found)?;
         let retired: BTreeSet<Ulid> = self.catalog.retired()?.into_iter().collect();
         let names = self.layer.list(segment::DIR).map_err(Error::io("list segments"))?;
         let is_unknown = |name: &String| {
@@ -78,6 +82,13 @@ impl Inner {
 }
 
 impl Checked {
+    /// Notes what is wrong with a rollup.
+    pub(super) fn note_rollup(&mut self, id: Ulid, what: &str) {
+        if self.problems.len() < FSCK_PROBLEMS_MAX {
+            self.problems.push(format!("rollup {id}: {what}"));
+        }
+    }
+
     fn note(&mut self, id: Ulid, what: &str) {
         if self.problems.len() < FSCK_PROBLEMS_MAX {
             self.problems.push(format!("segment {id}: {what}"));

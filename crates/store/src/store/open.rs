@@ -9,6 +9,7 @@ use crate::cache::Caches;
 use crate::hidden::{Tombstone, floor_after};
 use crate::layer::{FileLayer, LocalFiles};
 use crate::limits::Options;
+use crate::rollup;
 use crate::segment::{self, Segment};
 use crate::wal::{self, WalWriter};
 use catalog::Catalog;
@@ -44,7 +45,7 @@ impl Store {
         clock: Arc<dyn Clock>,
         rng: Rng,
     ) -> Result<Arc<Self>, Error> {
-        for dir in [wal::DIR, segment::DIR, super::names::DIR] {
+        for dir in [wal::DIR, segment::DIR, rollup::DIR, super::names::DIR] {
             layer.create_dir(dir).map_err(Error::io(format!("create {dir}")))?;
         }
         layer.sync_dir("").map_err(Error::io("sync the data directory"))?;
@@ -54,6 +55,7 @@ impl Store {
             state.segments.push(Arc::new(Segment::new(row, Arc::clone(&layer))?));
         }
         sweep::run(&*layer, &catalog, &state.segments, &counters)?;
+        let rolled = super::roll::Rolled::load(&layer, &catalog)?;
         let mut recent_deletions = Vec::new();
         let mut floor = 0;
         for row in catalog.deletions()? {
@@ -93,6 +95,7 @@ impl Store {
             names,
             keeping: Arc::default(),
             looked_at: Mutex::default(),
+            rolled: Mutex::new(rolled),
             state: Mutex::new(state),
             maintenance: Arc::default(),
             flush_wanted: tokio::sync::Notify::new(),

@@ -135,7 +135,8 @@ impl Inner {
         let logs = self.counters.wal_bytes.load(Ordering::Relaxed);
         let mut segments = self.state().segments.clone();
         segments.sort_by_key(|segment| (Self::newest(segment), segment.id));
-        let mut used = logs + segments.iter().map(|segment| segment.row.bytes).sum::<u64>();
+        let segment_bytes = segments.iter().map(|segment| segment.row.bytes).sum::<u64>();
+        let mut used = logs + self.rollup_bytes() + segment_bytes;
         let mut whole = Vec::new();
         let mut changed = 0;
         for segment in segments {
@@ -153,6 +154,7 @@ impl Inner {
         }
         self.drop_whole(&whole, Reason::Budget)?;
         changed += whole.len();
+        self.drop_rollups_for_budget(used.saturating_sub(budget))?;
         count(&self.counters.dropped_by_budget, changed as u64);
         Ok(changed)
     }

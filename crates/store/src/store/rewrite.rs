@@ -44,6 +44,9 @@ impl Inner {
         if segments.is_empty() {
             return Ok(());
         }
+        if why != Reason::Deletion {
+            self.seal_hours(segments)?;
+        }
         let inputs = segments.iter().map(|segment| segment.id).collect();
         let drops = segments.iter().map(|segment| self.dropped(segment, None, why)).collect();
         self.begin_rewrite(Rewrite { inputs, output: None, drops, deleted: Vec::new() })
@@ -58,6 +61,9 @@ impl Inner {
         deleted: Vec<(Ulid, u64)>,
         keep: &mut dyn FnMut(&ProfileRow, &str) -> bool,
     ) -> Result<(), Error> {
+        if why != Reason::Deletion {
+            self.seal_hours(std::slice::from_ref(segment))?;
+        }
         let pruned = Pruned::of(segment, keep)?;
         let output = if pruned.profiles.is_empty() {
             None

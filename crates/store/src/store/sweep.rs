@@ -10,6 +10,7 @@ use super::{Counters, count};
 use crate::Error;
 use crate::layer::FileLayer;
 use crate::limits::ORPHANS_MAX;
+use crate::rollup;
 use crate::segment::{self, Segment};
 use catalog::Catalog;
 use std::collections::BTreeSet;
@@ -52,6 +53,41 @@ pub(super) fn run(
     layer.step("forget retired segments").map_err(Error::io("forget retired segments"))?;
     let retired: Vec<Ulid> = retired.into_iter().collect();
     Ok(catalog.forget(&retired)?)
+}
+
+/// The same for rollups; what is left of one that was cut off can be made again.
+pub(super) fn rollups(
+    layer: &dyn FileLayer,
+    catalog: &Catalog,
+    live: &BTreeSet<Ulid>,
+) -> Result<(), Error> {
+    let names = layer.list(rollup::DIR).map_err(Error::io("list rollups"))?;
+    let ids: Vec<Ulid> = names.iter().filter_map(|name| Ulid::from_string(name).ok()).collect();
+    let retired = catalog.retired_rollups()?;
+    let unknown = ids.iter().filter(|id| !live.contains(id) && !retired.contains(id));
+    let unknown: Vec<Ulid> = unknown.copied().collect();
+    if unknown.len() > ORPHANS_MAX {
+        tracing::error!(
+            folders = unknown.len(),
+            "the catalog does not name these folders of rollups; they are left where they are"
+        );
+    } else if !unknown.is_empty() {
+        layer.create_dir(TRASH).map_err(Error::io("create the trash"))?;
+        layer.sync_dir("").map_err(Error::io("sync the data directory"))?;
+        for id in &unknown {
+            let (from, to) = (rollup::dir(*id), format!("{TRASH}/{id}"));
+            layer.remove_dir(&to).map_err(Error::io(format!("remove {to}")))?;
+            layer.rename(&from, &to).map_err(Error::io(format!("move {from} to {to}")))?;
+        }
+        layer.sync_dir(TRASH).map_err(Error::io("sync the trash"))?;
+    }
+    for id in ids.iter().filter(|id| retired.contains(id)) {
+        let dir = rollup::dir(*id);
+        layer.remove_dir(&dir).map_err(Error::io(format!("remove {dir}")))?;
+    }
+    layer.sync_dir(rollup::DIR).map_err(Error::io("sync rollups"))?;
+    layer.step("forget retired rollups").map_err(Error::io("forget retired rollups"))?;
+    Ok(catalog.forget_rollups(&retired)?)
 }
 
 fn move_aside(layer: &dyn FileLayer, orphans: &[Ulid], counters: &Counters) -> Result<(), Error> {

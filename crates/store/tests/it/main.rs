@@ -10,3 +10,5 @@ mod keeping;
 mod power;
 mod reading;
 mod repeats;
+mod rollup_golden;
+mod rollups;

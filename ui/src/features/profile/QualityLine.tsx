@@ -66,6 +66,7 @@ export function QualityLine(props: Props) {
       >
         {percent(frames.unnamed, frames.all)} of frames unnamed
       </span>
+      {meta.rollups && <FromRollups meta={meta} />}
       <Sources meta={meta} search={props.search} change={props.change} />
       {meta.trimmed > 0 && (
         <span data-testid="trimmed">
@@ -78,6 +79,23 @@ export function QualityLine(props: Props) {
         </span>
       )}
     </div>
+  );
+}
+
+/** Says that whole hours were answered from what is kept of them, and what that leaves out. */
+function FromRollups({ meta }: Pick<Props, 'meta'>) {
+  const used = meta.rollups;
+  if (!used) return null;
+  const pruned =
+    used.pruned > 0 ? `, ${percent(used.pruned, meta.total)} of it in calls too small to be kept` : '';
+  return (
+    <span
+      data-testid="rollups"
+      title="Long ranges, and hours whose samples are gone, are answered from hourly sums by stack. Calls below a thousandth of an hour of their service stand as [pruned]."
+    >
+      from hourly rollups: {plural(used.hours, 'hour')}, {isoLocal(used.from_ms)} to {isoLocal(used.to_ms)}
+      {pruned}
+    </span>
   );
 }
 
