@@ -14,8 +14,8 @@ use tokio::sync::Semaphore;
 use views::{
     Answer, AnswerMeta, CallTree, Facet, GroupQuery, GroupTable, LabelValue, LateNames, Moments,
     MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList, ProfileTypeInfo, Selection,
-    SeriesQuery, SeriesSet, Services, TopQuery, TopTable, Trend, Usage, UsageQuery, ViewError, Views,
-    infos, services,
+    SeriesQuery, SeriesSet, Services, TopQuery, TopTable, Trend, Usage, UsageQuery, ViewError,
+    Views, infos, services,
 };
 
 /// Answers from a store. Futures must be polled inside a tokio runtime; dropping one stops its
