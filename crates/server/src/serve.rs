@@ -83,11 +83,14 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
 
 async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
     let path = &config.data_dir;
+    let default = Options::default();
     let options = Options {
+        flush_interval: config.flush_interval.unwrap_or(default.flush_interval),
+        compact_interval: config.maintenance_interval.unwrap_or(default.compact_interval),
         retention: Duration::from_secs_f64(config.retention_days * 86_400.0),
         retention_rules: config.retention_rules.clone(),
         disk_budget_bytes: config.disk_budget_bytes,
-        ..Options::default()
+        ..default
     };
 
     Store::open(path, options, clock, Rng::from_entropy())

@@ -83,7 +83,7 @@ pub const TIME_NANOS_MIN: i64 = 0;
 pub const TIME_NANOS_MAX: i64 = 7_258_118_400_000_000_000;
 /// How often maintenance looks for work.
 pub const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
-/// How often maintenance applies retention and compaction.
+/// How often maintenance applies retention, deletion and compaction.
 pub const COMPACT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long maintenance waits before it tries a failed flush again.
@@ -94,6 +94,8 @@ pub const FLUSH_RETRY: Duration = Duration::from_secs(5);
 pub struct Options {
     /// The memtable is written to segments this long after its first profile.
     pub flush_interval: Duration,
+    /// How often maintenance applies retention, deletion and compaction.
+    pub compact_interval: Duration,
     /// The memtable is written to segments at this size; at twice the size appends are refused
     /// until a flush has made room.
     pub memtable_bytes_max: usize,
@@ -117,6 +119,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             flush_interval: Duration::from_mins(1),
+            compact_interval: COMPACT_INTERVAL,
             memtable_bytes_max: 64 << 20,
             retention: Duration::from_hours(7 * 24),
             retention_rules: Vec::new(),

@@ -260,16 +260,33 @@ impl<'a> Incoming<'a> {
         }
         layer.sync_dir(segment::DIR).map_err(Error::io("sync segments"))?;
         found.profiles = segments.iter().map(|segment| segment.index.profiles).sum();
-        self.inner.step("before the restore's commit")?;
-        self.inner.catalog.commit_flush(&rows, 0)?;
-        self.written.clear();
+        let pins = manifest["pins"].as_array().unwrap_or(&none).iter().map(pin_of);
+        let pins: Option<Vec<Pin>> = pins.collect();
+        let pins = pins.ok_or_else(|| wrong("the manifest is damaged"))?;
+        self.commit_segments(&rows)?;
         self.inner.state().segments.extend(segments);
-        for value in manifest["pins"].as_array().unwrap_or(&none) {
-            let pin = pin_of(value).ok_or_else(|| wrong("the manifest is damaged"))?;
-            found.pins += u64::from(self.inner.catalog.add_pin(&pin)?);
+        for pin in &pins {
+            found.pins += u64::from(self.inner.catalog.add_pin(pin)?);
         }
         self.inner.load_pins()?;
         Ok(found)
+    }
+
+    /// The catalog's transaction. What it has, or may have, is not undone.
+    fn commit_segments(&mut self, rows: &[SegmentRow]) -> Result<(), Error> {
+        self.inner.step("before the restore's commit")?;
+        let commit = || {
+            self.inner.catalog.commit_flush(rows, 0)?;
+            self.inner.step("after the restore's commit")
+        };
+        let result = commit();
+        let has_none =
+            |live: Vec<SegmentRow>| live.iter().all(|row| !self.written.contains(&row.id));
+        let is_undone = result.is_err() && self.inner.catalog.live().is_ok_and(has_none);
+        if !is_undone {
+            self.written.clear();
+        }
+        result
     }
 
     /// Every file of the segment came, whole.
