@@ -273,10 +273,19 @@ impl Known {
 /// What a writer did until the server was gone.
 type Written = (Vec<(Upload, Vec<String>)>, Option<Upload>);
 
+/// The time, for the windows of uploads.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a client outside the product has a clock of its own"
+)]
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Uploads until the server is gone.
 fn write(server: &Server, round: u64, writer: u64, acknowledged: &AtomicU64) -> Written {
     let (client, mut sent) = (Client::new(), Vec::new());
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let clock = since_epoch();
     for at in 0_u64.. {
         // A service of each round is deleted during it.
         let service = if at % 5 == 4 { format!("round-{round}") } else { format!("s{}", at % 3) };

@@ -91,7 +91,9 @@ fn whatever_fails_nothing_acknowledged_is_lost_and_answers_are_right_or_errors()
     for worker in workers {
         let (more, its) = worker.join().expect("no fault loses anything");
         sums = std::array::from_fn(|at| sums[at] + more[at]);
-        its.into_iter().for_each(|(what, count)| *hits.entry(what).or_default() += count);
+        for (what, count) in its {
+            *hits.entry(what).or_default() += count;
+        }
     }
     let [unopened, unanswered, known] = sums;
     println!("{unopened} not opened, {unanswered} not answered, {known} profiles, {hits:?}");
