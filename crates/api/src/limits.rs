@@ -1,5 +1,7 @@
 //! Limits of questions and answers, units in their names.
 
+use std::time::Duration;
+
 /// Nodes of a flame graph when the question names no number.
 pub const FLAME_NODES_DEFAULT: usize = 8192;
 /// Most nodes of a flame graph.
@@ -54,3 +56,11 @@ pub const FACET_VALUES_DEFAULT: usize = 20;
 pub const FACET_VALUES_MAX: usize = 1000;
 /// Most values of one label; those of most profiles stay.
 pub const LABEL_VALUES_MAX: usize = 10_000;
+/// Longest time for the answer to a question; below what clients wait.
+pub const QUERY_TIME_MAX: Duration = Duration::from_secs(110);
+/// Questions listed as running.
+pub const QUERIES_LISTED_MAX: usize = 1000;
+/// Bytes of the id that a client gives its question.
+pub const QUERY_ID_BYTES_MAX: usize = 64;
+/// Characters of a running question that are listed.
+pub const QUERY_TEXT_CHARS_MAX: usize = 1000;

@@ -52,7 +52,13 @@ impl Engine {
         let store = self.store.object_store();
         let context =
             session::context(&store, self.settings.query_bytes_max).map_err(error::plan)?;
-        Ok(Scanner { store, context, permits: Arc::clone(&self.permits) })
+        Ok(Scanner {
+            store,
+            context,
+            permits: Arc::clone(&self.permits),
+            limits: self.settings.clone(),
+            progress: views::progress::current(),
+        })
     }
 
     async fn found(&self, selection: &Selection) -> Result<(Found, Scanner), ViewError> {

@@ -9,7 +9,7 @@ use crate::limits::{HEAD_TIMEOUT, SHUTDOWN_GRACE};
 use crate::page;
 use anyhow::{Context, Result};
 use api::layers::Around;
-use api::{AdminState, ApiState, Figure, Metrics, ServerInfo};
+use api::{AdminState, ApiState, Figure, Metrics, Queries, ServerInfo};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use ingest::receivers::otlp_grpc::OtlpGrpc;
@@ -134,6 +134,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         views: Arc::new(engine),
         clock: Arc::clone(&clock),
         info: Arc::new(info),
+        queries: Arc::new(Queries::new(Arc::clone(&clock))),
         metrics: Arc::clone(&metrics),
     };
     let around = Arc::new(Around::new(Arc::clone(&metrics), clock));

@@ -8,4 +8,5 @@ mod duckdb;
 mod edges;
 mod fixture;
 mod further;
+mod limits;
 mod reads;
