@@ -17,6 +17,7 @@ mod ui;
 
 mod bench;
 mod corpus;
+mod crash;
 mod demo;
 mod openapi;
 mod test;
@@ -57,6 +58,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Kill the real server again and again under load; nothing acknowledged may be lost.
+    Crash(crash::CrashArgs),
     /// Measure by hand: CPU seconds and ratios.
     Bench(bench::BenchArgs),
 }
@@ -80,6 +83,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(&workspace),
         Task::Corpus { dir, verbose } => corpus::run(&workspace, &dir, verbose),
         Task::Openapi { check } => openapi::run(&workspace, check),
+        Task::Crash(args) => crash::run(&workspace, &args),
         Task::Bench(args) => bench::run(&workspace, &args),
     }
 }

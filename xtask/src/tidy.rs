@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of STYLE.md that a program can check. Each check takes a tree of
 //! files and returns what is wrong with it, so that each is shown to fail on a small made-up tree.
 
+mod limits;
 mod links;
 mod manifests;
 mod sources;
@@ -14,7 +15,7 @@ use tree::Tree;
 type Check = (&'static str, fn(&Tree) -> Vec<String>);
 
 /// Every check. Adding one is a line here and a test beside it.
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     ("layers", manifests::layers),
     ("owners", manifests::owners),
     ("dependencies-explained", manifests::explained),
@@ -28,6 +29,7 @@ const CHECKS: [Check; 13] = [
     ("extensions", sources::extensions),
     ("blobs", sources::blobs),
     ("links", links::dead_links),
+    ("limits-page", limits::limits_page),
 ];
 
 /// Runs every check over the files that git knows or would add.

@@ -13,12 +13,15 @@ pub mod limits;
 pub mod metrics;
 pub mod question;
 pub mod routes;
+pub mod running;
 pub mod shapes;
 pub mod state;
 
 pub use metrics::{Figure, Metrics};
 pub use routes::admin::AdminState;
+pub use routes::queries::QueriesState;
 pub use routes::symbols::SymbolsState;
+pub use running::Queries;
 pub use state::{ApiState, ServerInfo};
 
 use axum::Router;
@@ -81,6 +84,7 @@ pub const RULES: &[Rule] = &[
 /// Rules of all routes: this crate's and the receivers'.
 pub fn rules() -> Vec<Rule> {
     let own = RULES.iter().chain(routes::admin::RULES).chain(routes::symbols::RULES);
+    let own = own.chain(routes::queries::RULES);
     own.chain(ingest::receivers::RULES).copied().collect()
 }
 
@@ -110,12 +114,16 @@ fn described() -> OpenApiRouter<ApiState> {
 /// All questions; upload is `ingest`'s.
 pub fn router(state: ApiState) -> Router {
     let (questions, _) = described().split_for_parts();
+    let queries = Arc::clone(&state.queries);
+    let watched = QueriesState { queries: Arc::clone(&queries), clock: Arc::clone(&state.clock) };
     questions
+        .route_layer(from_fn_with_state(queries, running::watch))
         .route("/api/v1/openapi.json", get(server::openapi))
         .route("/healthz", get(server::healthz))
         .route("/readyz", get(server::readyz))
         .route("/metrics", get(server::metrics))
         .with_state(state)
+        .merge(routes::queries::router(watched))
 }
 
 /// The API in OpenAPI's form, indented, as it is committed.
@@ -125,6 +133,7 @@ pub fn openapi_json() -> String {
     description.merge(upload);
     description.merge(routes::admin::described().split_for_parts().1);
     description.merge(routes::symbols::described().split_for_parts().1);
+    description.merge(routes::queries::described().split_for_parts().1);
     let mut text = description.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text

@@ -1,5 +1,7 @@
 //! Limits of questions and answers, units in their names.
 
+use std::time::Duration;
+
 /// Nodes of a flame graph when the question names no number.
 pub const FLAME_NODES_DEFAULT: usize = 8192;
 /// Most nodes of a flame graph.
@@ -59,6 +61,14 @@ pub const SYMBOL_FILE_BYTES_MAX: u64 = 4 << 30;
 /// Files of symbols that are taken at the same time.
 pub const SYMBOL_UPLOADS_MAX: usize = 1;
 /// How long reading debug information may take; then the symbol table has to do.
-pub const SYMBOL_READ_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(2);
+pub const SYMBOL_READ_TIMEOUT: Duration = Duration::from_mins(2);
 /// Binaries without names that one answer lists.
 pub const SYMBOL_BINARIES_MAX: usize = 500;
+/// Longest time for the answer to a question; below what clients wait.
+pub const QUERY_TIME_MAX: Duration = Duration::from_secs(110);
+/// Questions listed as running.
+pub const QUERIES_LISTED_MAX: usize = 1000;
+/// Bytes of the id that a client gives its question.
+pub const QUERY_ID_BYTES_MAX: usize = 64;
+/// Characters of a running question that are listed.
+pub const QUERY_TEXT_CHARS_MAX: usize = 1000;

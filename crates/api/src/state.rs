@@ -1,6 +1,7 @@
 //! What the handlers share.
 
 use crate::metrics::Metrics;
+use crate::running::Queries;
 use std::sync::Arc;
 use stdx::Clock;
 use views::Views;
@@ -32,6 +33,8 @@ pub struct ApiState {
     pub clock: Arc<dyn Clock>,
     /// What the server says of itself.
     pub info: Arc<ServerInfo>,
+    /// Questions that are being answered.
+    pub queries: Arc<Queries>,
     /// Counters and what else is shown under `/metrics`.
     pub metrics: Arc<Metrics>,
 }

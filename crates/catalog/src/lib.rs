@@ -3,6 +3,7 @@
 //! The schema is versioned by the table `migrations`; an older catalog is brought up to date when
 //! it is opened. Every transaction is durable when its call returns (`synchronous = FULL`).
 
+mod faults;
 mod keeping;
 mod migrations;
 mod names;
@@ -313,19 +314,31 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let catalog = Catalog::open(&dir.path().join("catalog.sqlite")).expect("opens");
         catalog.commit_flush(&[row(1)], 1).expect("commits");
-        let pages = |count: i64| {
-            let connection = catalog.lock();
-            let set = connection.pragma_update_and_check(None, "max_page_count", count, |_| Ok(()));
-            set.expect("sets");
-        };
-        pages(1);
+        catalog.limit_pages(1).expect("sets");
         let large = SegmentRow { range_index: vec![7; 90_000], ..row(2) };
         let error = catalog.commit_flush(std::slice::from_ref(&large), 2).expect_err("is full");
         assert!(error.is_disk_full(), "{error:?}");
         assert_eq!(catalog.live().expect("still answers"), [row(1)]);
-        pages(1 << 20);
+        catalog.limit_pages(1 << 20).expect("sets");
         catalog.commit_flush(std::slice::from_ref(&large), 2).expect("commits");
         assert_eq!(catalog.live().expect("lists"), [row(1), large]);
+    }
+
+    #[test]
+    fn a_file_that_another_program_holds_is_an_error_after_a_while_and_nothing_is_half_done() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("catalog.sqlite");
+        let catalog = Catalog::open(&path).expect("opens");
+        catalog.commit_flush(&[row(1)], 1).expect("commits");
+        let other = Catalog::open(&path).expect("opens");
+        let locked = other.while_locked(|| {
+            let error = catalog.swap(&[row(1).id], &[row(2)]).expect_err("is held");
+            assert!(!error.is_disk_full(), "{error:?}");
+            assert_eq!(catalog.live().expect("still answers"), [row(1)]);
+        });
+        locked.expect("locks");
+        catalog.swap(&[row(1).id], &[row(2)]).expect("is free again");
+        assert_eq!(catalog.live().expect("lists"), [row(2)]);
     }
 
     /// A file of which the first `cut` bytes were written anew.

@@ -66,14 +66,25 @@ impl Engine {
         let store = self.store.object_store();
         let context =
             session::context(&store, self.settings.query_bytes_max).map_err(error::plan)?;
-        Ok(Scanner { store, context, permits: Arc::clone(&self.permits) })
+        Ok(Scanner {
+            store,
+            context,
+            permits: Arc::clone(&self.permits),
+            limits: self.settings.clone(),
+            progress: views::progress::current(),
+        })
     }
 
     async fn found(&self, selection: &Selection) -> Result<(Found, Scanner), ViewError> {
         let (selected, selection) = self.selected(selection).await?;
         let scanner = self.scanner()?;
-        let names = LateNames::of(self.naming.as_ref(), &selection.tenant);
+        let names = self.late_names(&selection);
         Ok((selected.find(&selection, names, &scanner).await?, scanner))
+    }
+
+    /// Names that came later, of the tenant asked about.
+    pub(crate) fn late_names(&self, selection: &Selection) -> LateNames {
+        LateNames::of(self.naming.as_ref(), &selection.tenant)
     }
 
     /// Step 1 of a flame graph alone, which benchmarks compare with a loop over the same files.

@@ -13,8 +13,8 @@ pub(crate) fn store(error: store::Error) -> ViewError {
 pub(crate) fn plan(error: DataFusionError) -> ViewError {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => ViewError::TooLarge(
-            "the answer needs more memory than one query may take: narrow the range or the \
-             selector"
+            "the answer needs more memory than one query may take (query_bytes_max): narrow the \
+             range or the selector"
                 .to_owned(),
         ),
         _ => ViewError::Store(chain(&error)),
@@ -27,9 +27,25 @@ pub(crate) fn column(name: &str) -> ViewError {
 }
 
 /// More groups than one query may have.
-pub(crate) fn groups() -> ViewError {
-    let most = crate::limits::GROUPS_MAX;
-    ViewError::TooLarge(format!("the answer has more than {most} groups: narrow the range"))
+pub(crate) fn groups(most: usize) -> ViewError {
+    ViewError::TooLarge(format!(
+        "the answer has more than {most} groups, such as distinct stacks (groups_max): narrow the \
+         range or the selector"
+    ))
+}
+
+/// A larger call tree than one query may have.
+pub(crate) fn tree_nodes(most: usize) -> ViewError {
+    ViewError::TooLarge(format!(
+        "the call tree has more than {most} nodes (tree_nodes_max): narrow the range or the selector"
+    ))
+}
+
+/// More rows than one query may look through.
+pub(crate) fn rows(most: u64) -> ViewError {
+    ViewError::TooLarge(format!(
+        "more than {most} samples would have to be looked through (query_rows_max): narrow the range"
+    ))
 }
 
 fn chain(error: &dyn Error) -> String {

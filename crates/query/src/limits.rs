@@ -2,8 +2,13 @@
 
 /// Rows that DataFusion hands on at a time.
 pub const BATCH_ROWS: usize = 8_192;
-/// Groups (stacks, buckets, profiles) that the plans of one query may give, over all parts.
-pub const GROUPS_MAX: usize = 16_000_000;
+/// Groups (stacks, buckets, profiles) that the plans of one query may give, over all parts: 48 bytes
+/// each.
+pub const GROUPS_MAX: usize = 12_000_000;
+/// Nodes of one query's call tree, before it is cut to what is shown: about 60 bytes each.
+pub const TREE_NODES_MAX: usize = 12_000_000;
+/// Rows that one query may look through.
+pub const QUERY_ROWS_MAX: u64 = 4_000_000_000;
 /// Rows of one profile that is rebuilt.
 pub const PROFILE_ROWS_MAX: usize = 16_000_000;
 /// Pieces that one segment's file is read in at the same time.
@@ -25,10 +30,23 @@ pub struct Settings {
     /// Questions about a range at least this long are answered from hourly rollups where they can be.
     /// Those about hours whose samples are gone always are.
     pub rollup_range_ms: i64,
+    /// Groups that the plans of one query may give.
+    pub groups_max: usize,
+    /// Nodes of one query's call tree.
+    pub tree_nodes_max: usize,
+    /// Rows that one query may look through.
+    pub query_rows_max: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { scans_max: 4, query_bytes_max: 512 << 20, rollup_range_ms: 24 * 3_600_000 }
+        Self {
+            scans_max: 4,
+            query_bytes_max: 512 << 20,
+            groups_max: GROUPS_MAX,
+            tree_nodes_max: TREE_NODES_MAX,
+            query_rows_max: QUERY_ROWS_MAX,
+            rollup_range_ms: 24 * 3_600_000,
+        }
     }
 }

@@ -24,6 +24,7 @@ use datafusion_physical_expr::expressions::{BinaryExpr, col, lit};
 use datafusion_physical_plan::ExecutionPlan;
 use datafusion_physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion_physical_plan::filter::FilterExec;
+use parquet::file::metadata::RowGroupMetaData;
 use std::sync::Arc;
 
 /// Where rows come from.
@@ -33,6 +34,20 @@ pub(crate) enum Source {
     File { file: File, size: u64 },
     /// Batches in memory.
     Memory(Vec<RecordBatch>),
+}
+
+impl Source {
+    /// Rows in it, those that nobody asks for included.
+    pub(crate) fn rows(&self) -> u64 {
+        match self {
+            Self::File { file, .. } => {
+                let groups = file.metadata.row_groups().get(file.row_groups.clone());
+                let rows = groups.unwrap_or_default().iter().map(RowGroupMetaData::num_rows);
+                rows.sum::<i64>().max(0).cast_unsigned()
+            }
+            Self::Memory(batches) => batches.iter().map(|batch| batch.num_rows() as u64).sum(),
+        }
+    }
 }
 
 /// What values are summed by.

@@ -57,7 +57,13 @@ impl AsyncFileReader for Reader {
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         async move {
             let bytes = self.store.get_ranges(&self.path, &ranges).await;
-            bytes.map_err(|error| ParquetError::External(Box::new(error)))
+            let bytes = bytes.map_err(|error| ParquetError::External(Box::new(error)))?;
+            let lengths = bytes.iter().map(|piece| piece.len() as u64);
+            // Decoders take for granted that they have what they asked for.
+            if !lengths.eq(ranges.iter().map(|range| range.end - range.start)) {
+                return Err(ParquetError::General(format!("{} was read in part", self.path)));
+            }
+            Ok(bytes)
         }
         .boxed()
     }

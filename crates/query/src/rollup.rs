@@ -120,7 +120,7 @@ impl Plan {
             return Ok(None);
         }
         let selected = Selected::of(snapshot, &selection).await?;
-        match selected.find(&selection, scanner).await {
+        match selected.find(&selection, engine.late_names(&selection), scanner).await {
             Err(ViewError::UnknownType(_)) => Ok(None),
             other => other.map(Some),
         }

@@ -1,7 +1,7 @@
 //! Runs plans: parts at the same time, bounded over all queries, stopped when nobody waits.
 
 use crate::error;
-use crate::limits::{GROUPS_MAX, SPLIT_ROWS_MIN, SPLITS_MAX};
+use crate::limits::{SPLIT_ROWS_MIN, SPLITS_MAX, Settings};
 use crate::plan::{self, Group, Source, Sum};
 use crate::predicate::Predicate;
 use crate::stack_scan::File;
@@ -12,10 +12,11 @@ use datafusion_physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use object_store::ObjectStore;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use store::{Part, Samples};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use views::ViewError;
+use views::{Progress, ViewError};
 
 /// Runs the plans of one query.
 #[derive(Clone, Debug)]
@@ -23,6 +24,10 @@ pub(crate) struct Scanner {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) context: Arc<TaskContext>,
     pub(crate) permits: Arc<Semaphore>,
+    /// What one query may take.
+    pub(crate) limits: Settings,
+    /// What whoever waits is told.
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// Which rows of which part.
@@ -56,30 +61,46 @@ impl Scanner {
         sum: Sum,
     ) -> Result<Vec<(usize, Vec<Cell>)>, ViewError> {
         let mut tasks = JoinSet::new();
+        let groups = Arc::new(AtomicUsize::new(0));
         for job in jobs {
             for source in self.sources(&job.part).await? {
-                let scanner = self.clone();
+                let rows = source.rows();
+                self.expect(rows)?;
+                let (scanner, groups) = (self.clone(), Arc::clone(&groups));
                 let predicate = job.predicate.clone();
                 tasks.spawn(async move {
                     let plan = plan::sums(&source, &predicate, group, sum).map_err(error::plan)?;
                     let mut cells = Vec::new();
-                    let add = |batch: &RecordBatch| add_cells(batch, group.keys(), &mut cells);
+                    let most = scanner.limits.groups_max;
+                    let add = |batch: &RecordBatch| {
+                        // Before they take memory, and whichever piece they are from.
+                        let more = batch.num_rows();
+                        if groups.fetch_add(more, Ordering::Relaxed) + more > most {
+                            return Err(error::groups(most));
+                        }
+                        add_cells(batch, group.keys(), &mut cells)
+                    };
                     scanner.run(&plan, add).await?;
+                    scanner.progress.advance(rows);
                     Ok((job.at, cells))
                 });
             }
         }
         let mut answers = Vec::with_capacity(tasks.len());
-        let mut groups = 0;
         while let Some(done) = tasks.join_next().await {
-            let (at, cells): (usize, Vec<Cell>) = done.map_err(|e| stopped(&e))??;
-            groups += cells.len();
-            if groups > GROUPS_MAX {
-                return Err(error::groups());
-            }
-            answers.push((at, cells));
+            let answer: (usize, Vec<Cell>) = done.map_err(|e| stopped(&e))??;
+            answers.push(answer);
         }
         Ok(answers)
+    }
+
+    /// Rows that are about to be looked through.
+    fn expect(&self, rows: u64) -> Result<(), ViewError> {
+        self.progress.expect(rows);
+        if self.progress.rows().1 > self.limits.query_rows_max {
+            return Err(error::rows(self.limits.query_rows_max));
+        }
+        Ok(())
     }
 
     /// The rows of one part, at most `rows_max`.

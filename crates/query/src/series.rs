@@ -21,7 +21,8 @@ pub(crate) async fn of_samples(
     scanner: &Scanner,
 ) -> Result<SeriesSet, ViewError> {
     let (selected, selection) = engine.selected(selection).await?;
-    series(selected.find(&selection, scanner).await?, query, scanner).await
+    let names = engine.late_names(&selection);
+    series(selected.find(&selection, names, scanner).await?, query, scanner).await
 }
 
 /// The lines of a chart of what was found.

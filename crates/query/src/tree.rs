@@ -15,15 +15,23 @@ pub(crate) async fn tree(
     let is_gauge = found.profile_type.is_gauge();
     let group = if is_gauge { Group::StackSeries } else { Group::Stack };
     let answers = found.stack_sums(group, scanner).await?;
+    let most = scanner.limits.tree_nodes_max;
     let tree =
-        if is_gauge { gauges(&found, answers).await? } else { sums(&found, answers).await? };
+        if is_gauge { gauges(&found, answers).await? } else { sums(&found, answers, most).await? };
+    if tree.node_count() > most {
+        return Err(error::tree_nodes(most));
+    }
     let tree = found.shape.apply(tree)?;
     let mut meta = found.meta;
     meta.total = tree.total();
     Ok((tree, meta))
 }
 
-async fn sums(found: &Found, answers: Vec<(usize, Vec<Cell>)>) -> Result<CallTree, ViewError> {
+async fn sums(
+    found: &Found,
+    answers: Vec<(usize, Vec<Cell>)>,
+    nodes_max: usize,
+) -> Result<CallTree, ViewError> {
     let mut tree = CallTree::default();
     for (at, cells) in answers {
         let tables = found.selected.parts[at].part.tables().await.map_err(error::store)?;
@@ -31,6 +39,11 @@ async fn sums(found: &Found, answers: Vec<(usize, Vec<Cell>)>) -> Result<CallTre
             found.names.over(&tables),
             cells.iter().map(|cell| (stack_of(cell), cell.value)),
         );
+        if tree.node_count() > nodes_max {
+            return Err(error::tree_nodes(nodes_max));
+        }
+        // Whoever went away is noticed between two parts.
+        tokio::task::yield_now().await;
     }
     Ok(tree)
 }

@@ -49,8 +49,20 @@ impl ServerArgs {
         path: &str,
         parameters: &[(&str, Option<&str>)],
     ) -> Result<Value> {
+        self.get_as(None, path, parameters).await
+    }
+
+    /// Asks a question that has an id of its own while it is being answered.
+    pub(crate) async fn get_as(
+        &self,
+        id: Option<&str>,
+        path: &str,
+        parameters: &[(&str, Option<&str>)],
+    ) -> Result<Value> {
         let given = parameters.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
-        let answer = self.send(Method::GET, path, given, &[], Bytes::new()).await?;
+        let name = header::HeaderName::from_static(api::running::QUERY_ID);
+        let headers: Vec<_> = id.map(|id| (name, id)).into_iter().collect();
+        let answer = self.send(Method::GET, path, given, &headers, Bytes::new()).await?;
         self.json(&answer)
     }
 

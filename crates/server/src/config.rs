@@ -72,6 +72,10 @@ struct File {
     rollup_days: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disk_budget: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flush_interval_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maintenance_interval_ms: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     retention: Vec<FileRetention>,
     classify: Vec<classify::FileRule>,
@@ -150,6 +154,10 @@ pub(crate) struct Config {
     pub(crate) retention_rules: Vec<RetentionRule>,
     /// Bytes that profiles may take.
     pub(crate) disk_budget_bytes: Option<u64>,
+    /// How long profiles wait in memory (and the log) until they are written to a segment.
+    pub(crate) flush_interval: Option<Duration>,
+    /// How often segments are merged, and what is too old or deleted is dropped.
+    pub(crate) maintenance_interval: Option<Duration>,
     /// Whose code frames are, where the user says so.
     pub(crate) classify: Overrides,
     /// Servers that are asked for debug information; none by default.
@@ -193,6 +201,11 @@ impl Config {
             rollup_days: file.rollup_days.unwrap_or(ROLLUP_DAYS),
             retention_rules: file.retention.iter().map(rule).collect::<Result<_>>()?,
             disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
+            flush_interval: interval("flush_interval_ms", file.flush_interval_ms)?,
+            maintenance_interval: interval(
+                "maintenance_interval_ms",
+                file.maintenance_interval_ms,
+            )?,
             classify: classify::overrides(&file.classify)?,
             debuginfod: file.debuginfod.as_ref().map(debuginfod).transpose()?,
             tokens: file.auth.tokens.iter().map(token).collect::<Result<_>>()?,
@@ -254,6 +267,8 @@ fn overlay(flags: &Flags, file: File) -> File {
         retention_days: flags.retention_days.or(file.retention_days),
         rollup_days: flags.rollup_days.or(file.rollup_days),
         disk_budget: flags.disk_budget.clone().or(file.disk_budget),
+        flush_interval_ms: file.flush_interval_ms,
+        maintenance_interval_ms: file.maintenance_interval_ms,
         retention: file.retention,
         classify: file.classify,
         debuginfod: file.debuginfod,
@@ -314,6 +329,12 @@ fn check_days(key: &str, days: f64) -> Result<()> {
     let is_fine = days.is_finite() && (0.01..=36_500.0).contains(&days);
     ensure!(is_fine, "{key} is {days}: give 0.01 to 36500");
     Ok(())
+}
+
+fn interval(key: &str, millis: Option<u64>) -> Result<Option<Duration>> {
+    let Some(millis) = millis else { return Ok(None) };
+    ensure!((10..=3_600_000).contains(&millis), "{key} is {millis}: give 10 to 3600000");
+    Ok(Some(Duration::from_millis(millis)))
 }
 
 fn rule(file: &FileRetention) -> Result<RetentionRule> {

@@ -14,6 +14,7 @@ mod record;
 mod serve;
 mod svg;
 mod terminal;
+mod waiting;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use crate::client::ServerArgs;
 use crate::flame::{Flame, plain};
 use crate::svg;
 use crate::terminal::say;
+use crate::waiting;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -115,7 +116,7 @@ impl Selected {
             ("match", selector.as_deref()),
         ];
         parameters.extend(more);
-        let answer = self.server.get(path, &parameters).await?;
+        let answer = waiting::get(&self.server, path, &parameters).await?;
         if is_nothing(&answer) {
             say(&self.advice());
         }

@@ -11,7 +11,7 @@ use crate::limits::{HEAD_TIMEOUT, SHUTDOWN_GRACE};
 use crate::page;
 use anyhow::{Context, Result};
 use api::layers::Around;
-use api::{AdminState, ApiState, Figure, Metrics, ServerInfo, SymbolsState};
+use api::{AdminState, ApiState, Figure, Metrics, Queries, ServerInfo, SymbolsState};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use ingest::receivers::otlp_grpc::OtlpGrpc;
@@ -87,12 +87,15 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
 
 async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
     let path = &config.data_dir;
+    let default = Options::default();
     let options = Options {
+        flush_interval: config.flush_interval.unwrap_or(default.flush_interval),
+        compact_interval: config.maintenance_interval.unwrap_or(default.compact_interval),
         retention: Duration::from_secs_f64(config.retention_days * 86_400.0),
         retention_rules: config.retention_rules.clone(),
         rollup_retention: Duration::from_secs_f64(config.rollup_days * 86_400.0),
         disk_budget_bytes: config.disk_budget_bytes,
-        ..Options::default()
+        ..default
     };
 
     Store::open(path, options, clock, Rng::from_entropy())
@@ -143,6 +146,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         views: Arc::clone(&views),
         clock: Arc::clone(&clock),
         info: Arc::new(info),
+        queries: Arc::new(Queries::new(Arc::clone(&clock))),
         metrics: Arc::clone(&metrics),
     };
     let around = Arc::new(Around::new(Arc::clone(&metrics), clock));

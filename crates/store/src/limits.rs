@@ -89,7 +89,7 @@ pub const NAMES_TABLES_MAX: usize = 4_000;
 pub const NAMES_BYTES_MAX: u64 = 8 << 30;
 /// How often maintenance looks for work.
 pub const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
-/// How often maintenance applies retention and compaction.
+/// How often maintenance applies retention, deletion and compaction.
 pub const COMPACT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// An hour is rolled up when it has been over for so long.
@@ -112,6 +112,8 @@ pub const FLUSH_RETRY: Duration = Duration::from_secs(5);
 pub struct Options {
     /// The memtable is written to segments this long after its first profile.
     pub flush_interval: Duration,
+    /// How often maintenance applies retention, deletion and compaction.
+    pub compact_interval: Duration,
     /// The memtable is written to segments at this size; at twice the size appends are refused
     /// until a flush has made room.
     pub memtable_bytes_max: usize,
@@ -139,6 +141,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             flush_interval: Duration::from_mins(1),
+            compact_interval: COMPACT_INTERVAL,
             memtable_bytes_max: 64 << 20,
             retention: Duration::from_hours(7 * 24),
             retention_rules: Vec::new(),

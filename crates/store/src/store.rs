@@ -29,7 +29,7 @@ use crate::Error;
 use crate::cache::Caches;
 use crate::hidden::{Hidden, Tombstone};
 use crate::layer::FileLayer;
-use crate::limits::{COMPACT_INTERVAL, FLUSH_RETRY, MAINTENANCE_TICK, Options, ROLLUP_TURN};
+use crate::limits::{FLUSH_RETRY, MAINTENANCE_TICK, Options, ROLLUP_TURN};
 use crate::memtable::{ChunkView, Memtable};
 use crate::part::{Part, Snapshot, Source};
 use crate::segment::Segment;
@@ -382,11 +382,13 @@ impl Store {
         let mut shutdown = pin!(shutdown);
         let mut compacted_at = self.inner.clock.monotonic();
         let mut flush_after = Duration::ZERO;
+        let options = &self.inner.options;
+        let tick = MAINTENANCE_TICK.min(options.flush_interval).min(options.compact_interval);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 () = self.inner.flush_wanted.notified() => {}
-                () = tokio::time::sleep(MAINTENANCE_TICK) => {}
+                () = tokio::time::sleep(tick) => {}
             }
             let now = self.inner.clock.monotonic();
             if now >= flush_after && self.wants_flush() {
@@ -396,7 +398,7 @@ impl Store {
                 }
                 Self::report("flush", result);
             }
-            if now.saturating_sub(compacted_at) >= COMPACT_INTERVAL {
+            if now.saturating_sub(compacted_at) >= options.compact_interval {
                 compacted_at = now;
                 Self::report("deletion", self.delete_once().await.map(drop));
                 Self::report("retention", self.retain_once().await.map(drop));

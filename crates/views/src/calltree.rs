@@ -86,6 +86,11 @@ impl CallTree {
         })
     }
 
+    /// Number of its nodes, the root among them.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Adds to a node's own value.
     pub fn add(&mut self, node: u32, value: i128) {
         if let Some(node) = self.nodes.get_mut(node as usize) {

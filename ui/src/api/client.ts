@@ -54,14 +54,27 @@ function apiUrl(path: string, params: Params = {}): string {
   return `${new URL(`api/v1${path}`, document.baseURI).pathname}${text ? `?${text}` : ''}`;
 }
 
-async function request(url: string, accept: string, signal?: AbortSignal): Promise<Response> {
+interface Asked {
+  method?: 'GET' | 'DELETE';
+  /** Names the question while it is being answered. */
+  id?: string;
+}
+
+async function request(
+  url: string,
+  accept: string,
+  signal?: AbortSignal,
+  asked: Asked = {},
+): Promise<Response> {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   const headers: Record<string, string> = { accept };
   const t = token();
   if (t) headers.authorization = `Bearer ${t}`;
+  if (asked.id) headers['x-query-id'] = asked.id;
   let response: Response;
   try {
-    response = await fetch(url, { headers, signal: signal ? AbortSignal.any([signal, limit]) : limit });
+    const ended = signal ? AbortSignal.any([signal, limit]) : limit;
+    response = await fetch(url, { method: asked.method ?? 'GET', headers, signal: ended });
   } catch (e) {
     if (signal?.aborted) throw e;
     const detail = limit.aborted ? `no answer within ${TIMEOUT_MS / 1000} s` : 'the connection failed';
@@ -108,12 +121,31 @@ export interface Flame {
   meta: FlameMeta;
 }
 
+let flameId = '';
+/** The id of the flame graph that was asked for last. */
+export function runningFlame(): string {
+  return flameId;
+}
+
+/** Ends a question that is being answered; who waits for it is told so. */
+export async function cancelQuery(id: string): Promise<void> {
+  try {
+    await request(apiUrl(`/queries/${encodeURIComponent(id)}`), 'application/json', undefined, {
+      method: 'DELETE',
+    });
+  } catch {
+    // It has ended by itself.
+  }
+}
+
 const ARROW = 'application/vnd.apache.arrow.stream';
 
 /** Fetches a flame graph as Arrow; an answer in JSON is understood as well. */
 export async function getFlame(params: Params, signal?: AbortSignal): Promise<Flame> {
   const url = apiUrl('/flamegraph', params);
-  const r = await request(url, `${ARROW}, application/json;q=0.5`, signal);
+  const id = `page-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`;
+  flameId = id;
+  const r = await request(url, `${ARROW}, application/json;q=0.5`, signal, { id });
   try {
     if (r.headers.get('content-type')?.includes('json')) {
       const body = (await r.json()) as FlameColumns & { meta: FlameMeta };

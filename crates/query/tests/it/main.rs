@@ -9,5 +9,6 @@ mod edges;
 mod fixture;
 mod further;
 mod late;
+mod limits;
 mod reads;
 mod rollups;

@@ -16,6 +16,7 @@ use query::{Engine, Settings};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use stdx::{ManualClock, Rng, TimeRange, Timestamp};
 use store::{FileLayer, LayerFile, LocalFiles, Options, Store};
 use testkit::load::Load;
@@ -24,7 +25,28 @@ use views::{Filter, Matcher, Selection, SeriesQuery, Views};
 
 /// Files that were read.
 #[derive(Clone, Debug, Default)]
-struct Record(Arc<Mutex<BTreeSet<String>>>);
+pub(crate) struct Record(Arc<Mutex<BTreeSet<String>>>, Arc<Mutex<Trouble>>);
+
+/// What goes wrong with ranges of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fault {
+    #[default]
+    None,
+    /// An error.
+    Fails,
+    /// Half of what was asked for.
+    Short,
+    /// It takes its time.
+    Slow,
+}
+
+/// The fault of one read in so many, and how many reads there were.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trouble {
+    fault: Fault,
+    one_in: u64,
+    reads: u64,
+}
 
 /// How many segments' file of a table was read.
 fn segments(read: &BTreeSet<String>, table: &str) -> usize {
@@ -34,6 +56,24 @@ fn segments(read: &BTreeSet<String>, table: &str) -> usize {
 impl Record {
     fn add(&self, path: &str) {
         self.0.lock().expect("no test thread panicked").insert(path.to_owned());
+    }
+
+    /// From now on one read of ranges in so many goes wrong.
+    pub(crate) fn trouble(&self, fault: Fault, one_in: u64) {
+        let trouble = Trouble { fault, one_in, reads: 0 };
+        *self.1.lock().expect("no test thread panicked") = trouble;
+    }
+
+    /// Reads of ranges since then.
+    pub(crate) fn reads(&self) -> u64 {
+        self.1.lock().expect("no test thread panicked").reads
+    }
+
+    fn fault(&self) -> Fault {
+        let mut trouble = self.1.lock().expect("no test thread panicked");
+        trouble.reads += 1;
+        let is_its_turn = trouble.one_in > 0 && trouble.reads.is_multiple_of(trouble.one_in);
+        if is_its_turn { trouble.fault } else { Fault::None }
     }
 
     fn take(&self) -> BTreeSet<String> {
@@ -154,7 +194,22 @@ impl ObjectStore for RecordingStore {
         Self: 'd,
     {
         self.record.add(location.as_ref());
-        self.inner.get_ranges(location, ranges)
+        let work = self.inner.get_ranges(location, ranges);
+        match self.record.fault() {
+            Fault::None => work,
+            Fault::Fails => Box::pin(async {
+                let source = "the network is gone".into();
+                Err(object_store::Error::Generic { store: "faulty", source })
+            }),
+            Fault::Short => Box::pin(async move {
+                let half = |piece: Bytes| piece.slice(..piece.len() / 2);
+                Ok(work.await?.into_iter().map(half).collect())
+            }),
+            Fault::Slow => Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                work.await
+            }),
+        }
     }
 
     fn delete_stream(
@@ -208,7 +263,7 @@ fn load() -> Load {
 }
 
 /// A store of a few services in segments, opened anew so that nothing is in memory.
-async fn recorded(folder: &std::path::Path) -> (Engine, Record) {
+pub(crate) async fn recorded(folder: &std::path::Path, settings: Settings) -> (Engine, Record) {
     let layer = LocalFiles::open(folder).expect("a folder");
     let record = Record::default();
     let layer = Arc::new(Recording { layer, record: record.clone() });
@@ -226,12 +281,12 @@ async fn recorded(folder: &std::path::Path) -> (Engine, Record) {
         store.flush().await.expect("flushed");
     }
     drop(store);
-    let engine = Engine::new(open(2), Settings::default());
+    let engine = Engine::new(open(2), settings);
     record.take();
     (engine, record)
 }
 
-fn everything() -> Selection {
+pub(crate) fn everything() -> Selection {
     let kind = SampleKind::from_id("stack").expect("registered");
     let start = Timestamp::from_millis(BASE_MS);
     let range = TimeRange::new(start, start.plus_nanos(3_600_000_000_000));
@@ -245,7 +300,7 @@ fn everything() -> Selection {
 fn lists_facets_and_coarse_series_read_no_samples_and_flame_graphs_do() {
     run(async {
         let folder = tempfile::tempdir().expect("a folder");
-        let (engine, record) = recorded(folder.path()).await;
+        let (engine, record) = recorded(folder.path(), Settings::default()).await;
         let all = everything();
         let matchers = vec![Matcher::equal("service_name", "service-1")];
         let one = Selection { matchers, ..all.clone() };
@@ -280,7 +335,7 @@ fn lists_facets_and_coarse_series_read_no_samples_and_flame_graphs_do() {
 fn a_span_is_looked_for_where_the_filters_of_links_may_hold_it() {
     run(async {
         let folder = tempfile::tempdir().expect("a folder");
-        let (engine, record) = recorded(folder.path()).await;
+        let (engine, record) = recorded(folder.path(), Settings::default()).await;
         let first = load().profiles().take(16).find(|profile| !profile.tables.links.is_empty());
         let link = first.expect("a traced service").tables.links.rows()[0];
         let asked = |trace, span| {

@@ -193,6 +193,8 @@ fn frames(rollup: &Rollup) -> Result<Vec<Frame>, Error> {
         let text = |name| column::<StringArray>(batch, name);
         let (name, system_name) = (text("name")?, text("system_name")?);
         let (binary, file) = (text("binary")?, text("file")?);
+        let build_id = batch.column_by_name("build_id");
+        let build_id = build_id.and_then(|ids| ids.as_any().downcast_ref::<StringArray>());
         let frame_type: &UInt8Array = column(batch, "frame_type")?;
         let unsymbolized: &BooleanArray = column(batch, "unsymbolized")?;
         for at in 0..batch.num_rows() {
@@ -208,6 +210,7 @@ fn frames(rollup: &Rollup) -> Result<Vec<Frame>, Error> {
                     path: path.into(),
                     system_name: system_name.value(at).into(),
                     frame_type,
+                    build_id: build_id.map_or("", |ids| ids.value(at)).into(),
                 },
             });
         }

@@ -205,6 +205,7 @@ fn frames_table(frames: &[&Frame]) -> Result<File, Error> {
             text("system_name", |row| &row.origin.system_name),
             text("binary", |row| &row.origin.path),
             text("file", |row| &row.file),
+            text("build_id", |row| &row.origin.build_id),
             Column("frame_type", Arc::new(UInt8Array::from_iter_values(frame_type)), None),
             Column("unsymbolized", Arc::new(unsymbolized), None),
         ],

@@ -351,19 +351,17 @@ impl<'a> Incoming<'a> {
         layer.sync_dir(segment::DIR).map_err(Error::io("sync segments"))?;
         found.profiles = segments.iter().map(|segment| segment.index.profiles).sum();
         let names = self.names(manifest)?;
-        self.inner.step("before the restore's commit")?;
+        let pins = manifest["pins"].as_array().unwrap_or(&none).iter().map(pin_of);
+        let pins: Option<Vec<Pin>> = pins.collect();
+        let pins = pins.ok_or_else(|| wrong("the manifest is damaged"))?;
         let rollups = roll::backup::take(self, manifest)?;
         let hours = roll::backup::open_hours(self.inner, manifest, &segments, &rollups)?;
-        let rows_of_rollups: Vec<_> = rollups.iter().map(|rollup| rollup.row.clone()).collect();
         found.rollups = rollups.len() as u64;
-        self.inner.catalog.commit_restore(&rows, &rows_of_rollups, &hours)?;
-        self.written.clear();
-        self.drop_unused(&rollups);
+        self.commit_parts(&rows, &rollups, &hours)?;
         self.inner.restored(rollups, hours);
         self.inner.state().segments.extend(segments);
-        for value in manifest["pins"].as_array().unwrap_or(&none) {
-            let pin = pin_of(value).ok_or_else(|| wrong("the manifest is damaged"))?;
-            found.pins += u64::from(self.inner.catalog.add_pin(&pin)?);
+        for pin in &pins {
+            found.pins += u64::from(self.inner.catalog.add_pin(pin)?);
         }
         self.inner.load_pins()?;
         for row in &names {
@@ -386,6 +384,30 @@ impl<'a> Incoming<'a> {
             came.then_some(row).ok_or_else(|| wrong(format!("{path} is missing or damaged")))
         };
         listed.iter().map(row).collect()
+    }
+
+    /// The catalog's transaction. What it has, or may have, is not undone.
+    fn commit_parts(
+        &mut self,
+        rows: &[SegmentRow],
+        rollups: &[Arc<Rollup>],
+        hours: &[OpenHour],
+    ) -> Result<(), Error> {
+        let rollup_rows: Vec<_> = rollups.iter().map(|rollup| rollup.row.clone()).collect();
+        self.inner.step("before the restore's commit")?;
+        let commit = || {
+            self.inner.catalog.commit_restore(rows, &rollup_rows, hours)?;
+            self.inner.step("after the restore's commit")
+        };
+        let result = commit();
+        let has_none =
+            |live: Vec<SegmentRow>| live.iter().all(|row| !self.written.contains(&row.id));
+        let is_undone = result.is_err() && self.inner.catalog.live().is_ok_and(has_none);
+        if !is_undone {
+            self.written.clear();
+            self.drop_unused(rollups);
+        }
+        result
     }
 
     /// Every file of the segment came, whole.

@@ -1,166 +1,19 @@
 //! A catalog that does not say whether it has committed: trying again writes nothing twice.
 
+use crate::fault::Faulty;
 use crate::power::PowerLayer;
 use crate::reading::{Contents, contents, expected};
-use bytes::Bytes;
 use catalog::Catalog;
-use object_store::ObjectStore;
 use profile::Profile;
-use std::collections::BTreeMap;
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use stdx::{ManualClock, Rng, TimeRange, Timestamp};
-use store::{ErrorKind, FileLayer, LayerFile, Options, Store};
-
-/// Fails at steps as often as it was told to.
-#[derive(Debug)]
-struct Faulty {
-    layer: PowerLayer,
-    failures: Mutex<BTreeMap<&'static str, u32>>,
-    /// The disk is full, as far as paths that begin so are concerned.
-    full: Mutex<Option<&'static str>>,
-    free: Mutex<Option<u64>>,
-}
-
-/// A file on a disk that may be full when it is written to.
-#[derive(Debug)]
-struct FaultyFile {
-    file: Box<dyn LayerFile>,
-    layer: Arc<Faulty>,
-    path: String,
-}
-
-impl LayerFile for FaultyFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.layer.is_full(&self.path) {
-            // As disks do: some of it is written.
-            self.file.append(&bytes[..bytes.len() / 2])?;
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.file.append(bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()
-    }
-}
-
-impl Faulty {
-    fn fail(&self, step: &'static str, times: u32) {
-        self.failures.lock().expect("no test thread panicked").insert(step, times);
-    }
-
-    fn fill(&self, prefix: Option<&'static str>) {
-        *self.full.lock().expect("no test thread panicked") = prefix;
-    }
-
-    fn is_full(&self, path: &str) -> bool {
-        let full = self.full.lock().expect("no test thread panicked");
-        full.is_some_and(|prefix| path.starts_with(prefix))
-    }
-}
-
-/// The layer as the store has it; files need to know it.
-#[derive(Clone, Debug)]
-struct Shared(Arc<Faulty>);
-
-impl FileLayer for Shared {
-    fn create(&self, path: &str) -> io::Result<Box<dyn LayerFile>> {
-        let (file, layer) = (self.0.layer.create(path)?, Arc::clone(&self.0));
-        Ok(Box::new(FaultyFile { file, layer, path: path.to_owned() }))
-    }
-
-    fn read(&self, path: &str) -> io::Result<Bytes> {
-        self.0.read(path)
-    }
-
-    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        self.0.list(dir)
-    }
-
-    fn create_dir(&self, path: &str) -> io::Result<()> {
-        self.0.create_dir(path)
-    }
-
-    fn remove_file(&self, path: &str) -> io::Result<()> {
-        self.0.remove_file(path)
-    }
-
-    fn remove_dir(&self, path: &str) -> io::Result<()> {
-        self.0.remove_dir(path)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-
-    fn sync_dir(&self, path: &str) -> io::Result<()> {
-        self.0.sync_dir(path)
-    }
-
-    fn object_store(&self) -> Arc<dyn ObjectStore> {
-        self.0.object_store()
-    }
-
-    fn free_bytes(&self) -> io::Result<Option<u64>> {
-        Ok(*self.0.free.lock().expect("no test thread panicked"))
-    }
-
-    fn step(&self, what: &'static str) -> io::Result<()> {
-        self.0.step(what)
-    }
-}
-
-impl FileLayer for Faulty {
-    fn create(&self, path: &str) -> io::Result<Box<dyn LayerFile>> {
-        self.layer.create(path)
-    }
-
-    fn read(&self, path: &str) -> io::Result<Bytes> {
-        self.layer.read(path)
-    }
-
-    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        self.layer.list(dir)
-    }
-
-    fn create_dir(&self, path: &str) -> io::Result<()> {
-        self.layer.create_dir(path)
-    }
-
-    fn remove_file(&self, path: &str) -> io::Result<()> {
-        self.layer.remove_file(path)
-    }
-
-    fn remove_dir(&self, path: &str) -> io::Result<()> {
-        self.layer.remove_dir(path)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.layer.rename(from, to)
-    }
-
-    fn sync_dir(&self, path: &str) -> io::Result<()> {
-        self.layer.sync_dir(path)
-    }
-
-    fn object_store(&self) -> Arc<dyn ObjectStore> {
-        self.layer.object_store()
-    }
-
-    fn step(&self, what: &'static str) -> io::Result<()> {
-        let mut failures = self.failures.lock().expect("no test thread panicked");
-        let Some(left) = failures.get_mut(what).filter(|left| **left > 0) else { return Ok(()) };
-        *left -= 1;
-        Err(io::Error::other("disk I/O error"))
-    }
-}
+use store::{ErrorKind, FileLayer, Options, Store};
 
 struct World {
     clock: Arc<ManualClock>,
     store: Arc<Store>,
-    layer: Arc<Faulty>,
+    layer: Faulty,
     catalog: Arc<Catalog>,
     wanted: Contents,
 }
@@ -170,17 +23,17 @@ fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Timestamp::from_millis(now)))
 }
 
-fn open(layer: &Arc<Faulty>, catalog: &Arc<Catalog>, seed: u64) -> Arc<Store> {
+fn open(layer: &Faulty, catalog: &Arc<Catalog>, seed: u64) -> Arc<Store> {
     open_at(layer, catalog, seed, clock())
 }
 
 fn open_at(
-    layer: &Arc<Faulty>,
+    layer: &Faulty,
     catalog: &Arc<Catalog>,
     seed: u64,
     clock: Arc<ManualClock>,
 ) -> Arc<Store> {
-    let shared: Arc<dyn FileLayer> = Arc::new(Shared(Arc::clone(layer)));
+    let shared: Arc<dyn FileLayer> = Arc::new(layer.clone());
     let options = Options { retired_grace: Duration::ZERO, ..Options::default() };
     Store::open_parts(shared, Arc::clone(catalog), options, clock, Rng::seeded(seed))
         .expect("opens")
@@ -188,14 +41,12 @@ fn open_at(
 
 impl World {
     fn new() -> Self {
-        let layer = PowerLayer::new(5, u64::MAX);
-        let layer = Arc::new(Faulty {
-            layer,
-            failures: Mutex::default(),
-            full: Mutex::default(),
-            free: Mutex::default(),
-        });
-        let catalog = Arc::new(Catalog::open_in_memory().expect("opens"));
+        Self::with(Catalog::open_in_memory().expect("opens"))
+    }
+
+    fn with(catalog: Catalog) -> Self {
+        let layer = Faulty::over(PowerLayer::new(5, u64::MAX));
+        let catalog = Arc::new(catalog);
         let clock = clock();
         let store = open_at(&layer, &catalog, 1, Arc::clone(&clock));
         Self { clock, store, layer, catalog, wanted: Contents::new() }
@@ -221,13 +72,13 @@ impl World {
     }
 
     async fn check(&self, when: &str) {
-        assert_eq!(contents(&self.store, &*self.layer, "t").await, self.wanted, "{when}");
+        assert_eq!(contents(&self.store, &self.layer, "t").await, self.wanted, "{when}");
     }
 
     /// The store as a new process finds it.
     async fn reopened(&self) {
         let store = open(&self.layer, &self.catalog, 2);
-        assert_eq!(contents(&store, &*self.layer, "t").await, self.wanted, "opened anew");
+        assert_eq!(contents(&store, &self.layer, "t").await, self.wanted, "opened anew");
     }
 
     fn folders(&self) -> usize {
@@ -391,14 +242,14 @@ fn a_catalog_on_a_full_disk_loses_nothing_and_is_tried_again() {
 fn appends_stop_before_the_disk_is_full() {
     run(async {
         let mut world = World::new();
-        *world.layer.free.lock().expect("no panic") = Some(store::limits::DISK_RESERVE_BYTES);
+        world.layer.set_free(Some(store::limits::DISK_RESERVE_BYTES));
         world.append("t").await;
-        *world.layer.free.lock().expect("no panic") = Some(store::limits::DISK_RESERVE_BYTES - 1);
+        world.layer.set_free(Some(store::limits::DISK_RESERVE_BYTES - 1));
         world.clock.advance(Duration::from_secs(2));
         world.refused().await;
         world.store.flush().await.expect("what is left is for flushes");
         world.check("queries go on").await;
-        *world.layer.free.lock().expect("no panic") = None;
+        world.layer.set_free(None);
         world.clock.advance(Duration::from_secs(2));
         world.append("t").await;
         world.check("room again").await;
@@ -443,12 +294,70 @@ fn folders_that_the_catalog_has_forgotten_are_not_deleted() {
         // A catalog without its log knows nothing of them.
         let empty = Arc::new(Catalog::open_in_memory().expect("opens"));
         let store = open(&world.layer, &empty, 3);
-        assert!(contents(&store, &*world.layer, "t").await.is_empty());
+        assert!(contents(&store, &world.layer, "t").await.is_empty());
         assert_eq!(store.stats().orphans_removed, 3);
         assert_eq!(world.layer.list("trash").expect("lists").len(), 3);
         store.retain_once().await.expect("retains");
         let files = world.layer.list("trash").expect("lists");
         let first = world.layer.list(&format!("trash/{}", files[0])).expect("lists");
         assert!(first.contains(&"samples.parquet".to_owned()), "moved whole: {first:?}");
+    });
+}
+
+/// A store over a catalog in a file, and its path.
+fn on_disk() -> (World, tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("catalog.sqlite");
+    (World::with(Catalog::open(&path).expect("opens")), dir, path)
+}
+
+#[test]
+fn sqlite_on_a_full_disk_refuses_and_goes_on_when_there_is_room() {
+    run(async {
+        let (mut world, _dir, _) = on_disk();
+        world.append("t").await;
+        world.catalog.limit_pages(1).expect("limits");
+        // The keys of these need more pages than there are.
+        let profile = |at: u64| {
+            let mut profile = profile::folded::from_folded("main;many 1\n");
+            profile.metadata.client = format!("{at}");
+            profile
+        };
+        let many = (0..2_000).map(profile).collect();
+        world.store.append_once("other", many).await.expect("the log has room");
+        for _ in 0..3 {
+            let error = world.store.flush().await.expect_err("the catalog has no room");
+            assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
+            world.append("t").await;
+            world.check("queries go on").await;
+        }
+        let range = TimeRange::ALL;
+        world.catalog.limit_pages(1 << 20).expect("room again");
+        world.store.flush().await.expect("flushes");
+        world.store.delete("other", "{service_name=\"none\"}", range).await.expect("deletes");
+        world.check("flushed").await;
+        world.reopened().await;
+        assert!(world.layer.list("wal").expect("lists").is_empty());
+    });
+}
+
+#[test]
+fn sqlite_that_another_program_holds_is_an_error_and_everything_is_tried_again() {
+    run(async {
+        let (mut world, _dir, path) = on_disk();
+        world.append("t").await;
+        let other = Catalog::open(&path).expect("opens");
+        let store = Arc::clone(&world.store);
+        let held = tokio::task::spawn_blocking(move || {
+            other.while_locked(|| run(async { store.flush().await })).expect("locks")
+        });
+        let error = held.await.expect("no panic").expect_err("it is held");
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        world.append("t").await;
+        world.check("queries go on").await;
+        world.store.flush().await.expect("it is free again");
+        world.check("flushed").await;
+        world.reopened().await;
+        assert_eq!(world.folders(), 2, "what was written once is not written again");
     });
 }

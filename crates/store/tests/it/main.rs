@@ -2,8 +2,10 @@
 //! and power cuts.
 
 mod behaviour;
-mod catalog_cut;
+mod chaos;
+mod clients;
 mod crash;
+mod fault;
 mod faults;
 mod golden;
 mod keeping;

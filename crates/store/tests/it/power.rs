@@ -31,6 +31,9 @@ struct Disk {
     operations: u64,
     /// The operation at which the power fails.
     cut_at: u64,
+    /// How many catalog transactions are still made before the power fails inside one.
+    transactions_left: Option<u64>,
+    is_cut_in_transaction: bool,
     file_syncs: u64,
     rng: Rng,
 }
@@ -73,6 +76,8 @@ impl PowerLayer {
             durable: BTreeMap::new(),
             operations: 0,
             cut_at,
+            transactions_left: None,
+            is_cut_in_transaction: false,
             file_syncs: 0,
             rng: Rng::seeded(seed),
         })))
@@ -84,6 +89,22 @@ impl PowerLayer {
 
     pub(crate) fn file_syncs(&self) -> u64 {
         self.disk().file_syncs
+    }
+
+    /// The power fails at the `operations`-th operation from now on.
+    pub(crate) fn cut_at(&self, operations: u64) {
+        let mut disk = self.disk();
+        disk.cut_at = disk.operations + operations;
+    }
+
+    /// The power fails in the `count`-th catalog transaction from now on.
+    pub(crate) fn cut_after_step(&self, count: u64) {
+        self.disk().transactions_left = Some(count);
+    }
+
+    /// Whether the power failed inside a catalog transaction.
+    pub(crate) fn was_cut_after_a_step(&self) -> bool {
+        self.disk().is_cut_in_transaction
     }
 
     pub(crate) fn is_off(&self) -> bool {
@@ -122,6 +143,8 @@ impl PowerLayer {
             durable: found,
             operations: 0,
             cut_at: cut_after,
+            transactions_left: None,
+            is_cut_in_transaction: false,
             file_syncs: 0,
             rng: Rng::seeded(disk.rng.next_u64()),
         })))
@@ -245,7 +268,18 @@ impl FileLayer for PowerLayer {
         Arc::new(InMemory::new())
     }
 
-    fn step(&self, _what: &'static str) -> io::Result<()> {
-        self.disk().operate(|_| Ok(()))
+    fn step(&self, what: &'static str) -> io::Result<()> {
+        let mut disk = self.disk();
+        if what.starts_with("after") {
+            if let Some(left) = disk.transactions_left.as_mut() {
+                *left -= 1;
+                if *left == 0 {
+                    disk.transactions_left = None;
+                    disk.cut_at = disk.operations + 1;
+                }
+            }
+            disk.is_cut_in_transaction = disk.operations + 1 == disk.cut_at;
+        }
+        disk.operate(|_| Ok(()))
     }
 }

@@ -98,14 +98,23 @@ pub(crate) fn expected(profile: &Profile) -> Vec<String> {
 
 /// Everything of a tenant.
 pub(crate) async fn contents(store: &Store, layer: &dyn FileLayer, tenant: &str) -> Contents {
+    try_contents(store, layer, tenant).await.expect("a store that reads")
+}
+
+/// Everything of a tenant, or why it cannot be read.
+pub(crate) async fn try_contents(
+    store: &Store,
+    layer: &dyn FileLayer,
+    tenant: &str,
+) -> Result<Contents, String> {
     let mut contents = Contents::new();
     for part in store.snapshot(tenant, TimeRange::ALL).parts {
-        add_part(&part, layer, &mut contents).await;
+        add_part(&part, layer, &mut contents).await?;
     }
     for lines in contents.values_mut() {
         lines.sort_unstable();
     }
-    contents
+    Ok(contents)
 }
 
 /// A schema without the dictionary numbers that a file's schema carries.
@@ -116,16 +125,22 @@ fn shape(schema: &Schema) -> Vec<(&str, &DataType, bool)> {
 
 /// The samples of a part in batches.
 pub(crate) fn batches(part: &Part, layer: &dyn FileLayer) -> Vec<RecordBatch> {
+    try_batches(part, layer).expect("samples that read")
+}
+
+fn try_batches(part: &Part, layer: &dyn FileLayer) -> Result<Vec<RecordBatch>, String> {
     match part.samples() {
-        Samples::Memory(batches) => batches,
+        Samples::Memory(batches) => Ok(batches),
         Samples::Parquet { path, rows, size } => {
-            let file = layer.read(path.as_ref()).expect("a segment's samples");
-            assert_eq!(file.len() as u64, size);
+            let file = layer.read(path.as_ref()).map_err(|error| error.to_string())?;
+            if file.len() as u64 != size {
+                return Err(format!("{} of {size} bytes", file.len()));
+            }
             let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet");
             assert_eq!(reader.metadata().file_metadata().num_rows() as u64, rows);
             assert_eq!(shape(reader.schema()), shape(&store::schema::samples()));
             let batches = reader.build().expect("a reader").map(|batch| batch.expect("a batch"));
-            batches.collect()
+            Ok(batches.collect())
         }
     }
 }
@@ -141,9 +156,13 @@ pub(crate) fn text<'a>(batch: &'a RecordBatch, name: &str, at: usize) -> Option<
     column.key(at).map(|key| values.value(key))
 }
 
-async fn add_part(part: &Part, layer: &dyn FileLayer, contents: &mut Contents) {
-    let tables = part.tables().await.expect("tables");
-    let profiles = part.profiles().await.expect("profiles");
+async fn add_part(
+    part: &Part,
+    layer: &dyn FileLayer,
+    contents: &mut Contents,
+) -> Result<(), String> {
+    let tables = part.tables().await.map_err(|error| error.to_string())?;
+    let profiles = part.profiles().await.map_err(|error| error.to_string())?;
     for (at, row) in profiles.iter().enumerate() {
         assert_eq!(row.ordinal as usize, at);
         if row.is_hidden() {
@@ -155,7 +174,7 @@ async fn add_part(part: &Part, layer: &dyn FileLayer, contents: &mut Contents) {
             head(row.labels.get("service_name"), row.samples, &mut totals, &row.metadata.client);
         contents.entry(row.id).or_default().push(head);
     }
-    for batch in batches(part, layer) {
+    for batch in try_batches(part, layer)? {
         let value = |name, at| {
             let column: &Int64Array = column(&batch, name);
             if column.is_null(at) { 0 } else { column.value(at) }
@@ -188,4 +207,5 @@ async fn add_part(part: &Part, layer: &dyn FileLayer, contents: &mut Contents) {
             contents.entry(profile.id).or_default().push(line(&tables, &event));
         }
     }
+    Ok(())
 }

@@ -7,6 +7,7 @@ import { CPU_TIME, type ProfileType } from '../../api/types';
 import { NothingHere } from '../../components/NothingHere';
 import { ScopeBar } from '../../components/ScopeBar';
 import { ErrorPanel, Skeleton } from '../../components/States';
+import { WaitingForFlame } from '../../components/Waiting';
 import { colouring } from '../../flame-core/palette';
 import { compile, matchesByWeight, matchNames, matchStats } from '../../flame-core/search';
 import { ancestorsOf, EMPTY_TREE, findPath, frameShares, pathId } from '../../flame-core/tree';
@@ -65,13 +66,17 @@ export function ProfilePage() {
             </ErrorPanel>
           ) : !flame.data ? (
             <>
+              <WaitingForFlame />
               <Skeleton height={32} label="Loading tools" />
               <Skeleton height={460} label="Loading flame graph" />
             </>
           ) : isEmpty ? (
             <NoData search={search} change={change} other={missing ? known.map((t) => t.id) : []} />
           ) : (
-            <Work search={search} change={change} flame={flame} shape={strip.shape} />
+            <>
+              {flame.isFetching && <WaitingForFlame />}
+              <Work search={search} change={change} flame={flame} shape={strip.shape} />
+            </>
           )}
         </div>
       </main>

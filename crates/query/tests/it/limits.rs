@@ -1,0 +1,110 @@
+//! What one query may take, what happens when the store's objects fail, and when whoever asked goes
+//! away.
+
+use crate::fixture::run;
+use crate::reads::{Fault, everything, recorded};
+use query::Settings;
+use std::sync::Arc;
+use std::time::Duration;
+use views::progress::watched;
+use views::{Progress, ViewError, Views};
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+#[test]
+fn a_question_beyond_a_limit_is_refused_with_the_limits_name() {
+    run(async {
+        let default = Settings::default;
+        for (settings, name) in [
+            (Settings { groups_max: 20, ..default() }, "groups_max"),
+            (Settings { tree_nodes_max: 20, ..default() }, "tree_nodes_max"),
+            (Settings { query_rows_max: 20, ..default() }, "query_rows_max"),
+        ] {
+            let folder = folder();
+            let (engine, _) = recorded(folder.path(), settings).await;
+            let error = engine.flamegraph(&everything(), 100).await.expect_err(name);
+            let ViewError::TooLarge(text) = error else { panic!("{name}: {error}") };
+            assert!(text.contains(name), "{text}");
+            assert!(!engine.label_names(&everything()).await.expect("metadata").is_empty());
+        }
+    });
+}
+
+#[test]
+fn progress_ends_at_all_of_the_rows() {
+    run(async {
+        let folder = folder();
+        let (engine, _) = recorded(folder.path(), Settings::default()).await;
+        let progress = Arc::new(Progress::default());
+        let all = everything();
+        let graph = watched(Arc::clone(&progress), engine.flamegraph(&all, 100)).await;
+        let samples = graph.expect("a graph").meta.samples;
+        let (read, to_read) = progress.rows();
+        assert!(
+            read == to_read && read >= samples && samples > 1_000,
+            "{read} {to_read} {samples}"
+        );
+    });
+}
+
+#[test]
+fn reads_that_fail_come_short_or_late_are_errors_or_right_and_over_when_they_are() {
+    run(async {
+        let folder = folder();
+        let (engine, record) = recorded(folder.path(), Settings::default()).await;
+        let all = everything();
+        let right = engine.flamegraph(&all, 100_000).await.expect("right");
+        let mut failed = 0;
+        for (fault, one_in) in [
+            (Fault::Fails, 1),
+            (Fault::Fails, 3),
+            (Fault::Short, 1),
+            (Fault::Short, 4),
+            (Fault::Slow, 1),
+        ] {
+            for _ in 0..4 {
+                record.trouble(fault, one_in);
+                match engine.flamegraph(&all, 100_000).await {
+                    Ok(graph) => assert_eq!(graph.total, right.total, "{fault:?}"),
+                    Err(ViewError::Store(_)) => {
+                        assert_ne!(fault, Fault::Slow, "late is not wrong");
+                        failed += 1;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+                assert!(record.reads() > 0, "{fault:?} was met");
+            }
+        }
+        assert!(failed >= 8, "{failed} questions failed");
+        record.trouble(Fault::None, 0);
+        let graph = engine.flamegraph(&all, 100_000).await.expect("over");
+        assert_eq!(graph.total, right.total);
+    });
+}
+
+#[test]
+fn a_question_that_nobody_waits_for_reads_no_further() {
+    run(async {
+        let folder = folder();
+        let settings = Settings { scans_max: 1, ..Settings::default() };
+        let (engine, record) = recorded(folder.path(), settings).await;
+        let all = everything();
+        record.trouble(Fault::Slow, 1);
+        engine.flamegraph(&all, 100).await.expect("an answer");
+        let whole = record.reads();
+        record.trouble(Fault::Slow, 1);
+        let short = Duration::from_millis(20);
+        let asked = tokio::time::timeout(short, engine.flamegraph(&all, 100)).await;
+        assert!(asked.is_err(), "it takes longer than that");
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let begun = record.reads();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!(record.reads(), begun, "nothing goes on");
+        assert!(begun < whole, "{begun} of {whole}");
+        // What it held is free for others.
+        record.trouble(Fault::None, 0);
+        engine.flamegraph(&all, 100).await.expect("an answer");
+    });
+}

@@ -1,0 +1,227 @@
+//! What clients sent, heard and may therefore expect: the model that power cuts and faults are
+//! checked against.
+
+use crate::reading::{Contents, expected};
+use profile::Profile;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use stdx::{ManualClock, Rng, TimeRange, Timestamp, Ulid};
+use store::{ErrorKind, Options, RetentionRule, Store};
+
+/// Whose profiles they are.
+pub(crate) const TENANT: &str = "t";
+/// Kept for so short a time that retention may drop it whenever it runs.
+const BRIEF: &str = "brief";
+/// The same, but pinned before the first of it is sent.
+const KEPT: &str = "kept";
+const PIN: &str = "everything of it";
+/// Services that are sent, and deleted now and then.
+const SERVICES: u64 = 5;
+
+/// Settings under which what is brief is always due, and nothing else ever.
+pub(crate) fn options() -> Options {
+    let rule = |service: &str| RetentionRule {
+        service: Some(service.to_owned()),
+        keep: Duration::from_hours(1),
+        ..RetentionRule::default()
+    };
+    Options {
+        retired_grace: Duration::ZERO,
+        retention_rules: vec![rule(BRIEF), rule(KEPT)],
+        ..Options::default()
+    }
+}
+
+/// Two days after the profiles, so that any two segments are worth compacting.
+pub(crate) fn clock() -> Arc<ManualClock> {
+    let now = testkit::profiles::BASE_MS + 2 * 24 * 3_600_000;
+    Arc::new(ManualClock::new(Timestamp::from_millis(now)))
+}
+
+/// A pool of small profiles.
+pub(crate) fn pool() -> Vec<Profile> {
+    let mut runner = TestRunner::deterministic();
+    let any = |_| testkit::profiles::any_profile().new_tree(&mut runner).expect("one").current();
+    let mut pool: Vec<Profile> = (0..24).map(any).collect();
+    for profile in &mut pool {
+        profile.samples.truncate(3);
+    }
+    pool
+}
+
+/// What clients sent and heard.
+#[derive(Default)]
+pub(crate) struct Clients {
+    acknowledged: Contents,
+    /// What is there or dropped by retention.
+    brief: Contents,
+    /// The last upload that was answered, and with which ids.
+    answered: Option<(Vec<Profile>, Vec<Ulid>)>,
+    /// Uploads without an answer; their clients send them again when they can.
+    unanswered: Vec<Vec<Profile>>,
+    sent: u64,
+    pub(crate) repeats: u64,
+    /// Services whose deletion was asked for and not acknowledged.
+    undeleted: Vec<String>,
+    pub(crate) gone: u64,
+    is_pinned: bool,
+    /// Pins of which it is known whether they are there.
+    pins: BTreeMap<String, bool>,
+}
+
+fn is_same(a: &[Profile], b: &[Profile]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.metadata.client == b.metadata.client)
+}
+
+impl Clients {
+    /// Profiles that were acknowledged, those deleted since included.
+    pub(crate) fn known(&self) -> u64 {
+        (self.acknowledged.len() + self.brief.len()) as u64 + self.gone
+    }
+
+    /// An upload of profiles like no other.
+    fn next(&mut self, rng: &mut Rng, pool: &[Profile]) -> Vec<Profile> {
+        let count = 1 + rng.below(2);
+        let one = |_| {
+            let mut profile = pool[rng.below(pool.len() as u64) as usize].clone();
+            self.sent += 1;
+            profile.metadata.client = format!("upload {}", self.sent);
+            let service = match self.sent % 8 {
+                5 => BRIEF.to_owned(),
+                6 if self.is_pinned => KEPT.to_owned(),
+                other => format!("s{}", other % SERVICES),
+            };
+            profile.labels.set("service_name", service);
+            profile
+        };
+        (0..count).map(one).collect()
+    }
+
+    async fn send(&mut self, store: &Store, profiles: Vec<Profile>) {
+        let Ok(appended) = store.append_once(TENANT, profiles.clone()).await else {
+            self.unanswered.push(profiles);
+            return;
+        };
+        self.repeats += appended.iter().filter(|row| row.is_repeat).count() as u64;
+        let ids: Vec<Ulid> = appended.iter().map(|row| row.id).collect();
+        let before = self.answered.as_ref().filter(|(sent, _)| is_same(sent, &profiles));
+        if let Some((_, before)) = before {
+            assert_eq!(ids, *before, "a retry has the first one's ids");
+        } else {
+            for (id, profile) in ids.iter().zip(&profiles) {
+                let is_brief = profile.labels.get("service_name") == Some(BRIEF);
+                let to = if is_brief { &mut self.brief } else { &mut self.acknowledged };
+                to.insert(*id, expected(profile));
+            }
+        }
+        self.answered = Some((profiles, ids));
+    }
+
+    /// Deletes everything of a service.
+    async fn delete(&mut self, store: &Store, service: String) {
+        let selector = format!("{{service_name=\"{service}\"}}");
+        // A retry would store anew what is gone.
+        self.answered = None;
+        if store.delete(TENANT, &selector, TimeRange::ALL).await.is_err() {
+            self.undeleted.push(service);
+            return;
+        }
+        let before = self.acknowledged.len();
+        let head = format!("profile Some(\"{service}\")");
+        self.acknowledged.retain(|_, lines| !lines.iter().any(|line| line.starts_with(&head)));
+        self.gone += (before - self.acknowledged.len()) as u64;
+    }
+
+    /// Pins what is to be kept, or learns that it is pinned.
+    async fn pin_kept(&mut self, store: &Store) {
+        if !self.is_pinned {
+            self.is_pinned = pin(store, PIN).await == Some(true);
+        }
+    }
+
+    async fn change_pin(&mut self, store: &Store, rng: &mut Rng) {
+        let name = format!("pin {}", rng.below(3));
+        let is_there = if rng.chance(1, 2) {
+            pin(store, &name).await
+        } else {
+            store.unpin(TENANT, &name).await.ok().map(|_| false)
+        };
+        match is_there {
+            Some(is_there) => drop(self.pins.insert(name, is_there)),
+            None => drop(self.pins.remove(&name)),
+        }
+    }
+
+    /// What clients do when the store is back.
+    pub(crate) async fn try_again(&mut self, store: &Store) {
+        self.pin_kept(store).await;
+        for service in std::mem::take(&mut self.undeleted) {
+            self.delete(store, service).await;
+        }
+        for profiles in std::mem::take(&mut self.unanswered) {
+            self.send(store, profiles).await;
+        }
+    }
+
+    /// One thing that clients or the store itself do.
+    pub(crate) async fn step(&mut self, store: &Store, rng: &mut Rng, pool: &[Profile]) {
+        match rng.below(14) {
+            0..5 => {
+                let profiles = self.next(rng, pool);
+                self.send(store, profiles).await;
+            }
+            5 => {
+                if let Some((profiles, _)) = self.answered.clone() {
+                    self.send(store, profiles).await;
+                }
+            }
+            6..8 => drop(store.flush().await),
+            8..10 => drop(store.compact_once().await),
+            10 => drop(store.delete_once().await),
+            11 => self.delete(store, format!("s{}", rng.below(SERVICES))).await,
+            12 => self.change_pin(store, rng).await,
+            _ => drop(store.retain_once().await),
+        }
+    }
+
+    /// Everything acknowledged is there once as it was sent, and nothing else is but, perhaps, what
+    /// is brief and what was sent without an answer.
+    pub(crate) fn check(&self, found: &Contents, when: &str) {
+        for (id, lines) in &self.acknowledged {
+            assert_eq!(found.get(id), Some(lines), "{when}: acknowledged profile {id}");
+        }
+        for (id, lines) in found.iter().filter(|(id, _)| !self.acknowledged.contains_key(id)) {
+            assert_eq!(self.brief.get(id), Some(lines), "{when}: profile {id} is nobody's");
+        }
+    }
+
+    /// The same when every upload, deletion and pin was acknowledged in the end.
+    pub(crate) fn check_all(&self, store: &Store, found: &Contents, when: &str) {
+        assert!(self.unanswered.is_empty() && self.undeleted.is_empty() && self.is_pinned);
+        self.check(found, when);
+        assert_eq!(self.known(), self.sent, "{when}: all that was sent is accounted for");
+        let pins = store.pins(TENANT);
+        let is_there = |name: &str| pins.iter().filter(|pin| pin.name == name).count();
+        assert_eq!(is_there(PIN), 1, "{when}");
+        for (name, wanted) in &self.pins {
+            assert_eq!(is_there(name), usize::from(*wanted), "{when}: {name}");
+        }
+    }
+
+    /// Nothing of what is brief outlives a retention that works.
+    pub(crate) fn check_retained(&self, found: &Contents, when: &str) {
+        assert_eq!(*found, self.acknowledged, "{when}: what is brief is gone, nothing else is");
+    }
+}
+
+/// Pins all of a service: whether it is pinned, when that is known.
+async fn pin(store: &Store, name: &str) -> Option<bool> {
+    match store.pin(TENANT, name, KEPT, TimeRange::ALL).await {
+        Ok(_) => Some(true),
+        Err(error) if error.kind() == ErrorKind::Invalid => Some(true),
+        Err(_) => None,
+    }
+}
