@@ -8,6 +8,7 @@ mod auth;
 mod crash;
 mod damage;
 mod ground_truth;
+mod limits;
 mod ports;
 mod settings;
 mod symbols;
