@@ -24,9 +24,9 @@ const THREADS: u64 = 2;
 /// Every so many cases the catalog is in files.
 const FILES_EVERY: u64 = 5;
 /// Every so many cases a backup is restored at the end, with a power cut during it.
-const RESTORES_EVERY: u64 = 10;
+const RESTORES_EVERY: u64 = 20;
 /// Every so many cases all that is left to do is done at the end.
-const SETTLES_EVERY: u64 = 4;
+const SETTLES_EVERY: u64 = 8;
 /// Things that happen before a cut, at most.
 const STEPS_MAX: u64 = 60;
 
@@ -73,16 +73,16 @@ impl Place {
     /// written to some byte. Says whether it is torn.
     fn after_power_cut(&mut self, layer: &Faulty, rng: &mut Rng) -> bool {
         let Self::Files(dir) = self else { return false };
-        let [mut database, mut log] = catalog_files(dir.path());
-        let [before, log_before] = layer.before();
-        let is_inside = layer.power().was_cut_after_a_step() && before == database;
+        let mut files = catalog_files(dir.path());
+        let [[database, log_before], [database_after, log]] = layer.transaction();
+        let is_inside = layer.power().was_cut_after_a_step() && database == database_after;
         if is_inside {
             let same = log_before.iter().zip(&log).take_while(|(a, b)| a == b).count();
             let at = same + rng.below((log.len() - same) as u64 + 1) as usize;
-            log = cut(&log_before, &log, at);
+            files = [database, cut(&log_before, &log, at)];
         }
         let next = folder();
-        for (name, bytes) in CATALOG_FILES.iter().zip([&mut database, &mut log]) {
+        for (name, bytes) in CATALOG_FILES.iter().zip(files) {
             std::fs::write(next.path().join(name), bytes).expect("writes");
         }
         *dir = next;

@@ -47,8 +47,9 @@ struct Plan {
     /// Writes to paths that begin so wait until they are let go.
     held: Option<&'static str>,
     waiting: usize,
-    /// A catalog's folder, and what its files held before the transaction that may be running.
-    watched: Option<(PathBuf, [Vec<u8>; 2])>,
+    /// A catalog's folder, and what its files held before and after the last transaction. Read while
+    /// the catalog is open: SQLite moves its log into the database when it is closed.
+    watched: Option<(PathBuf, [[Vec<u8>; 2]; 2])>,
 }
 
 #[derive(Debug)]
@@ -123,12 +124,12 @@ impl Faulty {
 
     /// Remembers a catalog's files before each of its transactions.
     pub(crate) fn watch(&self, root: &Path) {
-        self.plan().watched = Some((root.to_owned(), catalog_files(root)));
+        self.plan().watched = Some((root.to_owned(), [catalog_files(root), Default::default()]));
     }
 
-    /// The catalog's files as they were before the last transaction began.
-    pub(crate) fn before(&self) -> [Vec<u8>; 2] {
-        self.plan().watched.as_ref().map(|(_, before)| before.clone()).unwrap_or_default()
+    /// The catalog's files as they were before and after the last transaction.
+    pub(crate) fn transaction(&self) -> [[Vec<u8>; 2]; 2] {
+        self.plan().watched.as_ref().map(|(_, files)| files.clone()).unwrap_or_default()
     }
 
     fn wait_while_held(&self, path: &str) {
@@ -266,9 +267,8 @@ impl FileLayer for Faulty {
     fn step(&self, what: &'static str) -> io::Result<()> {
         {
             let mut plan = self.plan();
-            if let Some((root, before)) = plan.watched.as_mut().filter(|_| !what.contains("after"))
-            {
-                *before = catalog_files(root);
+            if let Some((root, files)) = plan.watched.as_mut() {
+                files[usize::from(what.starts_with("after"))] = catalog_files(root);
             }
             if let Some(left) = plan.steps.get_mut(what).filter(|left| **left > 0) {
                 *left -= 1;
