@@ -155,8 +155,8 @@ pub struct KindRollup {
     pub kind: String,
     /// Its series, by labels.
     pub series: Vec<SeriesRollup>,
-    /// Frames; the first is [`pruned_frame`].
-    pub frames: Vec<Frame>,
+    /// Frames; the first is [`pruned_frame`]. Kinds of one hour share them.
+    pub frames: Arc<Vec<Frame>>,
     /// Prefixes; the first is the empty one and its own parent.
     pub prefixes: Vec<Prefix>,
     /// By prefix and series.
@@ -176,7 +176,7 @@ impl KindRollup {
         Self {
             service: service.to_owned(),
             kind: kind.to_owned(),
-            frames: vec![pruned_frame()],
+            frames: Arc::new(vec![pruned_frame()]),
             prefixes: vec![Prefix::default()],
             ..Self::default()
         }

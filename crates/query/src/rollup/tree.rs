@@ -37,10 +37,13 @@ impl Collected {
         let is_gauge = plan.profile_type.is_gauge();
         let mut places = vec![CallTree::ROOT; rollup.prefixes.len()];
         let tree = if is_gauge { self.levels.tree_mut() } else { &mut self.tree };
-        let frames: Vec<u32> = rollup.frames.iter().map(|frame| tree.intern(frame)).collect();
+        // Kinds of one hour share their frames: only those in use are looked up.
+        let mut frames: Vec<Option<u32>> = vec![None; rollup.frames.len()];
         for (at, prefix) in rollup.prefixes.iter().enumerate().skip(1) {
             let parent = places[prefix.parent as usize];
-            places[at] = tree.child(parent, frames[prefix.frame as usize]);
+            let frame = prefix.frame as usize;
+            let frame = *frames[frame].get_or_insert_with(|| tree.intern(&rollup.frames[frame]));
+            places[at] = tree.child(parent, frame);
         }
         let series: Vec<usize> =
             rollup.series.iter().map(|row| self.counts.series(&row.labels)).collect();

@@ -2,7 +2,7 @@
 
 use super::tree::{Frames, Tree};
 use crate::batch::column;
-use crate::limits::ROLLUP_PREFIXES_MAX;
+use crate::limits::ROLLUP_CELLS_MAX;
 use crate::segment::Segment;
 use crate::{Error, ProfileRow};
 use arrow::array::{Array, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt32Array};
@@ -106,8 +106,8 @@ impl Builder {
             reading.take(&batch?)?;
         }
         reading.finish();
-        let prefixes: usize = self.trees.values().map(|tree| tree.prefixes.len()).sum();
-        if prefixes > ROLLUP_PREFIXES_MAX {
+        let cells: usize = self.trees.values().map(Tree::len).sum();
+        if cells > ROLLUP_CELLS_MAX {
             self.squeeze();
         }
         Ok(())
@@ -115,10 +115,11 @@ impl Builder {
 
     /// Prunes what there is so far.
     fn squeeze(&mut self) {
+        let frames = Arc::new(self.frames.list.clone());
         for (key, mut tree) in std::mem::take(&mut self.trees) {
-            tree.add_functions(self.frames.list.len());
+            tree.add_functions(frames.len());
             let mut part = tree.pruned(&key.0, &key.1, &self.rules);
-            part.frames.clone_from(&self.frames.list);
+            part.frames = Arc::clone(&frames);
             self.done.entry(key).or_default().push(part);
         }
     }

@@ -302,7 +302,7 @@ impl Taker {
 pub(crate) fn read(rollup: &Rollup, wanted: &Wanted) -> Result<Vec<KindRollup>, Error> {
     let mut parts = parts(rollup, wanted)?;
     if !parts.is_empty() && (wanted.prefixes || wanted.functions) {
-        let frames = frames(rollup)?;
+        let frames = Arc::new(frames(rollup)?);
         if wanted.prefixes {
             prefixes(rollup, &mut parts, &frames)?;
         }
@@ -310,7 +310,7 @@ pub(crate) fn read(rollup: &Rollup, wanted: &Wanted) -> Result<Vec<KindRollup>, 
             functions(rollup, &mut parts, &frames)?;
         }
         for part in &mut parts {
-            part.rollup.frames.clone_from(&frames);
+            part.rollup.frames = Arc::clone(&frames);
         }
     }
     Ok(parts.into_iter().map(|part| part.rollup).collect())

@@ -112,6 +112,11 @@ impl Tree {
         self.functions.entry((frame, series)).or_default().profiles += 1;
     }
 
+    /// Number of prefixes by series.
+    pub(crate) fn len(&self) -> usize {
+        self.cells.len()
+    }
+
     /// What each prefix weighs with its callees, all series together.
     fn weights(&self) -> Vec<Values> {
         let mut weights = vec![Values::default(); self.prefixes.len()];
@@ -181,10 +186,15 @@ impl Tree {
     /// Takes over what was made before, of other profiles.
     pub(crate) fn merge(&mut self, other: &KindRollup, frames: &mut Frames) {
         let series: Vec<u32> = other.series.iter().map(|row| self.merge_series(row)).collect();
-        let ids: Vec<u32> = other.frames.iter().map(|frame| frames.intern(frame)).collect();
+        // Kinds of one hour share their frames: only those in use are looked up.
+        let mut ids: Vec<Option<u32>> = vec![None; other.frames.len()];
+        let mut id = |at: u32| {
+            let at = at as usize;
+            *ids[at].get_or_insert_with(|| frames.intern(&other.frames[at]))
+        };
         let mut places = vec![0_u32; other.prefixes.len()];
         for (at, prefix) in other.prefixes.iter().enumerate().skip(1) {
-            places[at] = self.child(places[prefix.parent as usize], ids[prefix.frame as usize]);
+            places[at] = self.child(places[prefix.parent as usize], id(prefix.frame));
         }
         for cell in &other.cells {
             let key = (places[cell.prefix as usize], series[cell.series as usize]);
@@ -193,7 +203,7 @@ impl Tree {
             *profiles += cell.profiles;
         }
         for cell in &other.functions {
-            let frame = ids[cell.frame as usize];
+            let frame = id(cell.frame);
             let of = self.functions.entry((frame, series[cell.series as usize])).or_default();
             add(&mut of.own, &cell.own);
             add(&mut of.total, &cell.total);
@@ -216,7 +226,7 @@ impl Tree {
     /// What is kept of it; frames are still the hour's.
     pub(crate) fn pruned(self, service: &str, kind: &str, rules: &Rules) -> KindRollup {
         let mut result = KindRollup::new(service, kind);
-        result.frames.clear();
+        result.frames = Arc::default();
         let mut order: Vec<u32> = (0..self.series.len() as u32).collect();
         order.sort_by(|a, b| {
             let labels = |at: &u32| &self.series[*at as usize].labels;

@@ -106,7 +106,7 @@ impl Inner {
             }
             let mut parts = live.read_all()?;
             if without_deleted(&mut parts, &touching) {
-                let frames = parts.first().map(|part| part.frames.clone()).unwrap_or_default();
+                let frames = parts.first().map(|part| Arc::clone(&part.frames)).unwrap_or_default();
                 let rollup = self.write_rollup(&place, &parts, &frames, true)?;
                 self.commit_roll(place, rollup, Vec::new())?;
             }
