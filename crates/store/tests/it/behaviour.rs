@@ -120,26 +120,6 @@ fn a_store_on_disk_reopens_with_its_log_and_its_segments() {
 }
 
 #[test]
-fn appends_that_wait_share_a_sync() {
-    run(async {
-        let world = world(eager());
-        let syncs = world.layer.file_syncs();
-        let mut tasks = tokio::task::JoinSet::new();
-        for at in 0..64 {
-            let store = Arc::clone(&world.store);
-            tasks.spawn(async move { store.append("t", vec![folded("a 1\n", at)]).await });
-        }
-        while let Some(result) = tasks.join_next().await {
-            result.expect("no panic").expect("appends");
-        }
-        assert_eq!(contents(&world.store, &world.layer, "t").await.len(), 64);
-        let syncs = world.layer.file_syncs() - syncs;
-        assert!(syncs <= 8, "64 appends took {syncs} syncs");
-        assert_eq!(world.store.stats().wal_commits, syncs);
-    });
-}
-
-#[test]
 fn a_snapshot_keeps_its_files_until_it_is_dropped() {
     run(async {
         let world = world(eager());
