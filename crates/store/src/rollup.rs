@@ -3,6 +3,7 @@
 
 pub(crate) mod build;
 pub(crate) mod read;
+mod tally;
 pub(crate) mod tree;
 pub(crate) mod write;
 

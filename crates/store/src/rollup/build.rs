@@ -1,5 +1,6 @@
 //! Making the rollups of an hour from segments, one at a time.
 
+use super::tally::Tally;
 use super::tree::{Frames, Tree};
 use crate::batch::column;
 use crate::limits::ROLLUP_CELLS_MAX;
@@ -34,7 +35,10 @@ pub(crate) struct Builder {
     rules: Rules,
     frames: Frames,
     trees: BTreeMap<(Arc<str>, Arc<str>), Tree>,
-    /// What was made and pruned already because there was too much.
+    /// What the series being read has, by prefix of its tree and by frame.
+    prefixes: Tally<Values>,
+    functions: Tally<()>,
+    /// What was made and pruned already because there was too much; of the same frames.
     done: BTreeMap<(Arc<str>, Arc<str>), Vec<KindRollup>>,
 }
 
@@ -81,8 +85,15 @@ struct Columns<'a> {
 
 impl Builder {
     pub(crate) fn new(hour_ms: i64, rules: Rules) -> Self {
-        let (trees, done) = (BTreeMap::new(), BTreeMap::new());
-        Self { hour_ms, rules, frames: Frames::default(), trees, done }
+        Self {
+            hour_ms,
+            rules,
+            frames: Frames::default(),
+            trees: BTreeMap::new(),
+            prefixes: Tally::default(),
+            functions: Tally::default(),
+            done: BTreeMap::new(),
+        }
     }
 
     /// Adds what a segment has in the hour; hidden profiles are left out. After an error some of it
@@ -102,36 +113,35 @@ impl Builder {
             seen: FxHashMap::default(),
             current: None,
         };
-        for batch in reader {
-            reading.take(&batch?)?;
-        }
+        let mut batches = reader.into_iter();
+        let read = batches.try_for_each(|batch| reading.take(&batch?));
         reading.finish();
-        let cells: usize = self.trees.values().map(Tree::len).sum();
-        if cells > ROLLUP_CELLS_MAX {
-            self.squeeze();
-        }
-        Ok(())
+        read
     }
 
-    /// Prunes what there is so far.
-    fn squeeze(&mut self) {
-        let frames = Arc::new(self.frames.list.clone());
+    /// Prunes what there is so far, if that is too much; says whether it was.
+    fn squeeze(&mut self) -> bool {
+        let cells: usize = self.trees.values().map(Tree::len).sum();
+        if cells <= ROLLUP_CELLS_MAX {
+            return false;
+        }
         for (key, mut tree) in std::mem::take(&mut self.trees) {
-            tree.add_functions(frames.len());
-            let mut part = tree.pruned(&key.0, &key.1, &self.rules);
-            part.frames = Arc::clone(&frames);
+            tree.add_functions(self.frames.list.len());
+            let part = tree.pruned(&key.0, &key.1, &self.rules);
             self.done.entry(key).or_default().push(part);
         }
+        true
     }
 
     /// The rollups, with what was made before of other profiles. Their frames are positions in the
     /// second list.
     pub(crate) fn finish(mut self, before: &[KindRollup]) -> (Vec<KindRollup>, Vec<views::Frame>) {
+        let mut others: BTreeMap<_, Vec<&KindRollup>> = BTreeMap::new();
         for part in before {
             let key = (part.service.as_str().into(), part.kind.as_str().into());
-            self.done.entry(key).or_default().push(part.clone());
+            others.entry(key).or_default().push(part);
         }
-        for key in self.done.keys() {
+        for key in self.done.keys().chain(others.keys()) {
             if !self.trees.contains_key(key) {
                 self.trees.insert(key.clone(), Tree::new());
             }
@@ -140,7 +150,16 @@ impl Builder {
         for (key, mut tree) in self.trees {
             tree.add_functions(self.frames.list.len());
             for part in self.done.remove(&key).into_iter().flatten() {
-                tree.merge(&part, &mut self.frames);
+                tree.merge(&part, |frame| frame);
+            }
+            for part in others.remove(&key).into_iter().flatten() {
+                // Kinds of one hour share their frames: only those in use are looked up.
+                let mut ids: Vec<Option<u32>> = vec![None; part.frames.len()];
+                let frames = &mut self.frames;
+                tree.merge(part, |at| {
+                    let at = at as usize;
+                    *ids[at].get_or_insert_with(|| frames.intern(&part.frames[at]))
+                });
             }
             parts.push(tree.pruned(&key.0, &key.1, &self.rules));
         }
@@ -212,7 +231,7 @@ impl Reading<'_> {
             before => self.next(before, kind, row),
         };
         let prefix = self.prefix(&mut current, StackId(stack));
-        current.tree.add(prefix, current.series.1, values);
+        add(&mut self.builder.prefixes.cell(prefix).value, values);
         if current.pairs.last() != Some(&(row.ordinal, prefix)) {
             current.pairs.push((row.ordinal, prefix));
             if current.pairs.len() == PAIRS_MAX {
@@ -231,7 +250,7 @@ impl Reading<'_> {
         if let Some(before) = before {
             let is_same = before.key == key;
             let known = self.close(before);
-            if is_same {
+            if !self.builder.squeeze() && is_same {
                 stacks = known;
             }
         }
@@ -247,22 +266,20 @@ impl Reading<'_> {
         let Current { series: (_, series), mut tree, key, stacks, mut pairs, .. } = current;
         pairs.sort_unstable();
         pairs.dedup();
-        let mut prefixes_of = vec![u32::MAX; tree.prefixes.len()];
-        let mut functions_of = vec![u32::MAX; self.builder.frames.list.len()];
+        let Builder { prefixes, functions, .. } = &mut *self.builder;
         for (profile, end) in pairs {
             let mut at = end;
-            while std::mem::replace(&mut prefixes_of[at as usize], profile) != profile {
-                tree.count_prefix(at, series);
-                if at == 0 {
-                    break;
-                }
+            while prefixes.cell(at).count(profile) && at != 0 {
                 let prefix = tree.prefixes[at as usize];
-                let of = &mut functions_of[prefix.frame as usize];
-                if std::mem::replace(of, profile) != profile {
-                    tree.count_function(prefix.frame, series);
-                }
+                functions.cell(prefix.frame).count(profile);
                 at = prefix.parent;
             }
+        }
+        for (prefix, cell) in prefixes.drain() {
+            tree.add(prefix, series, &cell.value, cell.profiles);
+        }
+        for (frame, cell) in functions.drain() {
+            tree.count_function(frame, series, cell.profiles);
         }
         self.builder.trees.insert(key, tree);
         stacks
@@ -307,7 +324,8 @@ impl Reading<'_> {
             let Some(row) = self.profiles.get(*profile as usize) else { continue };
             let service: Arc<str> = row.labels.get(SERVICE).unwrap_or("").into();
             let key = (service, Arc::clone(&self.kinds[*kind as usize]));
-            let Some(tree) = self.builder.trees.get_mut(&key) else { continue };
+            // What its samples went to may have been pruned meanwhile.
+            let tree = self.builder.trees.entry(key).or_insert_with(Tree::new);
             let at = tree.series(&row.labels);
             let series = &mut tree.series[at as usize];
             series.samples += seen.samples;

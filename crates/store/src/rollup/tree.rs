@@ -97,19 +97,16 @@ impl Tree {
         })
     }
 
-    /// Adds to the own values of a prefix.
-    pub(crate) fn add(&mut self, prefix: u32, series: u32, values: &Values) {
-        add(&mut self.cells.entry((prefix, series)).or_default().0, values);
+    /// Adds to the own values of a prefix and to the profiles that have it.
+    pub(crate) fn add(&mut self, prefix: u32, series: u32, values: &Values, profiles: u64) {
+        let (own, count) = self.cells.entry((prefix, series)).or_default();
+        add(own, values);
+        *count += profiles;
     }
 
-    /// Counts one profile more that has a prefix.
-    pub(crate) fn count_prefix(&mut self, prefix: u32, series: u32) {
-        self.cells.entry((prefix, series)).or_default().1 += 1;
-    }
-
-    /// Counts one profile more that has a function.
-    pub(crate) fn count_function(&mut self, frame: u32, series: u32) {
-        self.functions.entry((frame, series)).or_default().profiles += 1;
+    /// Counts profiles that have a function.
+    pub(crate) fn count_function(&mut self, frame: u32, series: u32, profiles: u64) {
+        self.functions.entry((frame, series)).or_default().profiles += profiles;
     }
 
     /// Number of prefixes by series.
@@ -183,15 +180,9 @@ impl Tree {
         }
     }
 
-    /// Takes over what was made before, of other profiles.
-    pub(crate) fn merge(&mut self, other: &KindRollup, frames: &mut Frames) {
+    /// Takes over what was made before, of other profiles; `id` gives its frames their positions here.
+    pub(crate) fn merge(&mut self, other: &KindRollup, mut id: impl FnMut(u32) -> u32) {
         let series: Vec<u32> = other.series.iter().map(|row| self.merge_series(row)).collect();
-        // Kinds of one hour share their frames: only those in use are looked up.
-        let mut ids: Vec<Option<u32>> = vec![None; other.frames.len()];
-        let mut id = |at: u32| {
-            let at = at as usize;
-            *ids[at].get_or_insert_with(|| frames.intern(&other.frames[at]))
-        };
         let mut places = vec![0_u32; other.prefixes.len()];
         for (at, prefix) in other.prefixes.iter().enumerate().skip(1) {
             places[at] = self.child(places[prefix.parent as usize], id(prefix.frame));

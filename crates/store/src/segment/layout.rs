@@ -63,19 +63,30 @@ impl Layout {
             }
         }
         let used = is_used.into_iter().enumerate().filter(|(_, used)| *used);
-        self.functions = used.map(|(at, _)| FunctionId::from_index(at)).collect();
         let rows = tables.functions.rows();
-        let key = |at: &FunctionId| {
+        let key = |at: FunctionId| {
             let row = &rows[at.index()];
             let text = |id| tables.text(id);
             (text(row.name), text(row.file), row.start_line, text(row.system_name))
         };
-        self.functions.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        // Most names differ at their beginning, which lies beside the handle.
+        let used = used.map(|(at, _)| FunctionId::from_index(at));
+        let mut used: Vec<_> = used.map(|at| (beginning(key(at).0), at)).collect();
+        used.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(&key(b.1))));
+        self.functions = used.into_iter().map(|(_, at)| at).collect();
         self.function_ranks = vec![0; tables.functions.len()];
         for (rank, at) in self.functions.iter().enumerate() {
             self.function_ranks[at.index()] = rank as u32;
         }
     }
+}
+
+/// The first bytes of a text as a number that sorts like it.
+fn beginning(text: &str) -> u128 {
+    let mut bytes = [0; 16];
+    let length = text.len().min(bytes.len());
+    bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+    u128::from_be_bytes(bytes)
 }
 
 /// Marks the callers of what is marked; they come before their callees.
@@ -151,14 +162,16 @@ mod tests {
     #[test]
     fn functions_are_in_order_of_their_names() {
         let mut tables = Tables::default();
-        for name in ["b", "c", "a"] {
+        let long = "a function whose name ";
+        for name in ["b", "c", &format!("{long}2"), "a", &format!("{long}10"), ""] {
             let location = tables.named_location(name);
             tables.stacks.intern(StackId(0), location);
         }
         let layout = Layout::of(&tables, None);
         let rows = tables.functions.rows();
         let names = layout.functions.iter().map(|at| tables.text(rows[at.index()].name));
-        assert_eq!(names.collect::<Vec<_>>(), ["a", "b", "c"]);
-        assert_eq!(layout.function_ranks, [1, 2, 0]);
+        let (ten, two) = (format!("{long}10"), format!("{long}2"));
+        assert_eq!(names.collect::<Vec<_>>(), ["", "a", &ten, &two, "b", "c"]);
+        assert_eq!(layout.function_ranks, [4, 5, 3, 1, 2, 0]);
     }
 }

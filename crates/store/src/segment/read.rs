@@ -147,8 +147,8 @@ fn nodes(batch: &RecordBatch, tables: &mut Tables) -> Result<(), Error> {
         }
         let row = tables.stacks.len() as u32 - 1;
         let parent = if is_first_version { Some(*parent) } else { row.checked_sub(*parent) };
-        let added = parent
-            .and_then(|parent| tables.stacks.push(StackId(parent), LocationId(*location)));
+        let added =
+            parent.and_then(|parent| tables.stacks.push(StackId(parent), LocationId(*location)));
         added.ok_or_else(|| Error::corrupt("a stack comes before its caller"))?;
     }
     Ok(())
