@@ -21,6 +21,13 @@ pub struct Format {
 /// Every format that can be read, in the order in which it is tried.
 pub const FORMATS: &[Format] = &[
     Format {
+        name: "jfr",
+        extensions: &["jfr"],
+        description: "JDK Flight Recorder: the JDK, async-profiler, Datadog's profiler for Java",
+        decode: crate::jfr::decode,
+        recognise: is_jfr,
+    },
+    Format {
         name: "pprof",
         extensions: &["pprof", "pb.gz", "prof", "pb"],
         description: "pprof protobuf: Go, Datadog and Pyroscope libraries, Rust, C++",
@@ -60,6 +67,10 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
         format!("the format was not recognised; these are read: {}", names.join(", "))
     });
     Decoded::new(Vec::new(), issues)
+}
+
+fn is_jfr(head: &[u8]) -> bool {
+    head.starts_with(crate::jfr::MAGIC)
 }
 
 /// The first fields are pprof's, with its wire types.

@@ -96,6 +96,19 @@ pub const KINDS: &[KindEntry] = &[
         )],
     },
     KindEntry {
+        id: "native_sample",
+        name: "Stack sample in native code",
+        description: "A thread's stack at a sampling instant, in native code that Java called",
+        languages: &["java"],
+        measures: &[m(
+            "Wall samples in native code",
+            "wall:native_samples:count::",
+            Sum,
+            &[],
+            "Samples of threads in native code, running or waiting",
+        )],
+    },
+    KindEntry {
         id: "heap",
         name: "Heap",
         description: "Allocated and live memory, sampled by the allocator",
@@ -129,6 +142,29 @@ pub const KINDS: &[KindEntry] = &[
                 &["inuse_objects/count"],
                 "Objects allocated and not yet freed",
             ),
+        ],
+    },
+    KindEntry {
+        id: "native_memory",
+        name: "Native memory",
+        description: "Memory that native code allocates and frees",
+        languages: &["java", "native"],
+        measures: &[
+            m(
+                "Native memory allocated",
+                "native_memory:malloc_space:bytes::",
+                Sum,
+                &[],
+                "Bytes that malloc and its like gave",
+            ),
+            m(
+                "Native allocations",
+                "native_memory:malloc_objects:count::",
+                Sum,
+                &[],
+                "Calls of malloc and its like",
+            ),
+            m("Native frees", "native_memory:free_objects:count::", Sum, &[], "Calls of free"),
         ],
     },
     KindEntry {
@@ -185,6 +221,28 @@ pub const KINDS: &[KindEntry] = &[
                 Sum,
                 &["lock-release/count"],
                 "Locks released",
+            ),
+        ],
+    },
+    KindEntry {
+        id: "synchronization",
+        name: "Synchronization",
+        description: "A thread that waited for another one: parked, or in Object.wait",
+        languages: &["java"],
+        measures: &[
+            m(
+                "Synchronization",
+                "synchronization:wait:nanoseconds::",
+                Sum,
+                &[],
+                "Time spent waiting for other threads",
+            ),
+            m(
+                "Synchronization waits",
+                "synchronization:waits:count::",
+                Sum,
+                &[],
+                "Times a thread waited for another one",
             ),
         ],
     },
