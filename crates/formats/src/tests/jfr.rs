@@ -4,3 +4,10 @@ mod chunks;
 mod golden;
 mod hostile;
 pub(super) mod writer;
+
+use profile::{Profile, Sample};
+
+/// A sample in words whose texts stand in plain quotes.
+fn in_words(profile: &Profile, sample: &Sample) -> String {
+    super::describe(profile, sample).replace('\\', "")
+}

@@ -1,7 +1,7 @@
 //! What small chunks decode to.
 
+use super::in_words;
 use super::writer::{BASE, Chunk, SAMPLE, START_TICKS, WAIT, small};
-use crate::tests::describe;
 use crate::{Decoded, IssueKind, Options, decode, jfr, sniff};
 
 fn read(bytes: &[u8]) -> Decoded {
@@ -16,7 +16,7 @@ fn kinds(decoded: &Decoded) -> Vec<IssueKind> {
 fn words(decoded: &Decoded) -> Vec<String> {
     let profiles = decoded.profiles.iter().map(|decoded| &decoded.profile);
     profiles
-        .flat_map(|profile| profile.samples.iter().map(|sample| describe(profile, sample)))
+        .flat_map(|profile| profile.samples.iter().map(|sample| in_words(profile, sample)))
         .collect()
 }
 
@@ -125,7 +125,7 @@ fn constants_beyond_damaged_events_are_found_by_the_header() {
     let mut bytes = small(true);
     let expected = words(&read(&bytes));
     // The last event before the constants says that it is longer than the file.
-    let at = bytes.windows(5).position(|part| part == b"G1New").expect("the event") - 7;
+    let at = bytes.windows(5).position(|part| part == b"G1New").expect("the event") - 6;
     let size = bytes[at];
     bytes[at] = 0xff;
     let decoded = read(&bytes);

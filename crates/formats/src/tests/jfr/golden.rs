@@ -1,6 +1,6 @@
 //! A recording of `fixtures/jfr/Shelf.java` has what the program did and the JDK's `jfr` prints.
 
-use crate::tests::describe;
+use super::in_words;
 use crate::{DecodedProfile, IssueKind, Options, decode, jfr};
 use profile::folded::stack_names;
 
@@ -55,14 +55,14 @@ fn stacks_threads_times_and_attributes_are_those_of_the_program() {
     let names = |sample: &profile::Sample| stack_names(&profile.tables, sample.stack);
     let burning = of_kind("stack").filter(|sample| names(sample).iter().any(|n| n == "Shelf.burn"));
     assert_eq!(burning.count(), 13);
-    let thrown: Vec<String> = of_kind("exception").map(|one| describe(&profile, one)).collect();
+    let thrown: Vec<String> = of_kind("exception").map(|one| in_words(&profile, one)).collect();
     let messages = |text: &str| thrown.iter().filter(|words| words.contains(text)).count();
     assert_eq!((messages("\"book 0\""), messages("\"book 1\"")), (4, 3));
     assert_eq!(messages("\"exception type\"=\"Shelf$ShelfException\""), 7);
-    let lock = describe(&profile, of_kind("lock_acquire").next().expect("one"));
+    let lock = in_words(&profile, of_kind("lock_acquire").next().expect("one"));
     // Its line in the source.
     assert!(lock.contains("Shelf.contend") && lock.contains("(41, 0, "), "{lock}");
-    let reads = of_kind("socket_io").map(|one| describe(&profile, one));
+    let reads = of_kind("socket_io").map(|one| in_words(&profile, one));
     assert_eq!(reads.filter(|words| words.contains("\"peer\"")).count(), 2);
     assert!(profile.samples.iter().all(|sample| {
         sample.time.is_some_and(|time| profile.window.contains(time)) && sample.thread.is_some()

@@ -44,18 +44,19 @@ fn types_that_hold_themselves_are_not_followed() {
     assert!(has(&decoded, IssueKind::Damage), "{:?}", decoded.issues);
 }
 
+const DOUBLING: [&[&str]; 7] = [
+    &["a:41", "b:41", "c:41", "d:41", "e:41"],
+    &["a:42", "b:42", "c:42", "d:42", "e:42"],
+    &["a:43", "b:43", "c:43", "d:43", "e:43"],
+    &["a:44", "b:44", "c:44", "d:44", "e:44"],
+    &["a:45", "b:45", "c:45", "d:45", "e:45"],
+    &["a:46", "b:46", "c:46", "d:46", "e:46"],
+    &["a:12", "b:14"],
+];
+
 #[test]
 fn types_that_double_are_not_unfolded() {
     let mut chunk = Chunk::new(true);
-    const DOUBLING: [&[&str]; 7] = [
-        &["a:41", "b:41", "c:41", "d:41", "e:41"],
-        &["a:42", "b:42", "c:42", "d:42", "e:42"],
-        &["a:43", "b:43", "c:43", "d:43", "e:43"],
-        &["a:44", "b:44", "c:44", "d:44", "e:44"],
-        &["a:45", "b:45", "c:45", "d:45", "e:45"],
-        &["a:46", "b:46", "c:46", "d:46", "e:46"],
-        &["a:12", "b:14"],
-    ];
     for (id, fields) in (40..).zip(DOUBLING) {
         chunk.classes.push((id, "Doubling", fields));
     }
@@ -98,8 +99,7 @@ fn samples_keep_to_their_limit() {
 
 #[test]
 fn long_names_that_all_types_share_are_not_copied_without_end() {
-    const LONG: usize = 60_000;
-    let name: &'static str = "n".repeat(LONG).leak();
+    let name: &'static str = "n".repeat(60_000).leak();
     let mut chunk = Chunk::new(true);
     chunk.classes.extend((1_000..3_000).map(|id| (id, name, &[] as &[&str])));
     assert!(has(&read(&chunk.bytes()), IssueKind::Limit));

@@ -160,7 +160,9 @@ impl Chunk {
         }
         let mut out = [self.long(0), self.long(START_TICKS), self.long(0), self.long(1)].concat();
         out.extend(self.int(texts.len() as u64));
-        texts.iter().for_each(|text| out.extend(self.text(text)));
+        for text in &texts {
+            out.extend(self.text(text));
+        }
         out.extend(tree);
         self.sized(&out)
     }
@@ -200,7 +202,7 @@ impl Chunk {
         let mut out = b"FLR\0".to_vec();
         out.extend(self.version.to_be_bytes());
         out.extend([0, 0]);
-        longs.iter().for_each(|number| out.extend(number.to_be_bytes()));
+        out.extend(longs.iter().flat_map(|number| number.to_be_bytes()));
         out.extend([0, 0, 0, u8::from(self.is_compressed)]);
         out.extend(body);
         out
