@@ -1,6 +1,7 @@
 //! What was typed (flags, environment, file) becomes what runs: a checked [`Config`].
 
 mod classify;
+mod resolution;
 
 use crate::egress::Egress;
 use crate::serve::debuginfod::Debuginfod;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use store::RetentionRule;
+use store::{Resolution, ResolutionRule, RetentionRule};
 use views::classify::Overrides;
 
 const LISTEN: &str = "127.0.0.1:4040";
@@ -78,6 +79,10 @@ struct File {
     maintenance_interval_ms: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     retention: Vec<FileRetention>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_resolution: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resolution: Vec<resolution::FileRule>,
     classify: Vec<classify::FileRule>,
     #[serde(skip_serializing_if = "Option::is_none")]
     debuginfod: Option<FileDebuginfod>,
@@ -152,6 +157,10 @@ pub(crate) struct Config {
     pub(crate) rollup_days: f64,
     /// What is kept for other times.
     pub(crate) retention_rules: Vec<RetentionRule>,
+    /// How exactly sample times are kept.
+    pub(crate) resolution: Resolution,
+    /// What is kept more or less exactly.
+    pub(crate) resolution_rules: Vec<ResolutionRule>,
     /// Bytes that profiles may take.
     pub(crate) disk_budget_bytes: Option<u64>,
     /// How long profiles wait in memory (and the log) until they are written to a segment.
@@ -200,6 +209,8 @@ impl Config {
             retention_days: file.retention_days.unwrap_or(RETENTION_DAYS),
             rollup_days: file.rollup_days.unwrap_or(ROLLUP_DAYS),
             retention_rules: file.retention.iter().map(rule).collect::<Result<_>>()?,
+            resolution: resolution::named("time_resolution", &text(&file.time_resolution, "ms"))?,
+            resolution_rules: resolution::rules(&file.resolution)?,
             disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
             flush_interval: interval("flush_interval_ms", file.flush_interval_ms)?,
             maintenance_interval: interval(
@@ -270,6 +281,8 @@ fn overlay(flags: &Flags, file: File) -> File {
         flush_interval_ms: file.flush_interval_ms,
         maintenance_interval_ms: file.maintenance_interval_ms,
         retention: file.retention,
+        time_resolution: file.time_resolution,
+        resolution: file.resolution,
         classify: file.classify,
         debuginfod: file.debuginfod,
         auth: file.auth,
@@ -391,6 +404,7 @@ mod tests {
         let text = format!(
             "data_dir = '/d'\nlisten = '0.0.0.0:1'\notlp_grpc_listen = 'off'\n\
              disk_budget = '2GiB'\nretention_days = 3\nrollup_days = 30\n\
+             time_resolution = 'us'\n[[resolution]]\nmatch = '{{service_name=\"shop\"}}'\ntimes = 'ns'\n\
              [[retention]]\nservice = 'shop'\nkind = 'heap'\ndays = 0.5\n\
              {TOKEN}token_sha256 = '{hash}'\n"
         );
@@ -400,6 +414,8 @@ mod tests {
         assert_eq!(config.retention_rules[0].keep, Duration::from_hours(12));
         assert_eq!(config.retention_rules[0].kind.as_deref(), Some("heap"));
         assert_eq!(config.tokens[0].sha256, [0xab; 32]);
+        assert_eq!(config.resolution, Resolution::Micros);
+        assert_eq!(config.resolution_rules[0].resolution, Resolution::Nanos);
         let printed = config.print().unwrap();
         assert!(!printed.contains(&hash) && printed.contains("otlp_grpc_listen = \"off\""));
     }
@@ -414,6 +430,9 @@ mod tests {
             ("data_dir='/d'\nretention_days = 0", "0.01 to 36500"),
             ("data_dir='/d'\ndisk_budget = '2 apples'", "GiB"),
             ("data_dir='/d'\n[[retention]]\ndays = 3", "names nothing"),
+            ("data_dir='/d'\ntime_resolution = 's'", "none of"),
+            ("data_dir='/d'\n[[resolution]]\ntimes = 'ns'", "names nothing"),
+            ("data_dir='/d'\n[[resolution]]\nmatch='{a'\ntimes = 'ns'", "rule 1: match"),
             ("data_dir='/d'\n[debuginfod]\nurls = []", "names no server"),
             ("data_dir='/d'\n[debuginfod]\nurls = ['https://d.org']", "a proxy that speaks https"),
             ("data_dir='/d'\n[[retention]]\nkind = 'heap'\ndays = -3", "0.01 to 36500"),

@@ -20,7 +20,7 @@ const UNKNOWN_METHODS: [&str; 2] = ["?.?", "[unknown method]"];
 const TOP: usize = 5;
 const WALL_CLOCK: &str = " by the wall clock";
 /// Event types that must not be missing from a receipt when there are events of them.
-const EXPECTED: [&str; 22] = [
+const EXPECTED: [&str; 24] = [
     "datadog.ExceptionSample",
     "datadog.ExecutionSample",
     "datadog.HeapLiveObject",
@@ -41,7 +41,9 @@ const EXPECTED: [&str; 22] = [
     "jdk.SocketRead",
     "jdk.SocketWrite",
     "jdk.ThreadPark",
+    "profiler.Free",
     "profiler.LiveObject",
+    "profiler.Malloc",
     "profiler.WallClockSample",
 ];
 

@@ -11,8 +11,9 @@ use crate::rows::ProfileRow;
 use crate::rules::{is_pinned, keep_nanos, may_pin, newest};
 use crate::segment::{self, Segment};
 use profile::labels::names::SERVICE;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use stdx::Ulid;
 
 /// What is to be done with a segment.
@@ -78,21 +79,17 @@ impl Inner {
         if !is_over && !is_mixed {
             return Verdict::Keep;
         }
-        let mut looked = self.looked_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let looked_at = looked.get(&segment.id).copied();
+        let looked_at = self.looked_at().get(&segment.id).copied();
         if looked_at.is_some_and(|at| now.saturating_sub(at) < slack) {
             return Verdict::Keep;
         }
-        looked.insert(segment.id, now);
         Verdict::Look
     }
 
     fn drop_old(&self) -> Result<usize, Error> {
         let now = self.clock.now().nanos();
         let segments = self.state().segments.clone();
-        let mut looked = self.looked_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        looked.retain(|id, _| segments.iter().any(|segment| segment.id == *id));
-        drop(looked);
+        self.looked_at().retain(|id, _| segments.iter().any(|segment| segment.id == *id));
         let (mut old, mut mixed) = (Vec::new(), Vec::new());
         for segment in segments {
             match self.verdict(&segment, now) {
@@ -110,6 +107,11 @@ impl Inner {
         Ok(changed)
     }
 
+    /// When segments were last read whole without finding anything too old.
+    fn looked_at(&self) -> MutexGuard<'_, BTreeMap<Ulid, i64>> {
+        self.looked_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// Writes a segment anew without what is too old; says whether there was any.
     fn drop_part(&self, segment: &Arc<Segment>, now: i64) -> Result<bool, Error> {
         let pins = self.pins();
@@ -124,6 +126,7 @@ impl Inner {
                 && (!row.kinds.is_empty() || keep(row, ""))
         });
         if is_whole {
+            self.looked_at().insert(segment.id, now);
             return Ok(false);
         }
         self.rewrite(segment, Reason::Age, Vec::new(), &mut keep)?;
