@@ -1,5 +1,6 @@
 //! `cargo xtask corpus DIR`: uploads every binary pprof of a corpus to a real server, through each
-//! way in, and compares what the server then answers with the truth other tools computed.
+//! way in, and every JFR file, and compares what the server then answers with the truth other tools
+//! computed.
 //!
 //! A corpus is a folder of items, at any depth: an item is a folder with payload files,
 //! `meta.json` and `truth.json`. Archives (`*.tar.zst`) of such folders are unpacked first. A line
@@ -8,6 +9,7 @@
 
 mod check;
 mod items;
+mod jfr;
 mod truth;
 
 use crate::children::Children;
@@ -37,27 +39,28 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
     let mut checker = Checker::new(url);
     let (mut exact, mut differ, mut doubted) = (0, 0, 0);
     for item in &items {
-        let found = truth::files_with_truth(item)?;
-        if found.is_empty() {
+        let (found, recordings) = (truth::files_with_truth(item)?, jfr::files_with_truth(item)?);
+        if found.is_empty() && recordings.is_empty() {
             println!("skipped  {}: {}", item.name, truth::why_without(item));
         }
-        for file in &found {
-            let problems = checker.check(file);
-            children.check()?;
-            let doubt = doubtful.contains(&item.name);
+        let doubt = doubtful.contains(&item.name);
+        let mut judge = |name: &str, problems: Vec<String>| {
             match (problems.is_empty(), doubt) {
                 (true, _) => exact += 1,
                 (false, true) => doubted += 1,
                 (false, false) => differ += 1,
             }
             if verbose || !problems.is_empty() {
-                let verdict = if problems.is_empty() { "exact" } else { "DIFFERS" };
-                let mark = if doubt { " (ERR in INDEX.txt: does not decide)" } else { "" };
-                println!("{verdict:8} {}/{}{mark}", item.name, file.name);
+                tell(item, name, doubt, &problems);
             }
-            for problem in problems.iter().take(8) {
-                println!("           {problem}");
-            }
+        };
+        for file in &found {
+            judge(&file.name, checker.check(file));
+            children.check()?;
+        }
+        for file in &recordings {
+            judge(&file.name, file.check(&mut checker));
+            children.check()?;
         }
     }
     children.stop();
@@ -69,6 +72,15 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
         bail!("{differ} files differ from their truth");
     }
     Ok(())
+}
+
+fn tell(item: &items::Item, name: &str, doubt: bool, problems: &[String]) {
+    let verdict = if problems.is_empty() { "exact" } else { "DIFFERS" };
+    let mark = if doubt { " (ERR in INDEX.txt: does not decide)" } else { "" };
+    println!("{verdict:8} {}/{name}{mark}", item.name);
+    for problem in problems.iter().take(8) {
+        println!("           {problem}");
+    }
 }
 
 fn unpack(dir: &Path, into: &Path) -> anyhow::Result<()> {

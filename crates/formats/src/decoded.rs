@@ -91,6 +91,8 @@ pub enum IssueKind {
     Text,
     /// A line or value that has no meaning.
     Malformed,
+    /// Events of types that are not kept.
+    NotKept,
 }
 
 /// Collects issues, bounded by the number of their kinds.

@@ -12,6 +12,11 @@ pub fn otlp(bytes: &[u8]) {
     use_up(&crate::otlp::decode(bytes, &Options::default()));
 }
 
+/// Decodes as a JFR file.
+pub fn jfr(bytes: &[u8]) {
+    use_up(&crate::jfr::decode(bytes, &Options::default()));
+}
+
 /// Decodes as folded text, and by content.
 pub fn folded(bytes: &[u8]) {
     use_up(&crate::folded::decode_default(bytes, &Options::default()));

@@ -123,6 +123,16 @@ impl SampleLabels {
         self.link.span_id = span_id;
     }
 
+    pub(crate) fn set_spans(&mut self, span_id: u64, root_span_id: u64) {
+        self.link.span_id = span_id;
+        self.link.root_span_id = root_span_id;
+    }
+
+    /// Takes an attribute whose texts are interned already.
+    pub(crate) fn push(&mut self, attribute: Attribute) {
+        self.attributes.push(attribute);
+    }
+
     /// Fills the sample's thread, link, time and attributes.
     pub(crate) fn apply(
         mut self,

@@ -8,6 +8,7 @@ pub mod compress;
 pub mod decoded;
 pub mod folded;
 pub mod fuzz;
+pub mod jfr;
 pub mod limits;
 pub mod otlp;
 pub mod pprof;

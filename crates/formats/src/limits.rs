@@ -46,6 +46,30 @@ pub const COMPRESSION_LAYERS_MAX: usize = 2;
 pub const SNIFF_BYTES: usize = 64 << 10;
 /// Resource attributes and comments of one profile.
 pub const INFO_ENTRIES_MAX: usize = 200;
+/// Chunks of one JFR file.
+pub const JFR_CHUNKS_MAX: usize = 10_000;
+/// Elements of the type descriptions of one JFR chunk: types, fields, annotations.
+pub const JFR_ELEMENTS_MAX: usize = 500_000;
+/// How deep elements of type descriptions lie in one another.
+pub const JFR_ELEMENT_DEPTH_MAX: usize = 16;
+/// Steps that a value of one type of a JFR file takes, parts of parts included.
+pub const JFR_STEPS_MAX: usize = 2_000;
+/// How deep types of a JFR file hold others.
+pub const JFR_NESTING_MAX: usize = 8;
+/// Constants of one JFR chunk.
+pub const JFR_CONSTANTS_MAX: usize = 2_000_000;
+/// Events of constants that are followed backwards where a chunk is damaged.
+pub const JFR_CHECKPOINTS_MAX: usize = 10_000;
+/// Bytes of the names in the type descriptions of one JFR chunk.
+pub const JFR_TYPE_TEXT_BYTES_MAX: usize = 16 << 20;
+/// Different types of events of one JFR chunk.
+pub const JFR_EVENT_TYPES_MAX: usize = 50_000;
+/// Event types of one JFR file whose events are counted by name though they are not kept.
+pub const JFR_NOT_KEPT_NAMES_MAX: usize = 2_000;
+/// Bytes of a name of an event type that is not kept.
+pub const JFR_NOT_KEPT_NAME_BYTES_MAX: usize = 128;
+/// Root spans of one JFR file whose endpoint is kept.
+pub const JFR_ENDPOINTS_MAX: usize = 200_000;
 
 impl Default for Limits {
     fn default() -> Self {

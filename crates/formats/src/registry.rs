@@ -21,6 +21,13 @@ pub struct Format {
 /// Every format that can be read, in the order in which it is tried.
 pub const FORMATS: &[Format] = &[
     Format {
+        name: "jfr",
+        extensions: &["jfr"],
+        description: "JDK Flight Recorder: the JDK, async-profiler, Datadog's profiler for Java",
+        decode: crate::jfr::decode,
+        recognise: is_jfr,
+    },
+    Format {
         name: "pprof",
         extensions: &["pprof", "pb.gz", "prof", "pb"],
         description: "pprof protobuf: Go, Datadog and Pyroscope libraries, Rust, C++",
@@ -43,6 +50,9 @@ pub const FORMATS: &[Format] = &[
     },
 ];
 
+/// What frames of lz4 begin with.
+const LZ4_MAGIC: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
+
 /// The format of a payload, by content; compression is seen through.
 pub fn sniff(bytes: &[u8]) -> Option<&'static Format> {
     let head = head(bytes);
@@ -55,11 +65,20 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
         return (format.decode)(bytes, options);
     }
     let mut issues = Issues::default();
+    if bytes.starts_with(LZ4_MAGIC) {
+        issues.add(IssueKind::UnknownFormat, || {
+            "the payload is compressed with lz4, which is not read: use zstd or gzip".to_owned()
+        });
+    }
     let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
     issues.add(IssueKind::UnknownFormat, || {
         format!("the format was not recognised; these are read: {}", names.join(", "))
     });
     Decoded::new(Vec::new(), issues)
+}
+
+fn is_jfr(head: &[u8]) -> bool {
+    head.starts_with(crate::jfr::MAGIC)
 }
 
 /// The first fields are pprof's, with its wire types.

@@ -4,6 +4,7 @@ mod bombs;
 mod events;
 mod export;
 mod fixtures;
+mod jfr;
 mod limits;
 mod mutation;
 mod round_trip;

@@ -244,7 +244,7 @@ fn prepare(
         notes.add(|| issue.to_string());
     }
     if profiles.is_empty() && !found.is_empty() {
-        let hint = "check the format; pprof, folded text and OTLP profiles are read here";
+        let hint = "check the format; pprof, JFR, folded text and OTLP profiles are read here";
         return Err(Problem::unreadable(notes.into_list().join("; "), hint));
     }
     let mut label_bytes = 0;

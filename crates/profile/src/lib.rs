@@ -21,6 +21,7 @@ pub mod sample;
 pub mod stack;
 pub mod table;
 pub mod tables;
+pub mod type_map;
 
 pub use handle::{
     AttributesId, FunctionId, KindIndex, LinkId, LocationId, MappingId, StackId, StringId, ThreadId,

@@ -21,7 +21,7 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 pub(crate) struct ImportArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Profile files: pprof, folded text, OTLP.
+    /// Profile files: pprof, JFR, folded text, OTLP.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Service that they belong to, where they do not say it; the file's name when absent.

@@ -54,6 +54,14 @@ impl Checker {
         format!("{} uploads, {} totals and tops compared", self.uploads, self.types)
     }
 
+    /// Uploads a file whose format is told by its content; the service it went to and the receipt.
+    pub(super) fn upload_raw(&mut self, bytes: &[u8]) -> anyhow::Result<(String, Value)> {
+        self.uploads += 1;
+        let service = format!("corpus-{}", self.uploads);
+        let receipt = self.upload(Way::Profiles, &service, bytes)?;
+        Ok((service, receipt))
+    }
+
     fn check_way(
         &mut self,
         way: Way,
@@ -67,7 +75,6 @@ impl Checker {
         let ids = profile_types(&receipt)?;
         let mut problems = Vec::new();
         for truth in &file.types {
-            self.types += 1;
             let Some(id) = ids.get(&truth.sample_type) else {
                 if truth.is_zero() {
                     continue;
@@ -98,7 +105,8 @@ impl Checker {
         }
     }
 
-    fn top(&self, profile_type: &str, service: &str) -> anyhow::Result<Value> {
+    pub(super) fn top(&mut self, profile_type: &str, service: &str) -> anyhow::Result<Value> {
+        self.types += 1;
         let matcher = encode(&format!("{{service_name=\"{service}\"}}"));
         self.client.get_json(&format!(
             "{}/api/v1/top?type={}&match={matcher}&from=0&to=now%2B1d&limit={FUNCTIONS}&sort=self",
@@ -109,7 +117,7 @@ impl Checker {
 }
 
 /// Profile type ids by sample type, as the receipt of one upload says.
-fn profile_types(receipt: &Value) -> anyhow::Result<BTreeMap<String, String>> {
+pub(super) fn profile_types(receipt: &Value) -> anyhow::Result<BTreeMap<String, String>> {
     let profiles = receipt["profiles"].as_array().context("the receipt lists no profiles")?;
     let mut ids = BTreeMap::new();
     for entry in profiles.iter().filter_map(|profile| profile["types"].as_array()).flatten() {

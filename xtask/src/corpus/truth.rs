@@ -54,7 +54,7 @@ pub(crate) fn why_without(item: &Item) -> String {
     let meta = std::fs::read_to_string(item.dir.join("meta.json")).unwrap_or_default();
     let meta: Value = serde_json::from_str(&meta).unwrap_or_default();
     let kind = meta["kind"].as_str().unwrap_or("of another format");
-    format!("no binary pprof with a computed truth ({kind})")
+    format!("no pprof and no JFR samples with a computed truth ({kind})")
 }
 
 /// A file of the item: its path within it, and its size.

@@ -17,8 +17,8 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 3] =
-    [("pprof", fuzz::pprof), ("otlp", fuzz::otlp), ("folded", fuzz::folded)];
+const TARGETS: [(&str, Target); 4] =
+    [("pprof", fuzz::pprof), ("otlp", fuzz::otlp), ("jfr", fuzz::jfr), ("folded", fuzz::folded)];
 
 fn seeds() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/go-pprof");
@@ -58,7 +58,9 @@ fn starts() -> Vec<Vec<u8>> {
     let decoded = crate::decode(&seeds()[0], &Options::default());
     let folded = crate::folded::encode(&decoded.profiles[0].profile, profile::KindIndex(0), 0);
     let corpus = TARGETS.iter().flat_map(|(name, _)| corpus(name));
-    seeds().into_iter().chain([folded.into_bytes(), super::bombs::export()]).chain(corpus).collect()
+    let jfr = [super::jfr::writer::small(true), super::jfr::writer::small(false)];
+    let written = [folded.into_bytes(), super::bombs::export()].into_iter().chain(jfr);
+    seeds().into_iter().chain(written).chain(corpus).collect()
 }
 
 /// Decodes in every way. What fails, or takes longer than anything may, is kept as a file.

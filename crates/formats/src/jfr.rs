@@ -1,0 +1,22 @@
+//! JDK Flight Recorder files, as the JDK, async-profiler and Datadog's profiler write them.
+//!
+//! A file is a row of chunks, each with type descriptions, constants and type ids of its own.
+//! Reading walks a chunk three times over its events: where types and constants are, what settings
+//! say, and then the samples; fields are read at places that are worked out once a type, and events
+//! of other types are stepped over. What becomes of which event is one table
+//! ([`table`]); the page `docs/formats/jfr.md` is held to it by a test.
+
+mod decode;
+mod header;
+mod info;
+mod input;
+mod kinds;
+mod layout;
+mod metadata;
+mod names;
+mod pools;
+mod samples;
+pub mod table;
+
+pub use decode::decode;
+pub(crate) use header::MAGIC;
