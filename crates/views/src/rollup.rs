@@ -34,7 +34,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { prefix_share: 1_000, function_share: 10_000, cells_max: 1 << 16 }
+        Self { prefix_share: 1_000, function_share: 1_000, cells_max: 1 << 14 }
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Builder {
     prefixes: Tally<Values>,
     functions: Tally<()>,
     /// What was made and pruned already because there was too much; of the same frames.
-    done: BTreeMap<(Arc<str>, Arc<str>), Vec<KindRollup>>,
+    done: BTreeMap<(Arc<str>, Arc<str>), KindRollup>,
 }
 
 /// What a profile has of a kind in and before the hour.
@@ -127,8 +127,11 @@ impl Builder {
         }
         for (key, mut tree) in std::mem::take(&mut self.trees) {
             tree.add_functions(self.frames.list.len());
+            if let Some(part) = self.done.remove(&key) {
+                tree.merge(&part, |frame| frame);
+            }
             let part = tree.pruned(&key.0, &key.1, &self.rules);
-            self.done.entry(key).or_default().push(part);
+            self.done.insert(key, part);
         }
         true
     }
@@ -149,7 +152,7 @@ impl Builder {
         let mut parts = Vec::with_capacity(self.trees.len());
         for (key, mut tree) in self.trees {
             tree.add_functions(self.frames.list.len());
-            for part in self.done.remove(&key).into_iter().flatten() {
+            if let Some(part) = self.done.remove(&key) {
                 tree.merge(&part, |frame| frame);
             }
             for part in others.remove(&key).into_iter().flatten() {
@@ -163,7 +166,7 @@ impl Builder {
             }
             parts.push(tree.pruned(&key.0, &key.1, &self.rules));
         }
-        (parts, self.frames.list)
+        (parts, self.frames.into_list())
     }
 }
 

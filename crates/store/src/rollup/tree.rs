@@ -16,8 +16,8 @@ use views::rollup::{
 /// Frames of an hour.
 #[derive(Debug)]
 pub(crate) struct Frames {
-    pub(crate) list: Vec<Frame>,
-    index: KeyedMap<Frame, u32>,
+    pub(crate) list: Vec<Arc<Frame>>,
+    index: KeyedMap<Arc<Frame>, u32>,
 }
 
 impl Default for Frames {
@@ -34,9 +34,16 @@ impl Frames {
             return at;
         }
         let at = self.list.len() as u32;
-        self.list.push(frame.clone());
-        self.index.insert(frame.clone(), at);
+        let frame = Arc::new(frame.clone());
+        self.list.push(Arc::clone(&frame));
+        self.index.insert(frame, at);
         at
+    }
+
+    /// The frames by position.
+    pub(crate) fn into_list(self) -> Vec<Frame> {
+        drop(self.index);
+        self.list.into_iter().map(Arc::unwrap_or_clone).collect()
     }
 }
 
