@@ -25,23 +25,25 @@ mod collect;
 mod hidden;
 mod index;
 mod memtable;
+mod payload;
 mod prune;
 mod rollup;
 mod rows;
 mod rules;
 mod segment;
 
-pub use catalog::{Deletion, Dropped, NamesRow, Pin};
+pub use catalog::{Deletion, Dropped, NamesRow, PayloadRow, Pin};
 pub use error::{Error, ErrorKind};
 pub use layer::{FileLayer, LayerFile, LocalFiles};
 pub use limits::Options;
 pub use part::{Part, Samples, Snapshot};
+pub use payload::{NewPayload, PAYLOAD_INFO, PayloadRule, payload_of, unmark};
 pub use rollup::read::Wanted;
 pub use rollup::{HourPart, Hours, ROLLUP_VERSION};
 pub use rows::{KindTotals, ProfileRow, Run};
 pub use rules::RetentionRule;
 pub use segment::bloom::SpanKey;
 pub use store::{
-    Appended, Backup, Checked, Matching, NewNames, Restored, RetentionStatus, Stats, Store,
-    TenantUsage,
+    Appended, Backup, Checked, Matching, NewNames, Outcome, Parsed, Reparsed, Restored,
+    RetentionStatus, Stats, Store, TenantUsage,
 };

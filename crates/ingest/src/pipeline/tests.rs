@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::auth::{Auth, Rule, Token, guard, hash_token};
+use crate::payload::{Receiver, Request};
 use crate::principal::{Need, Role};
 use crate::receivers;
 use crate::sink::Kept;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::Request as HttpRequest;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use futures::future::BoxFuture;
@@ -64,7 +65,8 @@ fn open(limits: Limits) -> Intake {
 
 impl Intake {
     async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
-        let mut request = Request::builder().method("POST").uri(path).header("host", "localhost");
+        let mut request =
+            HttpRequest::builder().method("POST").uri(path).header("host", "localhost");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -185,7 +187,7 @@ async fn while_the_store_stalls_writers_are_told_to_wait_before_memory_grows() {
     let body: String = (0..400).map(|at| format!("main;step{at};leaf{at} 1\n")).collect();
     let mut writers = tokio::task::JoinSet::new();
     for _ in 0..16 {
-        let request = Request::builder().method("POST").uri(UPLOAD).header("host", "localhost");
+        let request = HttpRequest::builder().method("POST").uri(UPLOAD).header("host", "localhost");
         let request = request.body(Body::from(body.clone())).unwrap();
         writers.spawn(router.clone().oneshot(request));
     }
@@ -261,7 +263,9 @@ async fn a_decoder_that_panics_costs_its_own_upload_only() {
     let received = async || intake.ingest.receive(&HeaderMap::new(), Body::from("x")).await;
     let body = received().await.unwrap();
     let decode = |_: &[u8], _: &Options| -> Decoded { panic!("as asked for") };
-    let failed = intake.ingest.store(&principal, body, Context::default(), decode).await;
+    let request = Request::of(Receiver::Upload, Timestamp::MIN, &[], &HeaderMap::new());
+    let of = (request, Context::default());
+    let failed = intake.ingest.store(&principal, body, of, decode).await;
     assert_eq!(failed.unwrap_err().status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(intake.count("decode_panics"), 1);
     assert_eq!(intake.post(UPLOAD, &[], "main 5\n").await.status(), 200);
