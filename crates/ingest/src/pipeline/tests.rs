@@ -26,6 +26,9 @@ struct Memory {
     appended: Mutex<Vec<(String, usize)>>,
     fails: Option<Fails>,
     repeats: bool,
+    /// Keeps uploads as they came, with their profiles.
+    keeps: bool,
+    kept: Mutex<Vec<(Vec<Profile>, Payload)>>,
 }
 
 impl Sink for Memory {
@@ -40,23 +43,38 @@ impl Sink for Memory {
         let answer = self.fails.map_or(Ok(ids), |fails| Err(fails()));
         Box::pin(async move { answer })
     }
+
+    fn keeps_payloads(&self) -> bool {
+        self.keeps
+    }
+
+    fn append_with<'a>(
+        &'a self,
+        tenant: &'a str,
+        profiles: Vec<Profile>,
+        payload: Payload,
+    ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>> {
+        self.kept.lock().unwrap().push((profiles.clone(), payload));
+        self.append(tenant, profiles)
+    }
 }
 
 struct Intake {
     router: Router,
     sink: Arc<Memory>,
+    clock: Arc<ManualClock>,
     ingest: Arc<Ingest>,
 }
 
 fn intake(sink: Memory, limits: Limits, tokens: Vec<Token>) -> Intake {
     let sink = Arc::new(sink);
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
-    let ingest = Arc::new(Ingest::new(Arc::clone(&sink) as _, clock, limits));
+    let ingest = Arc::new(Ingest::new(Arc::clone(&sink) as _, Arc::clone(&clock) as _, limits));
     // `/forgotten` is a route that no rule names.
     let routes = receivers::routes(Arc::clone(&ingest))
         .route("/forgotten", axum::routing::post(async || "open"));
     let auth = Arc::new(Auth::new(tokens, receivers::RULES.to_vec()));
-    Intake { router: routes.layer(from_fn_with_state(auth, guard)), sink, ingest }
+    Intake { router: routes.layer(from_fn_with_state(auth, guard)), sink, clock, ingest }
 }
 
 fn open(limits: Limits) -> Intake {
@@ -283,6 +301,52 @@ async fn a_profile_that_the_retention_is_about_to_drop_is_told_so() {
     };
     assert!(said("now-30d").await.contains("29 days old"));
     assert!(!said("now-6d").await.contains("days old"));
+}
+
+/// A profile as text, but for its tables.
+fn told(profile: &Profile) -> String {
+    let Profile { labels, window, metadata, kinds, samples, tables } = profile;
+    let names: Vec<&str> = tables.strings.iter().collect();
+    format!("{labels:?} {window:?} {metadata:?} {kinds:?} {samples:?} {names:?}")
+}
+
+#[tokio::test]
+async fn what_is_kept_reads_again_as_it_did_whoever_took_it() {
+    let sink = Memory { keeps: true, ..Memory::default() };
+    let intake = intake(sink, Limits::default(), Vec::new());
+    let pprof = include_bytes!("../../../../fixtures/go-pprof/cpu.pb.gz");
+    let form = [
+        &b"--x\r\nContent-Disposition: form-data; name=\"profile\"; filename=\"p\"\r\n\r\n"[..],
+        pprof,
+        b"\r\n--x--\r\n",
+    ]
+    .concat();
+    let multipart = ("content-type", "multipart/form-data; boundary=x");
+    let agent = ("user-agent", "client/7");
+    let uploads: [(&str, Vec<(&str, &str)>, Vec<u8>); 4] = [
+        ("/api/v1/profiles?service=a&label=k=v&from=now-1h", vec![agent], pprof.to_vec()),
+        ("/api/v1/profiles?service=a", vec![], b"main;b 3\n".to_vec()),
+        ("/ingest?name=shop.cpu{env=prod}&from=now-1min", vec![multipart, agent], form),
+        ("/ingest?name=shop.wall&format=lines&sampleRate=50", vec![], b"main;c\nmain;d\n".to_vec()),
+    ];
+    for (path, headers, body) in uploads {
+        let status = intake.post(path, &headers, body.clone()).await.status();
+        assert_eq!(status, StatusCode::OK, "{path}");
+        let (stored, payload) = intake.sink.kept.lock().unwrap().pop().expect("it is kept");
+        assert!(payload.body == body, "{path}: the untouched body");
+        let text = payload.request.to_text();
+        let request = crate::payload::Request::from_text(&text).expect("its own form");
+        // Long after, and whatever `now` is then.
+        intake.clock.advance(Duration::from_hours(100));
+        let again = intake.ingest.read_again(Payload { request, ..payload }).await.unwrap();
+        let told = |all: &[Profile]| all.iter().map(told).collect::<Vec<_>>();
+        assert!(!stored.is_empty());
+        assert_eq!(told(&again.profiles), told(&stored), "{path}");
+    }
+    let request = Request::of(Receiver::Pyroscope, Timestamp::MIN, &[], &HeaderMap::new());
+    let nameless = Payload { request, body: Bytes::new(), received_at: Timestamp::MIN };
+    let refused = intake.ingest.read_again(nameless).await.unwrap_err();
+    assert!(refused.detail.contains("`name` is missing"), "{refused:?}");
 }
 
 #[test]

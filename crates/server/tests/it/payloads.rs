@@ -1,7 +1,9 @@
 //! Uploads that are kept as they came: through the port, back byte for byte, and read again.
 
 use crate::harness::{CPU, Server, cpu_pprof, cpu_profile, folder, multipart, of_service, vesta};
+use crate::uploads::export;
 use http::{Method, StatusCode};
+use rpc::otlp::ProfilesClient;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -184,5 +186,31 @@ async fn viewers_do_not_see_uploads_and_only_admins_read_them_again() {
         let reparse = server.send(Method::POST, reparse, &headers, "").await.status;
         assert_eq!(reparse == StatusCode::OK, may_reparse, "{role}: {reparse}");
     }
+    server.stop();
+}
+
+#[tokio::test]
+async fn otlp_is_kept_over_http_and_grpc() {
+    let (dir, data) = (folder(), folder());
+    let config = settings(dir.path(), SETTINGS);
+    let server = Server::start(data.path(), &["--config", &config]);
+    let packed = formats::compress::gzip(&export(Some("shop-http")));
+    let headers = [("content-type", "application/x-protobuf"), ("content-encoding", "gzip")];
+    let path = "/v1development/profiles";
+    let answer = server.send(Method::POST, path, &headers, packed.clone()).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let grpc = format!("http://{}", server.address("OTLP over gRPC"));
+    let client = ProfilesClient::connect_lazy(&grpc, None).expect("a good address");
+    client.export(export(Some("shop-grpc")).into()).await.expect("taken");
+    for (service, wanted) in [("shop-http", packed), ("shop-grpc", export(Some("shop-grpc")))] {
+        let list = format!("/api/v1/profiles?match=%7Bservice_name%3D%22{service}%22%7D&from=0");
+        let list = server.get(&list).await.ok();
+        let id = list["profiles"][0]["id"].as_str().expect("one");
+        let answer = server.get(&format!("/api/v1/profiles/{id}/payload")).await;
+        assert!(answer.body == wanted || service == "shop-grpc", "{service}: byte for byte");
+        assert!(!answer.body.is_empty(), "{service}");
+    }
+    let said = admin(&server, &["reparse"]).await;
+    assert!(said.contains("2 the same"), "{said}");
     server.stop();
 }

@@ -11,8 +11,8 @@ use crate::rows::ProfileRow;
 use crate::rules::{is_pinned, keep_nanos, may_pin, newest};
 use crate::segment::{self, Segment};
 use profile::labels::names::SERVICE;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use stdx::Ulid;
 
 /// What is to be done with a segment.
@@ -79,7 +79,7 @@ impl Inner {
         if !is_over && !is_mixed {
             return Verdict::Keep;
         }
-        let mut looked = self.looked_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut looked = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
         let looked_at = looked.get(&segment.id).copied();
         if looked_at.is_some_and(|at| now.saturating_sub(at) < slack) {
             return Verdict::Keep;
@@ -91,7 +91,7 @@ impl Inner {
     fn drop_old(&self) -> Result<usize, Error> {
         let now = self.clock.now().nanos();
         let segments = self.state().segments.clone();
-        let mut looked = self.looked_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut looked = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
         looked.retain(|id, _| segments.iter().any(|segment| segment.id == *id));
         drop(looked);
         let (mut old, mut mixed) = (Vec::new(), Vec::new());
@@ -102,12 +102,26 @@ impl Inner {
                 Verdict::Look => mixed.push(segment),
             }
         }
-        self.drop_whole(&old, Reason::Age)?;
+        let changed = self.drop_all(&old, &mixed, now).inspect_err(|_| {
+            // Those that it did not come to are looked into the next time.
+            let mut looked = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+            looked.retain(|id, _| !mixed.iter().any(|segment| segment.id == *id));
+        })?;
+        count(&self.counters.dropped_by_retention, changed as u64);
+        Ok(changed)
+    }
+
+    fn drop_all(
+        &self,
+        old: &[Arc<Segment>],
+        mixed: &[Arc<Segment>],
+        now: i64,
+    ) -> Result<usize, Error> {
+        self.drop_whole(old, Reason::Age)?;
         let mut changed = old.len();
         for segment in mixed {
-            changed += usize::from(self.drop_part(&segment, now)?);
+            changed += usize::from(self.drop_part(segment, now)?);
         }
-        count(&self.counters.dropped_by_retention, changed as u64);
         Ok(changed)
     }
 

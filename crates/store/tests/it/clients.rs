@@ -134,7 +134,10 @@ impl Clients {
             }
         };
         let Ok(appended) = sent else {
-            self.unanswered.push(profiles);
+            // Who has an answer already does not mind.
+            if self.answered.as_ref().is_none_or(|(sent, _)| !is_same(sent, &profiles)) {
+                self.unanswered.push(profiles);
+            }
             return;
         };
         self.repeats += appended.iter().filter(|row| row.is_repeat).count() as u64;
@@ -146,7 +149,8 @@ impl Clients {
             for (id, profile) in ids.iter().zip(&profiles) {
                 let is_brief = profile.labels.get("service_name") == Some(BRIEF);
                 let to = if is_brief { &mut self.brief } else { &mut self.acknowledged };
-                to.insert(*id, expected(profile));
+                // One that was sent before may have been read again since.
+                to.entry(*id).or_insert_with(|| expected(profile));
             }
             if let Some(body) = body {
                 self.kept.insert(body, (profiles.clone(), ids.clone()));
