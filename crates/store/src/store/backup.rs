@@ -134,7 +134,7 @@ impl Backup {
                 return Ok(());
             }
         }
-        let Some(payloads) = payloads::backup::write(&self.inner, &self.payloads, put)? else {
+        let Some(payloads) = payloads::backup::write(&self.inner, &self.payloads, put) else {
             return Ok(());
         };
         let open_hours: Vec<Value> = self.open_hours.iter().map(roll::backup::describe).collect();

@@ -13,9 +13,7 @@ use crate::layer::FileLayer;
 use crate::limits::{
     FSCK_PROBLEMS_MAX, Options, PAYLOAD_REQUEST_BYTES_MAX, PAYLOAD_SERVICES_MAX, PAYLOADS_MAX,
 };
-use crate::payload::{NewPayload, Origin, bounds_of, services_of};
-use crate::rows::ProfileRow;
-use crate::segment::Segment;
+use crate::payload::{NewPayload, bounds_of, services_of};
 use bytes::Bytes;
 use catalog::PayloadRow;
 use profile::labels::names::SERVICE;

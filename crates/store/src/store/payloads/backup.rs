@@ -16,7 +16,7 @@ pub(in crate::store) fn write(
     inner: &Inner,
     rows: &[Arc<PayloadRow>],
     put: &mut dyn FnMut(Bytes) -> bool,
-) -> Result<Option<Vec<Value>>, Error> {
+) -> Option<Vec<Value>> {
     let mut described = Vec::new();
     let mut written: BTreeSet<&str> = BTreeSet::new();
     for row in rows {
@@ -25,12 +25,12 @@ pub(in crate::store) fn write(
             // One that went since is not missed.
             let Ok(body) = inner.layer.read(&path) else { continue };
             if hash(&body) != row.sha256 {
-                return Err(Error::corrupt(format!(
-                    "{path}: its contents are not those that came"
-                )));
+                // The rest is worth a backup nevertheless.
+                tracing::error!(path, "a damaged payload was left out of a backup");
+                continue;
             }
             if !put_file(put, &path, body) {
-                return Ok(None);
+                return None;
             }
             written.insert(&row.sha256);
         }
@@ -41,7 +41,7 @@ pub(in crate::store) fn write(
             "received_at_ns": row.received_at.nanos(),
         }));
     }
-    Ok(Some(described))
+    Some(described)
 }
 
 fn row_of(value: &Value) -> Option<PayloadRow> {
