@@ -8,7 +8,7 @@ use crate::children::Children;
 use crate::command::{cargo, command, run as run_command};
 use crate::stack::{self, Purpose};
 use crate::workspace::Workspace;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use load::Measured;
 use meter::watch;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct BenchArgs {
+    /// Measure what is shipped: the release profile, whose first build takes long.
+    #[arg(long, global = true)]
+    release: bool,
     #[command(subcommand)]
     what: What,
 }
@@ -82,16 +85,20 @@ enum What {
 
 /// Runs one of them.
 pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<()> {
-    println!("note: dev profile (opt-level 1); shipped binaries are faster");
+    let workspace = &Workspace { is_release: args.release, ..workspace.clone() };
+    if !args.release {
+        println!("note: dev profile (opt-level 1); what is shipped is measured by --release");
+    }
     match &args.what {
         What::Size { capture: 0, args } => return measure(workspace, "size", args),
         What::Query { args } => return measure(workspace, "query", args),
+        What::Gates { .. } if args.release => bail!("the committed figures are of the dev profile"),
         What::Gates { write } => {
             return gates::run(&workspace.root, &build_measure(workspace)?, *write);
         }
         _ => {}
     }
-    run_command(&mut cargo(&workspace.root, &stack::BINARIES))?;
+    build(workspace, "--bins")?;
     let program = build_measure(workspace)?;
     let data = tempfile::tempdir()?;
     let mut children = Children::new(&workspace.target.join("bench-logs"))?;
@@ -139,9 +146,16 @@ fn idle(children: &mut Children, seconds: u64, server: u32) -> anyhow::Result<()
     watch(children, seconds, server, "idle server")
 }
 
+/// Builds all binaries or examples.
+fn build(workspace: &Workspace, what: &str) -> anyhow::Result<()> {
+    let mut words = vec!["build", "--workspace", what];
+    words.extend(workspace.is_release.then_some("--release"));
+    run_command(&mut cargo(&workspace.root, &words))
+}
+
 /// Builds the program that measures store and engine as libraries.
 fn build_measure(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    run_command(&mut cargo(&workspace.root, &["build", "--workspace", "--examples"]))?;
+    build(workspace, "--examples")?;
     Ok(workspace.binary("examples/measure"))
 }
 
@@ -153,7 +167,7 @@ fn measure(workspace: &Workspace, what: &str, args: &[String]) -> anyhow::Result
 
 /// What the captured store tells, by the program that repeats it.
 fn host(workspace: &Workspace, data: &Path, minutes: u64) -> anyhow::Result<()> {
-    run_command(&mut cargo(&workspace.root, &["build", "--workspace", "--examples"]))?;
+    build(workspace, "--examples")?;
     let program = workspace.binary("examples/host_hour").to_string_lossy().into_owned();
     let data = data.to_string_lossy();
     run_command(&mut command(&workspace.root, &program, &[&data, &minutes.to_string()]))

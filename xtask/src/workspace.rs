@@ -5,12 +5,14 @@ use cargo_metadata::MetadataCommand;
 use std::path::PathBuf;
 
 /// The checkout and its products.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Workspace {
     /// The repository's root.
     pub(crate) root: PathBuf,
     /// Cargo's target directory (`CARGO_TARGET_DIR` or `target`).
     pub(crate) target: PathBuf,
+    /// Whether its binaries are those of the release profile, as they are shipped.
+    pub(crate) is_release: bool,
 }
 
 impl Workspace {
@@ -27,12 +29,13 @@ impl Workspace {
         Ok(Self {
             root: metadata.workspace_root.clone().into(),
             target: metadata.target_directory.clone().into(),
+            is_release: false,
         })
     }
 
-    /// A binary of the dev profile, which demo and tests share.
+    /// A binary: of the dev profile, which demo and tests share, unless it is told otherwise.
     pub(crate) fn binary(&self, name: &str) -> PathBuf {
-        self.target.join("debug").join(name)
+        self.target.join(if self.is_release { "release" } else { "debug" }).join(name)
     }
 
     /// The web application's folder.

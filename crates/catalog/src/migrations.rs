@@ -61,7 +61,6 @@ pub(crate) const MIGRATIONS: [&str; 5] = [
         t_max_ns INTEGER NOT NULL
     ) STRICT;
 ",
-    crate::names::SCHEMA,
     "
     CREATE TABLE rollups (
         id TEXT PRIMARY KEY,
@@ -86,6 +85,7 @@ pub(crate) const MIGRATIONS: [&str; 5] = [
     ) STRICT;
     INSERT INTO rollup_state VALUES (0, 0);
 ",
+    crate::names::SCHEMA,
     crate::payloads::SCHEMA,
 ];
 

@@ -4,7 +4,7 @@ use crate::{Catalog, Error, ulid_of};
 use rusqlite::params;
 use stdx::{Timestamp, Ulid};
 
-/// The schema of version 3.
+/// The schema of version 4.
 pub(crate) const SCHEMA: &str = "
     CREATE TABLE names (
         id TEXT PRIMARY KEY,

@@ -104,6 +104,11 @@ impl Issues {
         issue.count += 1;
     }
 
+    /// How many there were.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.values().map(|issue| issue.count).sum()
+    }
+
     pub(crate) fn into_vec(self) -> Vec<Issue> {
         self.0.into_values().collect()
     }

@@ -47,7 +47,7 @@ impl StackTable {
     /// Adds a stack that is known to be new, as one read back from a tree is: trees that are only
     /// read need no index, so it is made when something is interned. `None` when the parent is
     /// not there.
-    pub fn push_distinct(&mut self, parent: StackId, location: LocationId) -> Option<StackId> {
+    pub fn push(&mut self, parent: StackId, location: LocationId) -> Option<StackId> {
         if parent.index() >= self.nodes.len() {
             return None;
         }
@@ -131,7 +131,7 @@ mod tests {
             }
             let mut again = StackTable::default();
             for (node, parent, location) in table.iter() {
-                prop_assert_eq!(again.push_distinct(parent, location), Some(node));
+                prop_assert_eq!(again.push(parent, location), Some(node));
             }
             for (stack, &id) in stacks.iter().zip(&ids) {
                 prop_assert_eq!(again.intern_leaf_first(&locations(stack)), id);

@@ -1,4 +1,4 @@
-//! A table of distinct rows: interning gives equal rows the same handle.
+//! A table of rows: interning gives equal rows the same handle.
 
 use crate::StringId;
 use crate::handle::Handle;
@@ -6,7 +6,8 @@ use crate::index::{Index, hash_of};
 use std::hash::Hash;
 use std::marker::PhantomData;
 
-/// Distinct rows of type `T`, in order of first appearance, named by `H`.
+/// Rows of type `T`, in order of first appearance, named by `H`; distinct unless equal ones were
+/// pushed.
 #[derive(Clone, Debug)]
 pub struct Table<H, T> {
     rows: Vec<T>,
@@ -23,9 +24,10 @@ impl<H, T> Default for Table<H, T> {
 }
 
 impl<H: Handle, T: Eq + Hash> Table<H, T> {
-    /// Adds a row that is known to be new, as one read back from a table of distinct rows is:
-    /// tables that are only read need no index, so it is made when something is interned.
-    pub fn push_distinct(&mut self, row: T) -> H {
+    /// Adds a row without looking whether it is there: rows read back from a table are distinct, and
+    /// those of a payload are made so by whoever takes them over. Tables that are only read need no
+    /// index, so it is made when something is interned.
+    pub fn push(&mut self, row: T) -> H {
         self.rows.push(row);
         H::from_index(self.rows.len() - 1)
     }
@@ -163,9 +165,9 @@ mod tests {
     #[test]
     fn rows_that_were_pushed_are_found_when_something_is_interned() {
         let mut table: Table<LinkId, u64> = Table::default();
-        assert_eq!((table.push_distinct(7), table.push_distinct(8)), (LinkId(0), LinkId(1)));
+        assert_eq!((table.push(7), table.push(8)), (LinkId(0), LinkId(1)));
         assert_eq!((table.intern(8), table.intern(9)), (LinkId(1), LinkId(2)));
-        assert_eq!((table.push_distinct(10), table.intern(10)), (LinkId(3), LinkId(3)));
+        assert_eq!((table.push(10), table.intern(10)), (LinkId(3), LinkId(3)));
         assert_eq!(table.rows(), [7, 8, 9, 10]);
     }
 }

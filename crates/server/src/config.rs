@@ -2,6 +2,7 @@
 
 mod classify;
 mod payloads;
+mod resolution;
 
 use crate::egress::Egress;
 use crate::serve::debuginfod::Debuginfod;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use store::{Options, PayloadRule, RetentionRule};
+use store::{Options, PayloadRule, Resolution, ResolutionRule, RetentionRule};
 use views::classify::Overrides;
 
 const LISTEN: &str = "127.0.0.1:4040";
@@ -83,6 +84,10 @@ struct File {
     retention: Vec<FileRetention>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     payloads: Vec<payloads::FileRule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_resolution: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resolution: Vec<resolution::FileRule>,
     classify: Vec<classify::FileRule>,
     #[serde(skip_serializing_if = "Option::is_none")]
     debuginfod: Option<FileDebuginfod>,
@@ -161,6 +166,10 @@ pub(crate) struct Config {
     pub(crate) payload_rules: Vec<PayloadRule>,
     /// Bytes that they may take.
     pub(crate) payload_bytes_max: u64,
+    /// How exactly sample times are kept.
+    pub(crate) resolution: Resolution,
+    /// What is kept more or less exactly.
+    pub(crate) resolution_rules: Vec<ResolutionRule>,
     /// Bytes that profiles may take.
     pub(crate) disk_budget_bytes: Option<u64>,
     /// How long profiles wait in memory (and the log) until they are written to a segment.
@@ -213,6 +222,8 @@ impl Config {
             retention_rules: file.retention.iter().map(rule).collect::<Result<_>>()?,
             payload_rules: payloads::rules(&file.payloads, payload_bytes_max)?,
             payload_bytes_max,
+            resolution: resolution::named("time_resolution", &text(&file.time_resolution, "ms"))?,
+            resolution_rules: resolution::rules(&file.resolution)?,
             disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
             flush_interval: interval("flush_interval_ms", file.flush_interval_ms)?,
             maintenance_interval: interval(
@@ -285,6 +296,8 @@ fn overlay(flags: &Flags, file: File) -> File {
         payload_budget: file.payload_budget,
         retention: file.retention,
         payloads: file.payloads,
+        time_resolution: file.time_resolution,
+        resolution: file.resolution,
         classify: file.classify,
         debuginfod: file.debuginfod,
         auth: file.auth,
@@ -406,6 +419,7 @@ mod tests {
         let text = format!(
             "data_dir = '/d'\nlisten = '0.0.0.0:1'\notlp_grpc_listen = 'off'\n\
              disk_budget = '2GiB'\nretention_days = 3\nrollup_days = 30\n\
+             time_resolution = 'us'\n[[resolution]]\nmatch = '{{service_name=\"shop\"}}'\ntimes = 'ns'\n\
              [[retention]]\nservice = 'shop'\nkind = 'heap'\ndays = 0.5\n\
              {TOKEN}token_sha256 = '{hash}'\n"
         );
@@ -415,6 +429,8 @@ mod tests {
         assert_eq!(config.retention_rules[0].keep, Duration::from_hours(12));
         assert_eq!(config.retention_rules[0].kind.as_deref(), Some("heap"));
         assert_eq!(config.tokens[0].sha256, [0xab; 32]);
+        assert_eq!(config.resolution, Resolution::Micros);
+        assert_eq!(config.resolution_rules[0].resolution, Resolution::Nanos);
         let printed = config.print().unwrap();
         assert!(!printed.contains(&hash) && printed.contains("otlp_grpc_listen = \"off\""));
     }
@@ -433,6 +449,9 @@ mod tests {
             ("data_dir='/d'\n[[payloads]]\nservice = ''", "'*'"),
             ("data_dir='/d'\n[[payloads]]\nservice = '*'\ndays = 0", "0.01 to 36500"),
             ("data_dir='/d'\n[[payloads]]\nservice = '*'\nmax_size = '1 GB'", "GiB"),
+            ("data_dir='/d'\ntime_resolution = 's'", "none of"),
+            ("data_dir='/d'\n[[resolution]]\ntimes = 'ns'", "names nothing"),
+            ("data_dir='/d'\n[[resolution]]\nmatch='{a'\ntimes = 'ns'", "rule 1: match"),
             ("data_dir='/d'\n[debuginfod]\nurls = []", "names no server"),
             ("data_dir='/d'\n[debuginfod]\nurls = ['https://d.org']", "a proxy that speaks https"),
             ("data_dir='/d'\n[[retention]]\nkind = 'heap'\ndays = -3", "0.01 to 36500"),

@@ -95,6 +95,8 @@ async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
         compact_interval: config.maintenance_interval.unwrap_or(default.compact_interval),
         retention: Duration::from_secs_f64(config.retention_days * 86_400.0),
         retention_rules: config.retention_rules.clone(),
+        resolution: config.resolution,
+        resolution_rules: config.resolution_rules.clone(),
         rollup_retention: Duration::from_secs_f64(config.rollup_days * 86_400.0),
         payload_rules: config.payload_rules.clone(),
         payload_bytes_max: config.payload_bytes_max,

@@ -5,6 +5,7 @@ use crate::absorb::{Remap, absorb};
 use crate::batch::{Names, column, from_batch};
 use crate::codec::Entry;
 use crate::limits::{Options, TIME_NANOS_MAX, TIME_NANOS_MIN};
+use crate::resolution;
 use crate::rows::{KindTotals, NONE, ProfileRow, Row};
 use crate::segment::layout::Layout;
 use arrow::array::{RecordBatch, UInt32Array};
@@ -68,10 +69,10 @@ pub(crate) fn take_entry(
     let start = clamp(profile.window.start);
     let window = TimeRange::new(start, clamp(profile.window.end).max(start));
     let kinds: Vec<u32> = profile.kinds.iter().map(|kind| ordinals.kind(&kind.id)).collect();
+    let resolution = resolution::of(options, &entry.tenant, &profile.labels);
     let first = rows.len();
     for sample in &profile.samples {
         let time = clamp(sample.time.unwrap_or(start));
-        let rest = (time.nanos().rem_euclid(1_000_000)) as i32;
         let unknown = || ordinals.kind("");
         rows.push(Row {
             ts_ms: time.millis(),
@@ -83,7 +84,7 @@ pub(crate) fn take_entry(
             thread: remap.thread(sample.thread),
             link: remap.link(sample.link),
             attributes: remap.attributes(sample.attributes),
-            rest_ns: if options.full_resolution { rest } else { -1 },
+            rest_ns: resolution.rest(time),
             timed: sample.time.is_some(),
         });
     }

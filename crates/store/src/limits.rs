@@ -141,8 +141,10 @@ pub struct Options {
     pub retired_grace: Duration,
     /// Memory for tables and profile lists of segments that queries asked for.
     pub cache_bytes_max: usize,
-    /// Keep the part of sample times below a millisecond.
-    pub full_resolution: bool,
+    /// How exactly sample times are kept.
+    pub resolution: crate::resolution::Resolution,
+    /// What is kept more or less exactly than that; the last rule that names a profile holds.
+    pub resolution_rules: Vec<crate::resolution::ResolutionRule>,
     /// Keep addresses of locations whose names are known.
     pub keep_addresses: bool,
 }
@@ -162,7 +164,8 @@ impl Default for Options {
             disk_budget_bytes: None,
             retired_grace: Duration::from_secs(10),
             cache_bytes_max: 64 << 20,
-            full_resolution: false,
+            resolution: crate::resolution::Resolution::Millis,
+            resolution_rules: Vec::new(),
             keep_addresses: false,
         }
     }

@@ -144,10 +144,10 @@ fn stack(profile: &mut Profile, frames: &[u8]) -> StackId {
         let location = match frame {
             // Not symbolized: build id and address.
             0 | 1 => unnamed(profile, frame),
-            // Two functions inlined into one location.
+            // Two functions inlined into one location; a row each time, as a client may send it.
             2 => {
                 let lines = Lines::from_vec(vec![line(profile, 20), line(profile, 21)]);
-                profile.tables.locations.intern(Location { lines, ..Location::default() })
+                profile.tables.locations.push(Location { lines, ..Location::default() })
             }
             // The function of a frame below, at another address.
             12..=16 => {
@@ -161,7 +161,7 @@ fn stack(profile: &mut Profile, frames: &[u8]) -> StackId {
             // Inlined code of which only one function has a name.
             17 => {
                 let mapping = Some(mapping(profile));
-                let function = profile.tables.functions.intern(Function::default());
+                let function = profile.tables.functions.push(Function::default());
                 let lines =
                     Lines::from_vec(vec![Line { function, ..Line::default() }, line(profile, 21)]);
                 let row = Location { mapping, address: 0x3000, lines, ..Location::default() };

@@ -6,10 +6,10 @@ use crate::decoded::{Decoded, IssueKind, Issues, Options};
 use crate::intern::{Budget, text};
 use crate::labels::{LabelValue, SampleLabels};
 use crate::rows::{Rows, unit_name};
-use profile::{LocationId, Profile, Sample};
+use profile::{KeyedMap, LocationId, Profile, Sample, StackId};
 use std::borrow::Cow;
 use stdx::{TimeRange, Timestamp};
-use wire::scan::fields;
+use wire::scan::{Value, fields};
 
 /// Reads one pprof profile, compressed or not. Samples without any value and, where the payload
 /// names no sample type, samples as such, count 1 each.
@@ -33,8 +33,18 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
     let metadata = &profile.metadata;
     let (period_type, period_unit) = (metadata.period_type.clone(), metadata.period_unit.clone());
     let rows = Rows::new(types, (&period_type, &period_unit), options, &mut profile);
-    let mut reader =
-        Reader { raw: &raw, resolved, rows, options, budget, issues, counts_events, stack: vec![] };
+    let mut reader = Reader {
+        raw: &raw,
+        resolved,
+        rows,
+        options,
+        budget,
+        issues,
+        counts_events,
+        stack: Vec::new(),
+        stacks: KeyedMap::default(),
+        values: Vec::new(),
+    };
     for field in fields(&body).filter(|field| field.number == 2) {
         if let Some(message) = field.value.bytes() {
             reader.sample(message, &mut profile);
@@ -58,29 +68,29 @@ struct Reader<'a> {
     issues: Issues,
     counts_events: bool,
     stack: Vec<LocationId>,
+    /// Stacks by their bytes: many samples share one.
+    stacks: KeyedMap<&'a [u8], StackId>,
+    values: Vec<i64>,
 }
 
 impl<'a> Reader<'a> {
-    fn sample(&mut self, message: &[u8], profile: &mut Profile) {
-        let mut values = Vec::new();
+    fn sample(&mut self, message: &'a [u8], profile: &mut Profile) {
+        let mut packed = None;
         let mut value_count = 0_usize;
         let mut labels = SampleLabels::default();
         let mut label_count = 0_usize;
         self.stack.clear();
+        self.values.clear();
         let mut all = fields(message);
         for field in all.by_ref() {
             match field.number {
-                1 => {
-                    let mut ids = field.value.varints();
-                    ids.by_ref().for_each(|id| self.frame(id));
-                    damage("a stack", ids.damage(), &mut self.issues);
-                }
+                1 => packed = self.frames(packed, field.value),
                 2 => {
                     let mut numbers = field.value.varints();
                     for number in numbers.by_ref() {
                         value_count += 1;
-                        if values.len() < self.rows.len() {
-                            values.push(number.cast_signed());
+                        if self.values.len() < self.rows.len() {
+                            self.values.push(number.cast_signed());
                         }
                     }
                     damage("a sample's values", numbers.damage(), &mut self.issues);
@@ -96,20 +106,56 @@ impl<'a> Reader<'a> {
         }
         damage("a sample", all.damage(), &mut self.issues);
         if self.counts_events && value_count == 0 {
-            values.push(1);
+            self.values.push(1);
         } else if value_count != self.rows.len() {
             let wanted = self.rows.len();
             self.issues.add(IssueKind::ValueCount, || {
                 format!("a sample has {value_count} values, not {wanted}")
             });
         }
-        if values.iter().all(|value| *value == 0) {
+        if self.values.iter().all(|value| *value == 0) {
             return;
         }
-        let stack = self.budget.stack(&mut profile.tables, &self.stack, &mut self.issues);
+        let stack = self.stack(packed, profile);
         let mut sample = Sample { stack, ..Sample::default() };
         labels.apply(&mut sample, &mut profile.tables, &mut self.budget, &mut self.issues);
-        self.rows.push(profile, &sample, &values, &mut self.budget, &mut self.issues);
+        self.rows.push(profile, &sample, &self.values, &mut self.budget, &mut self.issues);
+    }
+
+    /// Reads a field of a sample's frames, unless it is the first and packed as writers send it: that
+    /// is returned, and read when its bytes are not known yet.
+    fn frames(&mut self, packed: Option<&'a [u8]>, more: Value<'a>) -> Option<&'a [u8]> {
+        if let (None, Value::Len(bytes), []) = (packed, more, &*self.stack) {
+            return Some(bytes);
+        }
+        if let Some(first) = packed {
+            self.read_frames(Value::Len(first));
+        }
+        self.read_frames(more);
+        None
+    }
+
+    fn read_frames(&mut self, value: Value<'a>) {
+        let mut ids = value.varints();
+        ids.by_ref().for_each(|id| self.frame(id));
+        damage("a stack", ids.damage(), &mut self.issues);
+    }
+
+    fn stack(&mut self, packed: Option<&'a [u8]>, profile: &mut Profile) -> StackId {
+        let Some(bytes) = packed else {
+            return self.budget.stack(&mut profile.tables, &self.stack, &mut self.issues);
+        };
+        if let Some(known) = self.stacks.get(bytes) {
+            return *known;
+        }
+        let issues = self.issues.total();
+        self.read_frames(Value::Len(bytes));
+        let stack = self.budget.stack(&mut profile.tables, &self.stack, &mut self.issues);
+        // What is wrong with it is said each time.
+        if self.issues.total() == issues {
+            self.stacks.insert(bytes, stack);
+        }
+        stack
     }
 
     fn frame(&mut self, id: u64) {

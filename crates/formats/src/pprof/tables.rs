@@ -143,7 +143,7 @@ impl Resolved {
                 break;
             }
             let (id, location) = resolved.location(message, budget, issues);
-            let handle = tables.locations.intern(location);
+            let handle = tables.locations.push(location);
             unique(&mut resolved.locations, id, handle, "location", issues);
         }
         resolved
@@ -211,7 +211,7 @@ impl Resolved {
                 file: string(file),
                 start_line: line_number(start_line),
             };
-            let handle = tables.functions.intern(function);
+            let handle = tables.functions.push(function);
             unique(&mut self.functions, id.unwrap_or(0), handle, "function", issues);
         }
     }

@@ -126,7 +126,8 @@ fn the_fuzzers_corpus_is_replayed() {
     }
 }
 
-/// Each fuzz target is a file that calls the entry point of its name, and has a corpus here.
+/// Each fuzz target of this crate is a file that calls the entry point of its name, and has a corpus
+/// here. Other crates replay theirs.
 #[test]
 fn the_fuzz_targets_are_the_ones_replayed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/fuzz_targets");
@@ -135,6 +136,9 @@ fn the_fuzz_targets_are_the_ones_replayed() {
         let path = entry.expect("an entry").path();
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let code = fs::read_to_string(&path).expect("a file");
+        if !code.contains("formats::fuzz::") {
+            continue;
+        }
         assert!(code.contains(&format!("formats::fuzz::{name}(bytes)")), "{name}");
         assert!(TARGETS.iter().any(|(have, _)| *have == name), "{name}");
         found += 1;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use stdx::{Clock, ManualClock, Rng, Timestamp};
-use store::{Options, Store};
+use store::{Options, Resolution, Store};
 use testkit::amplify::{Amplifier, Spread};
 use testkit::profiles::BASE_MS;
 
@@ -59,10 +59,7 @@ pub(crate) async fn run(mut arguments: Arguments) -> Result<(), Failure> {
         describe(&profiles);
         let mut stored = Vec::new();
         for resolution in resolutions.split(',') {
-            let Some((what, options)) = options(resolution)? else {
-                println!("  {resolution}: the store has no such policy yet");
-                continue;
-            };
+            let (what, options) = options(resolution)?;
             let folder = tempfile::tempdir_in(&dir)?;
             let copies = Amplifier::new(profiles.clone(), spread);
             stored.push(store_all(what, options, folder.path(), copies, events).await?);
@@ -72,13 +69,13 @@ pub(crate) async fn run(mut arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How a store keeps times; `None` where it cannot yet.
-fn options(resolution: &str) -> Result<Option<(&'static str, Options)>, Failure> {
-    let options = |full_resolution| Options { full_resolution, ..input::lasting() };
+/// How a store keeps times.
+fn options(resolution: &str) -> Result<(&'static str, Options), Failure> {
+    let options = |resolution| Options { resolution, ..input::lasting() };
     match resolution {
-        "ms" => Ok(Some(("1 ms", options(false)))),
-        "us" => Ok(None),
-        "ns" => Ok(Some(("1 ns", options(true)))),
+        "ms" => Ok(("1 ms", options(Resolution::Millis))),
+        "us" => Ok(("1 us", options(Resolution::Micros))),
+        "ns" => Ok(("1 ns", options(Resolution::Nanos))),
         other => Err(format!("{other}: a resolution is ms, us or ns").into()),
     }
 }

@@ -5,7 +5,7 @@ use query::{Engine, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Clock, ManualClock, Rng, Timestamp, Ulid};
-use store::{Options, Store};
+use store::{Options, Resolution, Store};
 use testkit::profiles::BASE_MS;
 use views::naive::Naive;
 
@@ -45,7 +45,7 @@ impl Fixture {
         // Late enough for the store to think that the profiles' day is over.
         let now = Timestamp::from_millis(BASE_MS + 30 * 3_600_000);
         let clock = Arc::new(ManualClock::new(now));
-        let options = Options { full_resolution: true, ..Options::default() };
+        let options = Options { resolution: Resolution::Nanos, ..Options::default() };
         let given_clock = Arc::clone(&clock);
         let store = Store::open(folder.path(), options, given_clock, Rng::seeded(1)).await;
         let store = store.expect("a store opens");

@@ -159,7 +159,7 @@ fn metadata(from: &mut Reader<'_>) -> Result<Metadata> {
     Ok(metadata)
 }
 
-/// Rows are distinct, so each gets the handle of its position.
+/// Rows of the other tables are distinct, so each gets the handle of its position.
 fn expect_at<H: Handle>(handle: H, at: usize) -> Result<()> {
     if handle.index() == at { Ok(()) } else { Err("a row is there twice") }
 }
@@ -170,14 +170,14 @@ fn tables(from: &mut Reader<'_>) -> Result<Tables> {
         expect_at(tables.strings.intern(from.text()?), at + 1)?;
     }
     let strings = tables.strings.len();
-    for at in 0..from.count()? {
+    for _ in 0..from.count()? {
         let row = Function {
             name: from.handle::<StringId>(strings)?,
             system_name: from.handle(strings)?,
             file: from.handle(strings)?,
             start_line: from.small()?,
         };
-        expect_at(tables.functions.intern(row), at)?;
+        tables.functions.push(row);
     }
     for at in 0..from.count()? {
         let row = Mapping {
@@ -189,9 +189,9 @@ fn tables(from: &mut Reader<'_>) -> Result<Tables> {
         };
         expect_at(tables.mappings.intern(row), at)?;
     }
-    for at in 0..from.count()? {
+    for _ in 0..from.count()? {
         let row = location(from, &tables)?;
-        expect_at(tables.locations.intern(row), at)?;
+        tables.locations.push(row);
     }
     for at in 1..=from.count()? {
         let distance = from.small()? as usize;

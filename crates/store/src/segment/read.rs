@@ -67,7 +67,7 @@ fn names(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
                 file: tables.strings.intern(file.value(at)),
                 start_line: start_line.value(at),
             };
-            tables.functions.push_distinct(row);
+            tables.functions.push(row);
         }
         Ok(())
     })?;
@@ -84,7 +84,7 @@ fn names(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
                 file: tables.strings.intern(file.value(at)),
                 build_id: tables.strings.intern(build_id.value(at)),
             };
-            tables.mappings.push_distinct(row);
+            tables.mappings.push(row);
         }
         Ok(())
     })
@@ -129,7 +129,7 @@ fn stacks(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
                 frame_type: FrameType::from_number(frame_type.value(at)),
                 is_folded: is_folded.value(at),
             };
-            tables.locations.push_distinct(row);
+            tables.locations.push(row);
         }
         Ok(())
     })?;
@@ -147,8 +147,8 @@ fn nodes(batch: &RecordBatch, tables: &mut Tables) -> Result<(), Error> {
         }
         let row = tables.stacks.len() as u32 - 1;
         let parent = if is_first_version { Some(*parent) } else { row.checked_sub(*parent) };
-        let added = parent
-            .and_then(|parent| tables.stacks.push_distinct(StackId(parent), LocationId(*location)));
+        let added =
+            parent.and_then(|parent| tables.stacks.push(StackId(parent), LocationId(*location)));
         added.ok_or_else(|| Error::corrupt("a stack comes before its caller"))?;
     }
     Ok(())
@@ -160,7 +160,7 @@ fn sample_dictionaries(segment: &Segment, tables: &mut Tables) -> Result<(), Err
         let name: &StringArray = column(batch, "name")?;
         for at in 0..batch.num_rows() {
             let row = Thread { id: id.value(at), name: tables.strings.intern(name.value(at)) };
-            tables.threads.push_distinct(row);
+            tables.threads.push(row);
         }
         Ok(())
     })?;
@@ -174,7 +174,7 @@ fn sample_dictionaries(segment: &Segment, tables: &mut Tables) -> Result<(), Err
                 span_id: span_id.value(at),
                 root_span_id: root_span_id.value(at),
             };
-            tables.links.push_distinct(row);
+            tables.links.push(row);
         }
         Ok(())
     })?;
@@ -211,7 +211,7 @@ fn attributes(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
     })?;
     for (ordinal, mut set) in sets {
         set.sort_unstable();
-        let id: AttributesId = tables.attributes.push_distinct(set);
+        let id: AttributesId = tables.attributes.push(set);
         if id.index() != ordinal as usize {
             return Err(Error::corrupt("table attributes has a gap"));
         }

@@ -11,8 +11,9 @@ use crate::rows::ProfileRow;
 use crate::rules::{is_pinned, keep_nanos, may_pin, newest};
 use crate::segment::{self, Segment};
 use profile::labels::names::SERVICE;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use stdx::Ulid;
 
 /// What is to be done with a segment.
@@ -79,21 +80,17 @@ impl Inner {
         if !is_over && !is_mixed {
             return Verdict::Keep;
         }
-        let mut looked = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let looked_at = looked.get(&segment.id).copied();
+        let looked_at = self.looked_at().get(&segment.id).copied();
         if looked_at.is_some_and(|at| now.saturating_sub(at) < slack) {
             return Verdict::Keep;
         }
-        looked.insert(segment.id, now);
         Verdict::Look
     }
 
     fn drop_old(&self) -> Result<usize, Error> {
         let now = self.clock.now().nanos();
         let segments = self.state().segments.clone();
-        let mut looked = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        looked.retain(|id, _| segments.iter().any(|segment| segment.id == *id));
-        drop(looked);
+        self.looked_at().retain(|id, _| segments.iter().any(|segment| segment.id == *id));
         let (mut old, mut mixed) = (Vec::new(), Vec::new());
         for segment in segments {
             match self.verdict(&segment, now) {
@@ -102,27 +99,18 @@ impl Inner {
                 Verdict::Look => mixed.push(segment),
             }
         }
-        let changed = self.drop_all(&old, &mixed, now).inspect_err(|_| {
-            // Those that it did not come to are looked into the next time.
-            let mut looked = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-            looked.retain(|id, _| !mixed.iter().any(|segment| segment.id == *id));
-        })?;
+        self.drop_whole(&old, Reason::Age)?;
+        let mut changed = old.len();
+        for segment in mixed {
+            changed += usize::from(self.drop_part(&segment, now)?);
+        }
         count(&self.counters.dropped_by_retention, changed as u64);
         Ok(changed)
     }
 
-    fn drop_all(
-        &self,
-        old: &[Arc<Segment>],
-        mixed: &[Arc<Segment>],
-        now: i64,
-    ) -> Result<usize, Error> {
-        self.drop_whole(old, Reason::Age)?;
-        let mut changed = old.len();
-        for segment in mixed {
-            changed += usize::from(self.drop_part(segment, now)?);
-        }
-        Ok(changed)
+    /// When segments were last read whole without finding anything too old.
+    fn looked_at(&self) -> MutexGuard<'_, BTreeMap<Ulid, i64>> {
+        self.looked_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Writes a segment anew without what is too old; says whether there was any.
@@ -139,6 +127,7 @@ impl Inner {
                 && (!row.kinds.is_empty() || keep(row, ""))
         });
         if is_whole {
+            self.looked_at().insert(segment.id, now);
             return Ok(false);
         }
         self.rewrite(segment, Reason::Age, Vec::new(), &mut keep)?;

@@ -2,14 +2,14 @@
 
 use crate::power::PowerLayer;
 use crate::reading::{Contents, batches, column, contents, expected, text};
-use arrow::array::{Int64Array, UInt32Array};
+use arrow::array::{Array, Int32Array, Int64Array, UInt32Array};
 use catalog::Catalog;
 use profile::{KindIndex, Profile, Sample, StackId, ThreadId};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{ManualClock, Rng, TimeRange, Timestamp};
-use store::{ErrorKind, FileLayer, LocalFiles, Options, Store};
+use store::{ErrorKind, FileLayer, LocalFiles, Options, Resolution, ResolutionRule, Store};
 
 struct World {
     store: Arc<Store>,
@@ -120,26 +120,6 @@ fn a_store_on_disk_reopens_with_its_log_and_its_segments() {
 }
 
 #[test]
-fn appends_that_wait_share_a_sync() {
-    run(async {
-        let world = world(eager());
-        let syncs = world.layer.file_syncs();
-        let mut tasks = tokio::task::JoinSet::new();
-        for at in 0..64 {
-            let store = Arc::clone(&world.store);
-            tasks.spawn(async move { store.append("t", vec![folded("a 1\n", at)]).await });
-        }
-        while let Some(result) = tasks.join_next().await {
-            result.expect("no panic").expect("appends");
-        }
-        assert_eq!(contents(&world.store, &world.layer, "t").await.len(), 64);
-        let syncs = world.layer.file_syncs() - syncs;
-        assert!(syncs <= 8, "64 appends took {syncs} syncs");
-        assert_eq!(world.store.stats().wal_commits, syncs);
-    });
-}
-
-#[test]
 fn a_snapshot_keeps_its_files_until_it_is_dropped() {
     run(async {
         let world = world(eager());
@@ -191,7 +171,7 @@ fn a_time_in_the_far_future_does_not_keep_a_segment_for_ever() {
 #[test]
 fn strange_profiles_are_kept_without_a_panic() {
     run(async {
-        let world = world(Options { full_resolution: true, ..eager() });
+        let world = world(Options { resolution: Resolution::Nanos, ..eager() });
         let mut strange = folded("a 1\n", 5);
         strange.window = TimeRange::new(Timestamp::MAX, Timestamp::MIN);
         strange.samples.push(Sample {
@@ -208,6 +188,50 @@ fn strange_profiles_are_kept_without_a_panic() {
         world.store.flush().await.expect("flushes");
         let found = contents(&world.store, &world.layer, "t").await;
         assert_eq!(found.values().map(Vec::len).sum::<usize>(), 2 + 5);
+    });
+}
+
+/// Times below the millisecond, by what is configured for the service; compacted like the rest.
+#[test]
+fn times_are_kept_as_exactly_as_configured() {
+    run(async {
+        let rule = |service: &str, resolution| ResolutionRule {
+            matchers: views::parse_matchers(&format!("{{service_name=\"{service}\"}}"))
+                .expect("a selector"),
+            resolution,
+            ..ResolutionRule::default()
+        };
+        let world = world(Options {
+            resolution_rules: vec![
+                rule("shop", Resolution::Micros),
+                rule("bank", Resolution::Nanos),
+            ],
+            ..eager()
+        });
+        let start = testkit::profiles::BASE_MS - 24 * 3_600_000;
+        for service in ["shop", "bank", "other"] {
+            let mut profile = folded("a 1\n", start);
+            profile.labels.set("service_name", service);
+            let time = Timestamp::from_millis(start).plus_nanos(1_234_567);
+            profile.samples[0].time = Some(time);
+            world.store.append("t", vec![profile]).await.expect("appends");
+            world.store.flush().await.expect("flushes");
+        }
+        while world.store.compact_once().await.expect("compacts") {}
+        let snapshot = world.store.snapshot("t", TimeRange::ALL);
+        let mut found = Vec::new();
+        for batch in snapshot.parts.iter().flat_map(|part| batches(part, &world.layer)) {
+            let rest = column::<Int32Array>(&batch, "ts_rest_ns");
+            let rests = (0..batch.num_rows()).map(|at| {
+                let service = text(&batch, "service", at).map(str::to_owned);
+                (service, (!rest.is_null(at)).then(|| rest.value(at)))
+            });
+            found.extend(rests);
+        }
+        let expected = [("bank", Some(234_567)), ("other", None), ("shop", Some(234_000))];
+        let expected = expected.map(|(service, rest)| (Some(service.to_owned()), rest));
+        found.sort();
+        assert_eq!(found, expected);
     });
 }
 

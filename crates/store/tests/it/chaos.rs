@@ -10,6 +10,7 @@ use profile::Profile;
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use stdx::{Rng, TimeRange};
 use store::{Error, Store};
 
@@ -186,5 +187,38 @@ fn a_slow_disk_holds_up_flushes_and_nothing_else() {
         layer.hold(None);
         flush.await.expect("no panic").expect("flushes");
         assert_eq!(contents(&store, &layer, TENANT).await.len(), 21);
+    });
+}
+
+/// While one append is being synced, 63 more come: all of them share the next sync.
+#[test]
+fn appends_that_wait_share_a_sync() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build();
+    runtime.expect("runtime").block_on(async {
+        let layer = Faulty::over(PowerLayer::new(1, u64::MAX));
+        let catalog = Arc::new(Catalog::open_in_memory().expect("opens"));
+        let store = open(&layer, &catalog, 1).expect("opens");
+        let syncs = layer.power().file_syncs();
+        layer.hold(Some("wal"));
+        let first = Arc::clone(&store);
+        let first = tokio::spawn(async move { first.append(TENANT, vec![shop()]).await });
+        while layer.waiting() == 0 {
+            std::thread::yield_now();
+        }
+        let append = |_| Box::pin(store.append(TENANT, vec![shop()]));
+        let mut waiting: Vec<_> = (1..64).map(append).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        for one in &mut waiting {
+            // It waits from its first poll on.
+            assert!(one.as_mut().poll(&mut context).is_pending());
+        }
+        layer.hold(None);
+        first.await.expect("no panic").expect("appends");
+        for one in waiting {
+            one.await.expect("appends");
+        }
+        assert_eq!(contents(&store, &layer, TENANT).await.len(), 64);
+        assert_eq!(layer.power().file_syncs() - syncs, 2);
+        assert_eq!(store.stats().wal_commits, 2);
     });
 }

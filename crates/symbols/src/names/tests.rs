@@ -173,7 +173,10 @@ fn damaged_files_neither_panic_nor_grow() {
 
 #[test]
 fn what_was_found_by_fuzzing_stays_fixed() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/names");
+    let fuzz = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
+    let target = std::fs::read_to_string(fuzz.join("fuzz_targets/names.rs")).expect("a target");
+    assert!(target.contains("symbols::fuzz::names(bytes)"), "{target}");
+    let folder = fuzz.join("corpus/names");
     let mut count = 0;
     for file in std::fs::read_dir(folder).expect("the corpus") {
         crate::fuzz::names(&std::fs::read(file.expect("an entry").path()).expect("readable"));
