@@ -303,6 +303,9 @@ async fn a_profile_that_the_retention_is_about_to_drop_is_told_so() {
     assert!(!said("now-6d").await.contains("days old"));
 }
 
+/// Path, headers and body.
+type Upload<'a> = (&'a str, &'a [(&'a str, &'a str)], Vec<u8>);
+
 /// A profile as text, but for its tables.
 fn told(profile: &Profile) -> String {
     let Profile { labels, window, metadata, kinds, samples, tables } = profile;
@@ -323,14 +326,14 @@ async fn what_is_kept_reads_again_as_it_did_whoever_took_it() {
     .concat();
     let multipart = ("content-type", "multipart/form-data; boundary=x");
     let agent = ("user-agent", "client/7");
-    let uploads: [(&str, Vec<(&str, &str)>, Vec<u8>); 4] = [
-        ("/api/v1/profiles?service=a&label=k=v&from=now-1h", vec![agent], pprof.to_vec()),
-        ("/api/v1/profiles?service=a", vec![], b"main;b 3\n".to_vec()),
-        ("/ingest?name=shop.cpu{env=prod}&from=now-1min", vec![multipart, agent], form),
-        ("/ingest?name=shop.wall&format=lines&sampleRate=50", vec![], b"main;c\nmain;d\n".to_vec()),
+    let uploads: [Upload<'_>; 4] = [
+        ("/api/v1/profiles?service=a&label=k=v&from=now-1h", &[agent], pprof.to_vec()),
+        ("/api/v1/profiles?service=a", &[], b"main;b 3\n".to_vec()),
+        ("/ingest?name=shop.cpu{env=prod}&from=now-1min", &[multipart, agent], form),
+        ("/ingest?name=shop.wall&format=lines&sampleRate=50", &[], b"main;c\nmain;d\n".to_vec()),
     ];
     for (path, headers, body) in uploads {
-        let status = intake.post(path, &headers, body.clone()).await.status();
+        let status = intake.post(path, headers, body.clone()).await.status();
         assert_eq!(status, StatusCode::OK, "{path}");
         let (stored, payload) = intake.sink.kept.lock().unwrap().pop().expect("it is kept");
         assert!(payload.body == body, "{path}: the untouched body");

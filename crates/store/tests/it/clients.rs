@@ -183,7 +183,8 @@ impl Clients {
         self.rereads += 1;
         let again = |profile: &Profile| {
             let mut profile = profile.clone();
-            profile.metadata.client += &format!(", read again {}", self.rereads);
+            profile.metadata.client =
+                format!("{}, read again {}", profile.metadata.client, self.rereads);
             profile.samples.truncate(1);
             profile
         };

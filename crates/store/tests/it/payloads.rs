@@ -57,7 +57,8 @@ fn files(world: &World) -> usize {
 /// The payload that a stored profile names.
 async fn named(store: &Store, id: Ulid) -> Option<Ulid> {
     for part in store.snapshot("t", TimeRange::ALL).parts {
-        for row in part.profiles().await.expect("reads").iter().filter(|row| row.id == id) {
+        let rows = part.profiles().await.expect("reads");
+        if let Some(row) = rows.iter().find(|row| row.id == id) {
             return payload_of(&row.metadata);
         }
     }
