@@ -12,6 +12,7 @@ use store::{
 };
 use testkit::profiles::BASE_MS;
 use views::naive::info_of;
+use views::rollup::HOUR_MS;
 
 fn rule(service: &str, bytes_max: u64) -> PayloadRule {
     let keep = Duration::from_hours(24 * 365);
@@ -364,13 +365,17 @@ fn hours_are_rolled_up_again_and_sealed_ones_left_alone() {
         send(&mut world, &[of("shop", "main;a", BASE_MS)], "one").await;
         world.roll().await;
         world.check("before").await;
-        let new = of("shop", "main;a;x", BASE_MS + 1_000);
-        assert_eq!(reparse(&world, vec![new.clone()], false).await, Outcome::Replaced);
-        assert!(world.found(BASE_MS).await.is_none(), "its hour is open again");
-        let at = world.profiles.len() - 1;
-        world.profiles[at] = (info_of(world.profiles[at].0.id, "t", world.clock.now(), &new), new);
-        world.roll().await;
-        world.check("rolled up again").await;
+        // To the next hour, and back.
+        for start_ms in [BASE_MS + HOUR_MS + 1_000, BASE_MS + 1_000] {
+            let new = of("shop", "main;a;x", start_ms);
+            assert_eq!(reparse(&world, vec![new.clone()], false).await, Outcome::Replaced);
+            assert!(world.found(BASE_MS).await.is_none(), "its hour is open again");
+            let at = world.profiles.len() - 1;
+            let id = world.profiles[at].0.id;
+            world.profiles[at] = (info_of(id, "t", world.clock.now(), &new), new);
+            world.roll().await;
+            world.check("rolled up again").await;
+        }
 
         world.clock.advance(Duration::from_hours(24));
         world.store.retain_once().await.expect("drops what is brief");
