@@ -5,7 +5,7 @@
 //! (see [`ingest::auth`]) and compression. Every route is in [`rules`]; one that is not is refused.
 //!
 //! What is absent: the query engine (only [`views::Views`]), files, environment. The store is used by
-//! [`routes::admin`] alone.
+//! [`routes::admin`], [`routes::symbols`] and [`routes::payloads`] alone.
 
 pub mod asked;
 pub mod layers;
@@ -19,6 +19,7 @@ pub mod state;
 
 pub use metrics::{Figure, Metrics};
 pub use routes::admin::AdminState;
+pub use routes::payloads::PayloadsState;
 pub use routes::queries::QueriesState;
 pub use routes::symbols::SymbolsState;
 pub use running::Queries;
@@ -84,6 +85,7 @@ pub const RULES: &[Rule] = &[
 /// Rules of all routes: this crate's and the receivers'.
 pub fn rules() -> Vec<Rule> {
     let own = RULES.iter().chain(routes::admin::RULES).chain(routes::symbols::RULES);
+    let own = own.chain(routes::payloads::RULES);
     let own = own.chain(routes::queries::RULES);
     own.chain(ingest::receivers::RULES).copied().collect()
 }
@@ -133,6 +135,7 @@ pub fn openapi_json() -> String {
     description.merge(upload);
     description.merge(routes::admin::described().split_for_parts().1);
     description.merge(routes::symbols::described().split_for_parts().1);
+    description.merge(routes::payloads::described().split_for_parts().1);
     description.merge(routes::queries::described().split_for_parts().1);
     let mut text = description.to_pretty_json().unwrap_or_default();
     text.push('\n');

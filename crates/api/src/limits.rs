@@ -64,6 +64,14 @@ pub const SYMBOL_UPLOADS_MAX: usize = 1;
 pub const SYMBOL_READ_TIMEOUT: Duration = Duration::from_mins(2);
 /// Binaries without names that one answer lists.
 pub const SYMBOL_BINARIES_MAX: usize = 500;
+/// Kept uploads that one call reads again.
+pub const REPARSE_PAYLOADS_MAX: usize = 512;
+/// Decoded bytes after which a call reads no further upload.
+pub const REPARSE_DECODED_BYTES_MAX: usize = 64 << 20;
+/// Time after which a call reads no further upload.
+pub const REPARSE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Calls that read uploads again at the same time.
+pub const REPARSES_MAX: usize = 1;
 /// Longest time for the answer to a question; below what clients wait.
 pub const QUERY_TIME_MAX: Duration = Duration::from_secs(110);
 /// Questions listed as running.

@@ -8,6 +8,7 @@ pub mod facets;
 pub mod flamegraph;
 pub mod moments;
 pub mod overview;
+pub mod payloads;
 pub mod profiles;
 pub mod queries;
 pub mod sandwich;

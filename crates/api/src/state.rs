@@ -1,7 +1,9 @@
 //! What the handlers share.
 
 use crate::metrics::Metrics;
+use crate::routes::payloads::KeptPayload;
 use crate::running::Queries;
+use profile::Metadata;
 use std::sync::Arc;
 use stdx::Clock;
 use views::Views;
@@ -22,6 +24,12 @@ pub struct ServerInfo {
     pub note: Option<String>,
 }
 
+/// Knows which uploads are kept as they came.
+pub trait Payloads: Send + Sync {
+    /// The upload that a profile was made of, when it is kept.
+    fn of(&self, tenant: &str, metadata: &Metadata) -> Option<KeptPayload>;
+}
+
 /// State of the API.
 #[derive(Clone)]
 pub struct ApiState {
@@ -35,6 +43,8 @@ pub struct ApiState {
     pub info: Arc<ServerInfo>,
     /// Questions that are being answered.
     pub queries: Arc<Queries>,
+    /// Which uploads are kept.
+    pub payloads: Arc<dyn Payloads>,
     /// Counters and what else is shown under `/metrics`.
     pub metrics: Arc<Metrics>,
 }

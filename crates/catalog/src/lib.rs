@@ -7,11 +7,13 @@ mod faults;
 mod keeping;
 mod migrations;
 mod names;
+mod payloads;
 mod rollups;
 mod uploads;
 
 pub use keeping::{Deletion, Dropped, Pin};
 pub use names::NamesRow;
+pub use payloads::PayloadRow;
 pub use rollups::{OpenHour, RollupRow};
 pub use uploads::Uploads;
 

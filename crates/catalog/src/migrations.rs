@@ -6,7 +6,7 @@ use crate::Error;
 
 /// Schema changes in order; the position plus one is the version. An entry that was released never
 /// changes: stores in the field were made with it.
-pub(crate) const MIGRATIONS: [&str; 4] = [
+pub(crate) const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE segments (
         id TEXT PRIMARY KEY,
@@ -86,6 +86,7 @@ pub(crate) const MIGRATIONS: [&str; 4] = [
     INSERT INTO rollup_state VALUES (0, 0);
 ",
     crate::names::SCHEMA,
+    crate::payloads::SCHEMA,
 ];
 
 /// Brings the catalog up to date, in one transaction.
@@ -135,6 +136,7 @@ mod tests {
             assert_eq!(catalog.uploads().expect("lists").len(), 0);
             assert_eq!(catalog.names().expect("lists").len(), 0);
             assert_eq!(catalog.rollups().expect("lists").len(), 0);
+            assert_eq!(catalog.payloads().expect("lists").len(), 0);
             assert!(!catalog.knows_hours().expect("reads"), "its hours are still to be opened");
         }
     }

@@ -15,6 +15,7 @@ mod gate;
 pub mod limits;
 pub mod normalise;
 pub mod notes;
+pub mod payload;
 pub mod pipeline;
 pub mod principal;
 pub mod problem;
@@ -24,6 +25,7 @@ pub mod receivers;
 pub mod sink;
 
 pub use auth::Auth;
+pub use payload::{Payload, Reading, Request};
 pub use pipeline::Ingest;
 pub use principal::{Need, Principal, Role, Scope};
 pub use problem::Problem;

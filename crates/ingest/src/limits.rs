@@ -66,6 +66,8 @@ pub const INFO_ENTRIES_MAX: usize = 64;
 pub const TENANT_BYTES_MAX: usize = 150;
 /// Issues listed in one answer; the rest is only counted.
 pub const ISSUES_SHOWN_MAX: usize = 20;
+/// Issues listed of one payload that is read again.
+pub const PAYLOAD_ISSUES_MAX: usize = 5;
 /// Parts of one multipart body.
 pub const PARTS_MAX: usize = 16;
 /// Bytes of a refusal over gRPC: clients accept no long headers.

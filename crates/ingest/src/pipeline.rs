@@ -1,10 +1,11 @@
 //! From a body to stored profiles: admit, decode, normalise, limit, append.
 
 use crate::counters::{Counters, add};
-use crate::gate::{Gate, Place};
+use crate::gate::{Gate, Panicked, Place};
 use crate::limits::{LABELS_MAX, Limits};
 use crate::normalise::{Context, normalise};
 use crate::notes::Notes;
+use crate::payload::{Payload, Request};
 use crate::principal::Principal;
 use crate::problem::Problem;
 use crate::receipt::{Receipt, Stored};
@@ -18,6 +19,7 @@ use profile::Profile;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use stdx::{Clock, Timestamp};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The way in, shared by all receivers.
 pub struct Ingest {
@@ -38,16 +40,18 @@ impl std::fmt::Debug for Ingest {
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) bytes: Bytes,
+    /// The body as it came, where uploads are kept.
+    pub(crate) original: Option<Bytes>,
     pub(crate) place: Place,
 }
 
-struct Prepared {
-    profiles: Vec<Profile>,
+pub(crate) struct Prepared {
+    pub(crate) profiles: Vec<Profile>,
     stored: Vec<Stored>,
-    notes: Notes,
+    pub(crate) notes: Notes,
     is_over_limit: bool,
     /// Estimated bytes of the profiles in memory.
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Ingest {
@@ -108,7 +112,9 @@ impl Ingest {
         }
         let place = self.gate.enter(room)?;
         add(&self.counters.body_bytes, bytes.len() as u64);
-        Ok(Received { bytes: bytes.into(), place })
+        let bytes = Bytes::from(bytes);
+        let original = self.sink.keeps_payloads().then(|| bytes.clone());
+        Ok(Received { bytes, original, place })
     }
 
     /// Reads on without keeping anything, for a while: a client that is still sending when the
@@ -154,16 +160,25 @@ impl Ingest {
         problem
     }
 
+    /// Runs a decoder when one is free.
+    pub(crate) async fn run_decoder<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<(T, OwnedSemaphorePermit), Panicked> {
+        let done = self.gate.run(work).await;
+        done.inspect_err(|_| add(&self.counters.decode_panics, 1))
+    }
+
     /// Decodes a received body, normalises and stores what is in it. The answer comes when all of
     /// it is durable.
     pub(crate) async fn store(
         &self,
         principal: &Principal,
         received: Received,
-        context: Context,
+        (request, context): (Request, Context),
         decode: impl FnOnce(&[u8], &Options) -> Decoded + Send + 'static,
     ) -> Result<Receipt, Problem> {
-        let Received { bytes, place } = received;
+        let Received { bytes, original, place } = received;
         if context.labels.len() > LABELS_MAX {
             let detail = format!("the request names {} labels", context.labels.len());
             let hint = format!("name at most {LABELS_MAX}");
@@ -175,10 +190,10 @@ impl Ingest {
             drop(bytes);
             prepare(decoded, &context, now, &limits)
         };
-        let (prepared, decoder) = self.gate.run(work).await.map_err(|_| {
-            add(&self.counters.decode_panics, 1);
-            self.count(Problem::internal("the decoder failed on this body"))
-        })?;
+        let (prepared, decoder) = self
+            .run_decoder(work)
+            .await
+            .map_err(|_| self.count(Problem::internal("the decoder failed on this body")))?;
         let prepared = prepared.map_err(|problem| {
             if problem.status == http::StatusCode::PAYLOAD_TOO_LARGE {
                 add(&self.counters.limits_hit, 1);
@@ -188,18 +203,27 @@ impl Ingest {
         // The decoder stays taken until there is room, so that no more is decoded meanwhile.
         let held = self.gate.hold(prepared.bytes).await.map_err(|problem| self.count(problem))?;
         drop(decoder);
-        let receipt = self.append(principal, prepared).await?;
+        let payload = original.map(|body| Payload { request, body, received_at: now });
+        let receipt = self.append(principal, prepared, payload).await?;
         drop((held, place));
         Ok(receipt)
     }
 
-    async fn append(&self, principal: &Principal, prepared: Prepared) -> Result<Receipt, Problem> {
+    async fn append(
+        &self,
+        principal: &Principal,
+        prepared: Prepared,
+        payload: Option<Payload>,
+    ) -> Result<Receipt, Problem> {
         let Prepared { profiles, mut stored, notes, is_over_limit, .. } = prepared;
         add(&self.counters.limits_hit, is_over_limit.into());
         add(&self.counters.decode_issues, notes.count() as u64);
         let samples: usize = profiles.iter().map(|profile| profile.samples.len()).sum();
         if !profiles.is_empty() {
-            let appended = self.sink.append(&principal.tenant, profiles).await;
+            let appended = match payload {
+                None => self.sink.append(&principal.tenant, profiles).await,
+                Some(payload) => self.sink.append_with(&principal.tenant, profiles, payload).await,
+            };
             let kept = appended.map_err(|error| self.count(self.refused(&error)))?;
             let repeats = kept.iter().filter(|kept| kept.is_repeat).count();
             add(&self.counters.profiles_repeated, repeats as u64);
@@ -231,7 +255,7 @@ impl Ingest {
 }
 
 /// Normalises and checks; refuses an upload in which there is no profile but trouble.
-fn prepare(
+pub(crate) fn prepare(
     decoded: Decoded,
     context: &Context,
     now: Timestamp,

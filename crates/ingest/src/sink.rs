@@ -1,5 +1,6 @@
 //! Where accepted profiles go. The server puts the store here.
 
+use crate::payload::Payload;
 use futures::future::BoxFuture;
 use profile::Profile;
 use stdx::Ulid;
@@ -22,6 +23,21 @@ pub trait Sink: Send + Sync + 'static {
         tenant: &'a str,
         profiles: Vec<Profile>,
     ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>>;
+
+    /// Whether uploads may have to be kept as they came.
+    fn keeps_payloads(&self) -> bool {
+        false
+    }
+
+    /// As [`Sink::append`]; the upload that the profiles came with may be kept beside them.
+    fn append_with<'a>(
+        &'a self,
+        tenant: &'a str,
+        profiles: Vec<Profile>,
+        _payload: Payload,
+    ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>> {
+        self.append(tenant, profiles)
+    }
 }
 
 /// Why profiles were not taken.

@@ -1,5 +1,7 @@
-//! `vesta admin`: what is kept, pinned and deleted; check, backup and restore; symbols.
+//! `vesta admin`: what is kept, pinned and deleted; check, backup and restore; symbols;
+//! reading kept uploads again.
 
+mod reparse;
 mod symbols;
 
 use crate::client::{ServerArgs, escape};
@@ -57,6 +59,8 @@ enum AdminCommand {
     /// Names for addresses that came without one: upload files that name them, see what is missing.
     #[command(subcommand)]
     Symbols(symbols::SymbolsCommand),
+    /// Read uploads that were kept again with today's decoders, and replace their profiles.
+    Reparse(reparse::ReparseArgs),
     /// Put a backup into the folder of a server that does not run.
     Import {
         /// A file that `vesta admin export` wrote.
@@ -133,6 +137,7 @@ pub(crate) async fn run(args: &AdminArgs) -> Result<ExitCode> {
             return Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         AdminCommand::Symbols(command) => symbols::run(server, command).await?,
+        AdminCommand::Reparse(wanted) => reparse::run(server, wanted).await?,
         AdminCommand::Export { file } => export(server, file).await?,
         AdminCommand::Import { file, data_dir } => import(file, data_dir).await?,
     }

@@ -41,7 +41,7 @@ enum Command {
     /// Profile a command or a process.
     #[command(after_help = RECORD_HELP)]
     Record(RecordArgs),
-    /// Keep, pin, delete, check, back up and restore.
+    /// Keep, pin, delete, check, back up, restore and read again.
     #[command(after_help = ADMIN_HELP)]
     Admin(AdminArgs),
     /// Print the API's description (OpenAPI).
@@ -90,7 +90,8 @@ const ADMIN_HELP: &str = "Examples:
   vesta admin delete --match '{service_name=\"shop\"}' --from 0 --yes    does it
   vesta admin export backup.tar
   vesta admin import backup.tar --data-dir /var/lib/vesta              with the server stopped
-  vesta admin fsck";
+  vesta admin fsck
+  vesta admin reparse --service shop --dry-run                           what newer decoders find";
 
 const RECORD_HELP: &str = "Examples:
   vesta record -- ./my-program --its-flag          writes profile.svg

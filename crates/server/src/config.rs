@@ -1,6 +1,7 @@
 //! What was typed (flags, environment, file) becomes what runs: a checked [`Config`].
 
 mod classify;
+mod payloads;
 mod resolution;
 
 use crate::egress::Egress;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use store::{Resolution, ResolutionRule, RetentionRule};
+use store::{Options, PayloadRule, Resolution, ResolutionRule, RetentionRule};
 use views::classify::Overrides;
 
 const LISTEN: &str = "127.0.0.1:4040";
@@ -77,8 +78,12 @@ struct File {
     flush_interval_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     maintenance_interval_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_budget: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     retention: Vec<FileRetention>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    payloads: Vec<payloads::FileRule>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time_resolution: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -157,6 +162,10 @@ pub(crate) struct Config {
     pub(crate) rollup_days: f64,
     /// What is kept for other times.
     pub(crate) retention_rules: Vec<RetentionRule>,
+    /// Which uploads are kept as they came.
+    pub(crate) payload_rules: Vec<PayloadRule>,
+    /// Bytes that they may take.
+    pub(crate) payload_bytes_max: u64,
     /// How exactly sample times are kept.
     pub(crate) resolution: Resolution,
     /// What is kept more or less exactly.
@@ -195,6 +204,8 @@ impl Config {
             value.clone().unwrap_or_else(|| default.to_owned())
         };
         let listen = text(&file.listen, LISTEN);
+        let payload_budget = file.payload_budget.as_deref().map(size).transpose()?;
+        let payload_bytes_max = payload_budget.unwrap_or(Options::default().payload_bytes_max);
         let config = Self {
             data_dir: file.data_dir.clone().map_or_else(default_data_dir, Ok)?,
             listen: address("listen", &listen)?,
@@ -209,6 +220,8 @@ impl Config {
             retention_days: file.retention_days.unwrap_or(RETENTION_DAYS),
             rollup_days: file.rollup_days.unwrap_or(ROLLUP_DAYS),
             retention_rules: file.retention.iter().map(rule).collect::<Result<_>>()?,
+            payload_rules: payloads::rules(&file.payloads, payload_bytes_max)?,
+            payload_bytes_max,
             resolution: resolution::named("time_resolution", &text(&file.time_resolution, "ms"))?,
             resolution_rules: resolution::rules(&file.resolution)?,
             disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
@@ -280,7 +293,9 @@ fn overlay(flags: &Flags, file: File) -> File {
         disk_budget: flags.disk_budget.clone().or(file.disk_budget),
         flush_interval_ms: file.flush_interval_ms,
         maintenance_interval_ms: file.maintenance_interval_ms,
+        payload_budget: file.payload_budget,
         retention: file.retention,
+        payloads: file.payloads,
         time_resolution: file.time_resolution,
         resolution: file.resolution,
         classify: file.classify,
@@ -430,6 +445,10 @@ mod tests {
             ("data_dir='/d'\nretention_days = 0", "0.01 to 36500"),
             ("data_dir='/d'\ndisk_budget = '2 apples'", "GiB"),
             ("data_dir='/d'\n[[retention]]\ndays = 3", "names nothing"),
+            ("data_dir='/d'\n[[payloads]]\ndays = 3", "missing field `service`"),
+            ("data_dir='/d'\n[[payloads]]\nservice = ''", "'*'"),
+            ("data_dir='/d'\n[[payloads]]\nservice = '*'\ndays = 0", "0.01 to 36500"),
+            ("data_dir='/d'\n[[payloads]]\nservice = '*'\nmax_size = '1 GB'", "GiB"),
             ("data_dir='/d'\ntime_resolution = 's'", "none of"),
             ("data_dir='/d'\n[[resolution]]\ntimes = 'ns'", "names nothing"),
             ("data_dir='/d'\n[[resolution]]\nmatch='{a'\ntimes = 'ns'", "rule 1: match"),

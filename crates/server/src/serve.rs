@@ -11,7 +11,9 @@ use crate::limits::{HEAD_TIMEOUT, SHUTDOWN_GRACE};
 use crate::page;
 use anyhow::{Context, Result};
 use api::layers::Around;
-use api::{AdminState, ApiState, Figure, Metrics, Queries, ServerInfo, SymbolsState};
+use api::{
+    AdminState, ApiState, Figure, Metrics, PayloadsState, Queries, ServerInfo, SymbolsState,
+};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use ingest::receivers::otlp_grpc::OtlpGrpc;
@@ -96,6 +98,8 @@ async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
         resolution: config.resolution,
         resolution_rules: config.resolution_rules.clone(),
         rollup_retention: Duration::from_secs_f64(config.rollup_days * 86_400.0),
+        payload_rules: config.payload_rules.clone(),
+        payload_bytes_max: config.payload_bytes_max,
         disk_budget_bytes: config.disk_budget_bytes,
         ..default
     };
@@ -139,6 +143,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     };
     let admin = AdminState { store: Arc::clone(store), clock: Arc::clone(&clock) };
     let symbols = SymbolsState::new(admin.clone(), Arc::clone(&views), config.data_dir.clone());
+    let payloads = PayloadsState::new(admin.clone(), Arc::clone(&views), Arc::clone(&ingest));
     if let Some(settings) = config.debuginfod.clone() {
         // Ends with the process: what it keeps is whole or not there.
         tokio::spawn(debuginfod::run(settings, symbols.clone()));
@@ -149,12 +154,14 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         clock: Arc::clone(&clock),
         info: Arc::new(info),
         queries: Arc::new(Queries::new(Arc::clone(&clock))),
+        payloads: Arc::clone(store) as _,
         metrics: Arc::clone(&metrics),
     };
     let around = Arc::new(Around::new(Arc::clone(&metrics), clock));
     let protect = |routes: Router| api::protect(routes, Arc::clone(&auth), Arc::clone(&around));
     let routes = api::router(state).merge(api::routes::admin::router(admin));
     let routes = routes.merge(api::routes::symbols::router(symbols));
+    let routes = routes.merge(api::routes::payloads::router(payloads));
     let routes = routes.merge(ingest::receivers::routes(Arc::clone(&ingest)));
     let main = protect(routes.fallback(page::serve));
     let otlp = ingest::receivers::otlp_routes(Arc::clone(&ingest));
@@ -198,6 +205,15 @@ fn figures(store: &Store) -> Vec<Figure> {
         figure("store_rollup_bytes", "Bytes of hourly rollups", stats.rollup_bytes),
         figure("store_rollups_made_total", "Hours rolled up", stats.rollups_made),
         figure("store_open_hours", "Hours to be rolled up", stats.open_hours),
+        figure("store_payloads", "Uploads kept as they came", stats.payloads),
+        figure("store_payload_bytes", "Bytes of those", stats.payload_bytes),
+        figure("store_payloads_kept_total", "Uploads that were kept", stats.payloads_kept),
+        figure(
+            "store_payloads_too_large_total",
+            "Uploads to be kept that were too large",
+            stats.payloads_too_large,
+        ),
+        figure("store_payloads_dropped_total", "Kept uploads that went", stats.payloads_dropped),
         figure("store_rewrites_total", "Segments written anew", stats.rewrites),
         figure("store_dropped_bytes_total", "Bytes freed", stats.dropped_bytes),
         figure("store_deletions_total", "Deletions asked for", stats.deletions),

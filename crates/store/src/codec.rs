@@ -26,6 +26,13 @@ pub fn encode(entry: &Entry) -> Vec<u8> {
     write::entry(entry)
 }
 
+/// What of an entry is the client's: all of it but the head.
+pub fn sent(profile: &Profile) -> Vec<u8> {
+    let mut out = write::Writer::default();
+    write::sent(&mut out, profile);
+    out.bytes
+}
+
 /// Decodes an entry; says what is wrong when the bytes are damaged.
 pub fn decode(bytes: &[u8]) -> Result<Entry, &'static str> {
     read::entry(bytes)

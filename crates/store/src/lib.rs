@@ -25,6 +25,7 @@ mod collect;
 mod hidden;
 mod index;
 mod memtable;
+mod payload;
 mod prune;
 mod resolution;
 mod rollup;
@@ -32,11 +33,12 @@ mod rows;
 mod rules;
 mod segment;
 
-pub use catalog::{Deletion, Dropped, NamesRow, Pin};
+pub use catalog::{Deletion, Dropped, NamesRow, PayloadRow, Pin};
 pub use error::{Error, ErrorKind};
 pub use layer::{FileLayer, LayerFile, LocalFiles};
 pub use limits::Options;
 pub use part::{Part, Samples, Snapshot};
+pub use payload::{NewPayload, PAYLOAD_INFO, PayloadRule, payload_of, unmark};
 pub use resolution::{Resolution, ResolutionRule};
 pub use rollup::read::Wanted;
 pub use rollup::{HourPart, Hours, ROLLUP_VERSION};
@@ -44,6 +46,6 @@ pub use rows::{KindTotals, ProfileRow, Run};
 pub use rules::RetentionRule;
 pub use segment::bloom::SpanKey;
 pub use store::{
-    Appended, Backup, Checked, Matching, NewNames, Restored, RetentionStatus, Stats, Store,
-    TenantUsage,
+    Appended, Backup, Checked, Matching, NewNames, Outcome, Parsed, Reparsed, Restored,
+    RetentionStatus, Stats, Store, TenantUsage,
 };

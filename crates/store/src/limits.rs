@@ -87,6 +87,12 @@ pub const TIME_NANOS_MAX: i64 = 7_258_118_400_000_000_000;
 pub const NAMES_TABLES_MAX: usize = 4_000;
 /// Bytes of them.
 pub const NAMES_BYTES_MAX: u64 = 8 << 30;
+/// Uploads that are kept as they came; the oldest go first. About 600 bytes of memory each.
+pub const PAYLOADS_MAX: usize = 1 << 17;
+/// Services of an upload that is kept.
+pub const PAYLOAD_SERVICES_MAX: usize = 256;
+/// Bytes of what came beside a body and is kept with it.
+pub const PAYLOAD_REQUEST_BYTES_MAX: usize = 128 << 10;
 /// How often maintenance looks for work.
 pub const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
 /// How often maintenance applies retention, deletion and compaction.
@@ -125,6 +131,10 @@ pub struct Options {
     pub rollup_retention: Duration,
     /// What is kept of an hour.
     pub rollup_rules: views::rollup::Rules,
+    /// Which uploads are kept as they came; the first rule that names one counts. None by default.
+    pub payload_rules: Vec<crate::payload::PayloadRule>,
+    /// Bytes of all of them; the oldest go first.
+    pub payload_bytes_max: u64,
     /// Live segments, rollups and logs together stay below this; the oldest segments go first.
     pub disk_budget_bytes: Option<u64>,
     /// How long the files of a superseded segment stay after the last snapshot let go of it.
@@ -149,6 +159,8 @@ impl Default for Options {
             retention_rules: Vec::new(),
             rollup_retention: Duration::from_hours(90 * 24),
             rollup_rules: views::rollup::Rules::default(),
+            payload_rules: Vec::new(),
+            payload_bytes_max: 1 << 30,
             disk_budget_bytes: None,
             retired_grace: Duration::from_secs(10),
             cache_bytes_max: 64 << 20,

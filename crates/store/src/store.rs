@@ -9,7 +9,9 @@ mod flush;
 mod fsck;
 mod names;
 mod open;
+mod payloads;
 mod pins;
+mod reparse;
 mod repeats;
 mod retain;
 mod rewrite;
@@ -24,6 +26,7 @@ pub use delete::Matching;
 pub use fsck::Checked;
 pub use names::NewNames;
 pub use pins::{RetentionStatus, TenantUsage};
+pub use reparse::{Outcome, Parsed, Reparsed};
 
 use crate::Error;
 use crate::cache::Caches;
@@ -69,6 +72,7 @@ struct Inner {
     recent_deletions: Mutex<Vec<Arc<Tombstone>>>,
     pins: Mutex<Arc<Vec<catalog::Pin>>>,
     names: names::Shelf,
+    payloads: payloads::Payloads,
     /// Whoever holds this changes deletions or pins.
     keeping: Arc<tokio::sync::Mutex<()>>,
     /// When retention looked into segments that mix what is kept for different times.
@@ -153,6 +157,9 @@ struct Counters {
     dropped_bytes: AtomicU64,
     deletions: AtomicU64,
     rollups_made: AtomicU64,
+    payloads_kept: AtomicU64,
+    payloads_too_large: AtomicU64,
+    payloads_dropped: AtomicU64,
 }
 
 /// Figures for `/metrics`; counters are since the store was opened.
@@ -216,6 +223,16 @@ pub struct Stats {
     pub rollups_made: u64,
     /// Hours that something came to since they were rolled up.
     pub open_hours: u64,
+    /// Uploads that are kept as they came.
+    pub payloads: u64,
+    /// Bytes of them.
+    pub payload_bytes: u64,
+    /// Uploads that were kept.
+    pub payloads_kept: u64,
+    /// Uploads that a rule asked for and that were too large for it.
+    pub payloads_too_large: u64,
+    /// Kept uploads that went: too old, for room, or with their profiles.
+    pub payloads_dropped: u64,
     /// Deletions that still hide something.
     pub open_deletions: u64,
     /// Profiles that came again and were not stored a second time.
@@ -337,6 +354,7 @@ impl Store {
             let bytes = rolled.live.values().map(|rollup| rollup.row.bytes).sum();
             (rolled.live.len() as u64, bytes, rolled.open.len() as u64)
         };
+        let (payloads, payload_bytes) = self.inner.payloads.size();
         let state = self.inner.state();
         let sum = |value: fn(&Segment) -> u64| state.segments.iter().map(|row| value(row)).sum();
         Stats {
@@ -370,6 +388,11 @@ impl Store {
             rollup_bytes,
             rollups_made: of(&counters.rollups_made),
             open_hours,
+            payloads,
+            payload_bytes,
+            payloads_kept: of(&counters.payloads_kept),
+            payloads_too_large: of(&counters.payloads_too_large),
+            payloads_dropped: of(&counters.payloads_dropped),
             open_deletions: state.tombstones.len() as u64,
             remembered,
             forgotten_early,

@@ -2,9 +2,10 @@
 //! `docs/formats/wal.md`.
 
 use crate::codec::write::Writer;
-use crate::codec::{Entry, crc32, decode, encode};
+use crate::codec::{Entry, crc32, decode, encode, sent};
 use crate::layer::{FileLayer, LayerFile};
 use crate::limits::{WAL_COMPRESS_BYTES_MIN, WAL_RECORD_BYTES_MAX, WAL_ZSTD_LEVEL};
+use profile::Profile;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::sync::Arc;
@@ -56,13 +57,26 @@ pub fn keyed_record(entry: &Entry, again: &mut dyn FnMut(u128) -> u128) -> Optio
     own.signed(entry.received_at.nanos());
     // The head is the store's own (the id, when it came); what follows is the client's.
     debug_assert!(raw.starts_with(&own.bytes), "the head of an entry");
-    let sent = raw.get(own.bytes.len()..)?;
-    let digest = Sha256::new().chain_update(entry.tenant.as_bytes()).chain_update([0xff]);
+    let key = again(hash(&entry.tenant, raw.get(own.bytes.len()..)?));
+    Some((key, framed(raw, Some(key))?))
+}
+
+/// As [`record`], with a key that is known.
+pub(crate) fn record_with_key(entry: &Entry, key: u128) -> Option<Vec<u8>> {
+    framed(encode(entry), Some(key))
+}
+
+/// The hash of all that a client sent of a profile: what its key is made of.
+pub(crate) fn digest(tenant: &str, profile: &Profile) -> u128 {
+    hash(tenant, &sent(profile))
+}
+
+fn hash(tenant: &str, sent: &[u8]) -> u128 {
+    let digest = Sha256::new().chain_update(tenant.as_bytes()).chain_update([0xff]);
     let digest: [u8; 32] = digest.chain_update(sent).finalize().into();
     let mut half = [0; KEY_BYTES];
     half.copy_from_slice(&digest[..KEY_BYTES]);
-    let key = again(u128::from_be_bytes(half));
-    Some((key, framed(raw, Some(key))?))
+    u128::from_be_bytes(half)
 }
 
 fn framed(raw: Vec<u8>, key: Option<u128>) -> Option<Vec<u8>> {

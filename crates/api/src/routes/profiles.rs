@@ -2,6 +2,7 @@
 
 use crate::limits::{PROFILES_DEFAULT, PROFILES_MAX};
 use crate::question::{Scope, parse_id, problem_of};
+use crate::routes::payloads::KeptPayload;
 use crate::shapes::{Problem as ProblemShape, ProfileSummary};
 use crate::state::ApiState;
 use axum::Json;
@@ -12,6 +13,7 @@ use ingest::{Principal, Problem, Query};
 use profile::{Profile, ProfileTypeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use store::unmark;
 use utoipa::{IntoParams, ToSchema};
 use views::ProfileInfo;
 
@@ -58,6 +60,8 @@ pub struct ProfileDetail {
     pub unsymbolized: u64,
     /// What else the client said.
     pub info: BTreeMap<String, String>,
+    /// The upload that it was made of, when that is kept as it came.
+    pub payload: Option<KeptPayload>,
 }
 
 /// Profiles of a selection, newest first.
@@ -84,13 +88,19 @@ async fn find(
     state: &ApiState,
     principal: &Principal,
     id: &str,
-) -> Result<(ProfileInfo, Profile), Problem> {
+) -> Result<(ProfileInfo, Profile, Option<KeptPayload>), Problem> {
     let parsed = parse_id(id)?;
     let found = state.views.profile(&principal.tenant, parsed).await;
-    found.map_err(|error| problem_of(&error))?.ok_or_else(|| {
+    let found = found.map_err(|error| problem_of(&error))?.ok_or_else(|| {
         let hint = "it may be older than the retention; see GET /api/v1/profiles";
         Problem::not_found(format!("there is no profile {id}"), hint)
-    })
+    });
+    let (mut info, mut profile) = found?;
+    let payload = state.payloads.of(&principal.tenant, &info.metadata);
+    // The client said nothing of it.
+    unmark(&mut info.metadata);
+    unmark(&mut profile.metadata);
+    Ok((info, profile, payload))
 }
 
 /// One profile without its samples.
@@ -105,7 +115,7 @@ pub async fn detail(
     principal: Principal,
     Path(id): Path<String>,
 ) -> Result<Json<ProfileDetail>, Problem> {
-    let (info, _) = find(&state, &principal, &id).await?;
+    let (info, _, payload) = find(&state, &principal, &id).await?;
     let metadata = &info.metadata;
     Ok(Json(ProfileDetail {
         summary: ProfileSummary::from(&info),
@@ -116,6 +126,7 @@ pub async fn detail(
         broken: metadata.broken,
         unsymbolized: metadata.unsymbolized,
         info: metadata.info.iter().cloned().collect(),
+        payload,
     }))
 }
 
@@ -128,7 +139,7 @@ pub async fn pprof(
     principal: Principal,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let (info, profile) = find(&state, &principal, &id).await?;
+    let (info, profile, _) = find(&state, &principal, &id).await?;
     let encode = move || formats::pprof::encode_gzip(&profile);
     let bytes = tokio::task::spawn_blocking(encode).await;
     let bytes =

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::auth::{Auth, Rule, Token, guard, hash_token};
+use crate::payload::{Receiver, Request};
 use crate::principal::{Need, Role};
 use crate::receivers;
 use crate::sink::Kept;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::Request as HttpRequest;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use futures::future::BoxFuture;
@@ -25,6 +26,9 @@ struct Memory {
     appended: Mutex<Vec<(String, usize)>>,
     fails: Option<Fails>,
     repeats: bool,
+    /// Keeps uploads as they came, with their profiles.
+    keeps: bool,
+    kept: Mutex<Vec<(Vec<Profile>, Payload)>>,
 }
 
 impl Sink for Memory {
@@ -39,23 +43,38 @@ impl Sink for Memory {
         let answer = self.fails.map_or(Ok(ids), |fails| Err(fails()));
         Box::pin(async move { answer })
     }
+
+    fn keeps_payloads(&self) -> bool {
+        self.keeps
+    }
+
+    fn append_with<'a>(
+        &'a self,
+        tenant: &'a str,
+        profiles: Vec<Profile>,
+        payload: Payload,
+    ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>> {
+        self.kept.lock().unwrap().push((profiles.clone(), payload));
+        self.append(tenant, profiles)
+    }
 }
 
 struct Intake {
     router: Router,
     sink: Arc<Memory>,
+    clock: Arc<ManualClock>,
     ingest: Arc<Ingest>,
 }
 
 fn intake(sink: Memory, limits: Limits, tokens: Vec<Token>) -> Intake {
     let sink = Arc::new(sink);
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
-    let ingest = Arc::new(Ingest::new(Arc::clone(&sink) as _, clock, limits));
+    let ingest = Arc::new(Ingest::new(Arc::clone(&sink) as _, Arc::clone(&clock) as _, limits));
     // `/forgotten` is a route that no rule names.
     let routes = receivers::routes(Arc::clone(&ingest))
         .route("/forgotten", axum::routing::post(async || "open"));
     let auth = Arc::new(Auth::new(tokens, receivers::RULES.to_vec()));
-    Intake { router: routes.layer(from_fn_with_state(auth, guard)), sink, ingest }
+    Intake { router: routes.layer(from_fn_with_state(auth, guard)), sink, clock, ingest }
 }
 
 fn open(limits: Limits) -> Intake {
@@ -64,7 +83,8 @@ fn open(limits: Limits) -> Intake {
 
 impl Intake {
     async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
-        let mut request = Request::builder().method("POST").uri(path).header("host", "localhost");
+        let mut request =
+            HttpRequest::builder().method("POST").uri(path).header("host", "localhost");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -185,7 +205,7 @@ async fn while_the_store_stalls_writers_are_told_to_wait_before_memory_grows() {
     let body: String = (0..400).map(|at| format!("main;step{at};leaf{at} 1\n")).collect();
     let mut writers = tokio::task::JoinSet::new();
     for _ in 0..16 {
-        let request = Request::builder().method("POST").uri(UPLOAD).header("host", "localhost");
+        let request = HttpRequest::builder().method("POST").uri(UPLOAD).header("host", "localhost");
         let request = request.body(Body::from(body.clone())).unwrap();
         writers.spawn(router.clone().oneshot(request));
     }
@@ -261,7 +281,9 @@ async fn a_decoder_that_panics_costs_its_own_upload_only() {
     let received = async || intake.ingest.receive(&HeaderMap::new(), Body::from("x")).await;
     let body = received().await.unwrap();
     let decode = |_: &[u8], _: &Options| -> Decoded { panic!("as asked for") };
-    let failed = intake.ingest.store(&principal, body, Context::default(), decode).await;
+    let request = Request::of(Receiver::Upload, Timestamp::MIN, &[], &HeaderMap::new());
+    let of = (request, Context::default());
+    let failed = intake.ingest.store(&principal, body, of, decode).await;
     assert_eq!(failed.unwrap_err().status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(intake.count("decode_panics"), 1);
     assert_eq!(intake.post(UPLOAD, &[], "main 5\n").await.status(), 200);
@@ -279,6 +301,55 @@ async fn a_profile_that_the_retention_is_about_to_drop_is_told_so() {
     };
     assert!(said("now-30d").await.contains("29 days old"));
     assert!(!said("now-6d").await.contains("days old"));
+}
+
+/// Path, headers and body.
+type Upload<'a> = (&'a str, &'a [(&'a str, &'a str)], Vec<u8>);
+
+/// A profile as text, but for its tables.
+fn told(profile: &Profile) -> String {
+    let Profile { labels, window, metadata, kinds, samples, tables } = profile;
+    let names: Vec<&str> = tables.strings.iter().collect();
+    format!("{labels:?} {window:?} {metadata:?} {kinds:?} {samples:?} {names:?}")
+}
+
+#[tokio::test]
+async fn what_is_kept_reads_again_as_it_did_whoever_took_it() {
+    let sink = Memory { keeps: true, ..Memory::default() };
+    let intake = intake(sink, Limits::default(), Vec::new());
+    let pprof = include_bytes!("../../../../fixtures/go-pprof/cpu.pb.gz");
+    let form = [
+        &b"--x\r\nContent-Disposition: form-data; name=\"profile\"; filename=\"p\"\r\n\r\n"[..],
+        pprof,
+        b"\r\n--x--\r\n",
+    ]
+    .concat();
+    let multipart = ("content-type", "multipart/form-data; boundary=x");
+    let agent = ("user-agent", "client/7");
+    let uploads: [Upload<'_>; 4] = [
+        ("/api/v1/profiles?service=a&label=k=v&from=now-1h", &[agent], pprof.to_vec()),
+        ("/api/v1/profiles?service=a", &[], b"main;b 3\n".to_vec()),
+        ("/ingest?name=shop.cpu{env=prod}&from=now-1min", &[multipart, agent], form),
+        ("/ingest?name=shop.wall&format=lines&sampleRate=50", &[], b"main;c\nmain;d\n".to_vec()),
+    ];
+    for (path, headers, body) in uploads {
+        let status = intake.post(path, headers, body.clone()).await.status();
+        assert_eq!(status, StatusCode::OK, "{path}");
+        let (stored, payload) = intake.sink.kept.lock().unwrap().pop().expect("it is kept");
+        assert!(payload.body == body, "{path}: the untouched body");
+        let text = payload.request.to_text();
+        let request = crate::payload::Request::from_text(&text).expect("its own form");
+        // Long after, and whatever `now` is then.
+        intake.clock.advance(Duration::from_hours(100));
+        let again = intake.ingest.read_again(Payload { request, ..payload }).await.unwrap();
+        let told = |all: &[Profile]| all.iter().map(told).collect::<Vec<_>>();
+        assert!(!stored.is_empty());
+        assert_eq!(told(&again.profiles), told(&stored), "{path}");
+    }
+    let request = Request::of(Receiver::Pyroscope, Timestamp::MIN, &[], &HeaderMap::new());
+    let nameless = Payload { request, body: Bytes::new(), received_at: Timestamp::MIN };
+    let refused = intake.ingest.read_again(nameless).await.unwrap_err();
+    assert!(refused.detail.contains("`name` is missing"), "{refused:?}");
 }
 
 #[test]

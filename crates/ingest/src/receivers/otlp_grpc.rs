@@ -5,6 +5,7 @@ use crate::auth::Auth;
 use crate::decode;
 use crate::limits::REJECTION_BYTES_MAX;
 use crate::normalise::bounded;
+use crate::payload::{Receiver, Request as Kept};
 use crate::pipeline::Ingest;
 use crate::principal::Need;
 use crate::problem::Problem;
@@ -38,7 +39,9 @@ impl ProfilesHandler for OtlpGrpc {
             let mut received = ingest.receive(headers, body).await.map_err(|p| rejection(&p))?;
             // What is compressed stays so: the decoder undoes it within its own limits.
             received.bytes = rpc::otlp::unframe(headers, received.bytes)?;
-            let stored = ingest.store(&principal, received, context(headers), decode::otlp).await;
+            received.original = received.original.map(|_| received.bytes.clone());
+            let of = (Kept::of(Receiver::Otlp, ingest.clock.now(), &[], headers), context(headers));
+            let stored = ingest.store(&principal, received, of, decode::otlp).await;
             stored.map(|receipt| partial_success(&receipt)).map_err(|p| rejection(&p))
         })
     }

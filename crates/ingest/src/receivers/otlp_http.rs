@@ -4,6 +4,7 @@
 
 use crate::decode;
 use crate::normalise::Context;
+use crate::payload::{Receiver, Request as Kept};
 use crate::pipeline::Ingest;
 use crate::principal::Principal;
 use crate::problem::Problem;
@@ -27,8 +28,9 @@ pub async fn receive(
     check_type(&parts.headers).map_err(|problem| ingest.count(problem))?;
     decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
     let received = ingest.receive(&parts.headers, body).await?;
-    let context = context(&parts.headers);
-    let receipt = ingest.store(&principal, received, context, decode::otlp).await?;
+    let now = ingest.clock.now();
+    let of = (Kept::of(Receiver::Otlp, now, &[], &parts.headers), context(&parts.headers));
+    let receipt = ingest.store(&principal, received, of, decode::otlp).await?;
     let body = encode_response(&receipt);
     Ok(([(header::CONTENT_TYPE, PROTOBUF)], body).into_response())
 }

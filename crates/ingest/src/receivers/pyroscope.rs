@@ -12,6 +12,7 @@ use crate::decode;
 use crate::limits::{ISSUE_BYTES_MAX, PARTS_MAX};
 use crate::normalise::{Context, bounded, runtime};
 use crate::notes::Notes;
+use crate::payload::{Receiver, Request as Kept};
 use crate::pipeline::Ingest;
 use crate::principal::Principal;
 use crate::problem::Problem;
@@ -20,7 +21,7 @@ use crate::receipt::Receipt;
 use axum::Json;
 use axum::extract::{Request, State};
 use bytes::Bytes;
-use formats::{Options, folded};
+use formats::{Decoded, Options, folded};
 use http::{HeaderMap, header};
 use profile::labels::names;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ const SAMPLE_RATE: i64 = 100;
 
 /// What a body holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Shape {
+pub(crate) enum Shape {
     /// Multipart with a part `profile`.
     Multipart(String),
     /// A profile file of its own.
@@ -53,19 +54,36 @@ pub async fn receive(
         read_form(&parameters, &parts.headers, now).map_err(|problem| ingest.count(problem))?;
     decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
     let mut received = ingest.receive(&parts.headers, body).await?;
-    if let Shape::Multipart(boundary) = &shape {
-        let body = std::mem::take(&mut received.bytes);
-        let part = profile_part(body, boundary, &mut context.notes).await;
-        received.bytes = part.map_err(|problem| ingest.count(problem))?;
-    }
-    let decode = move |body: &[u8], options: &Options| match shape {
-        Shape::Text(text) => folded::decode(body, &text, options),
-        Shape::File | Shape::Multipart(_) => formats::decode(body, options),
-    };
-    Ok(Json(ingest.store(&principal, received, context, decode).await?))
+    let body = body_of(std::mem::take(&mut received.bytes), &shape, &mut context).await;
+    received.bytes = body.map_err(|problem| ingest.count(problem))?;
+    let decode = move |body: &[u8], options: &Options| shape.decode(body, options);
+    let request = Kept::of(Receiver::Pyroscope, now, &parameters, &parts.headers);
+    Ok(Json(ingest.store(&principal, received, (request, context), decode).await?))
 }
 
-fn read_form(
+impl Shape {
+    /// Decodes what [`body_of`] found.
+    pub(crate) fn decode(&self, body: &[u8], options: &Options) -> Decoded {
+        match self {
+            Self::Text(text) => folded::decode(body, text, options),
+            Self::File | Self::Multipart(_) => formats::decode(body, options),
+        }
+    }
+}
+
+/// What of a body holds the profile.
+pub(crate) async fn body_of(
+    body: Bytes,
+    shape: &Shape,
+    context: &mut Context,
+) -> Result<Bytes, Problem> {
+    match shape {
+        Shape::Multipart(boundary) => profile_part(body, boundary, &mut context.notes).await,
+        Shape::File | Shape::Text(_) => Ok(body),
+    }
+}
+
+pub(crate) fn read_form(
     parameters: &[(String, String)],
     headers: &HeaderMap,
     now: Timestamp,

@@ -4,6 +4,7 @@
 use crate::attime::{self, Epoch};
 use crate::decode;
 use crate::normalise::Context;
+use crate::payload::{Receiver, Request as Kept};
 use crate::pipeline::Ingest;
 use crate::principal::Principal;
 use crate::problem::Problem;
@@ -31,10 +32,12 @@ pub async fn receive(
     let context = context(&parameters, now, client).map_err(|problem| ingest.count(problem))?;
     decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
     let received = ingest.receive(&parts.headers, body).await?;
-    Ok(Json(ingest.store(&principal, received, context, formats::decode).await?))
+    let request = Kept::of(Receiver::Upload, now, &parameters, &parts.headers);
+    let stored = ingest.store(&principal, received, (request, context), formats::decode);
+    Ok(Json(stored.await?))
 }
 
-fn context(
+pub(crate) fn context(
     parameters: &[(String, String)],
     now: Timestamp,
     client: String,

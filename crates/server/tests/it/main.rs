@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod ground_truth;
 mod limits;
+mod payloads;
 mod ports;
 mod settings;
 mod symbols;

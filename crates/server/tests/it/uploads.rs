@@ -95,7 +95,7 @@ async fn answers_agree(server: &Server, total: i64) {
 }
 
 /// An export request: ten samples of 10 ms in `work`, called by `main`.
-fn export(service: Option<&str>) -> Vec<u8> {
+pub(crate) fn export(service: Option<&str>) -> Vec<u8> {
     let text =
         |text: &str| AnyValue { value: Some(any_value::Value::StringValue(text.to_owned())) };
     let attribute = |key: &str, value: &str| KeyValue {

@@ -48,6 +48,12 @@ pub(super) fn entry(entry: &Entry) -> Vec<u8> {
     out.bytes.extend_from_slice(&entry.id.to_bytes());
     out.text(&entry.tenant);
     out.signed(entry.received_at.nanos());
+    sent(&mut out, profile);
+    out.bytes
+}
+
+/// All that a client sent of a profile.
+pub(super) fn sent(out: &mut Writer, profile: &Profile) {
     out.signed(profile.window.start.nanos());
     out.signed(profile.window.end.nanos());
     out.number(profile.labels.len() as u64);
@@ -55,12 +61,11 @@ pub(super) fn entry(entry: &Entry) -> Vec<u8> {
         out.text(name);
         out.text(value);
     }
-    metadata(&mut out, &profile.metadata);
+    metadata(out, &profile.metadata);
     out.number(profile.kinds.len() as u64);
     profile.kinds.iter().for_each(|kind| out.text(&kind.id));
-    tables(&mut out, &profile.tables);
-    samples(&mut out, profile);
-    out.bytes
+    tables(out, &profile.tables);
+    samples(out, profile);
 }
 
 fn metadata(out: &mut Writer, metadata: &Metadata) {

@@ -5,6 +5,7 @@ use super::{Inner, Store, count};
 use crate::Error;
 use crate::codec::Entry;
 use crate::limits::{APPEND_PROFILES_MAX, TENANT_BYTES_MAX};
+use crate::payload::{Origin, unmark};
 use crate::wal::{self, WalWriter};
 use profile::Profile;
 use rustc_hash::FxHashMap;
@@ -49,7 +50,7 @@ impl Store {
     /// Appends profiles. When this returns `Ok` they are durable and visible; the ids are in the
     /// profiles' order. On an error none is acknowledged.
     pub async fn append(&self, tenant: &str, profiles: Vec<Profile>) -> Result<Vec<Ulid>, Error> {
-        let appended = self.append_group(tenant, profiles, false).await?;
+        let appended = self.append_group(tenant, profiles, false, None).await?;
         Ok(appended.into_iter().map(|row| row.id).collect())
     }
 
@@ -61,17 +62,24 @@ impl Store {
         tenant: &str,
         profiles: Vec<Profile>,
     ) -> Result<Vec<Appended>, Error> {
-        self.append_group(tenant, profiles, true).await
+        self.append_group(tenant, profiles, true, None).await
     }
 
-    async fn append_group(&self, tenant: &str, profiles: Vec<Profile>, once: bool) -> Answer {
+    /// The profiles name the payload that they were made of.
+    pub(super) async fn append_group(
+        &self,
+        tenant: &str,
+        profiles: Vec<Profile>,
+        once: bool,
+        payload: Option<Ulid>,
+    ) -> Answer {
         let inner = &self.inner;
         check(tenant, &profiles)?;
         inner.check_room()?;
         if profiles.is_empty() {
             return Ok(Vec::new());
         }
-        let waiting = inner.prepare(tenant, profiles, once)?;
+        let waiting = inner.prepare(tenant, profiles, once, payload)?;
         let (done, mut answer) = oneshot::channel();
         {
             let mut pending = inner.pending();
@@ -98,7 +106,7 @@ impl Store {
     }
 }
 
-fn check(tenant: &str, profiles: &[Profile]) -> Result<(), Error> {
+pub(super) fn check(tenant: &str, profiles: &[Profile]) -> Result<(), Error> {
     if tenant.is_empty() || tenant.len() > TENANT_BYTES_MAX {
         let what = format!("a tenant's name has 1 to {TENANT_BYTES_MAX} bytes");
         return Err(Error::Invalid { what });
@@ -115,7 +123,7 @@ impl Inner {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_room(&self) -> Result<(), Error> {
+    pub(super) fn check_room(&self) -> Result<(), Error> {
         self.space.check(&*self.layer, &*self.clock).inspect_err(|_| {
             count(&self.counters.rejected_disk_full, 1);
         })?;
@@ -143,6 +151,7 @@ impl Inner {
         tenant: &str,
         profiles: Vec<Profile>,
         once: bool,
+        payload: Option<Ulid>,
     ) -> Result<Vec<Waiting>, Error> {
         let tenant: Arc<str> = tenant.into();
         let floor = Timestamp::from_nanos(self.received_floor.load(Ordering::SeqCst));
@@ -154,14 +163,22 @@ impl Inner {
             key.wrapping_add(*count - 1)
         };
         let mut waiting = Vec::with_capacity(profiles.len());
-        for profile in profiles {
-            let entry = Entry {
+        for (at, mut profile) in profiles.into_iter().enumerate() {
+            unmark(&mut profile.metadata);
+            let mut entry = Entry {
                 id: self.id_at(received_at),
                 tenant: Arc::clone(&tenant),
                 received_at,
                 profile: Arc::new(profile),
             };
-            let record = if once {
+            let record = if let Some(payload) = payload {
+                // Its key is that of what was sent: how it was packed does not count.
+                let digest = wal::digest(&entry.tenant, &entry.profile);
+                let profile = Arc::make_mut(&mut entry.profile);
+                Origin { payload, at: at as u32, digest }.mark(&mut profile.metadata);
+                let key = again(digest);
+                wal::record_with_key(&entry, key).map(|record| (Some(key), record))
+            } else if once {
                 wal::keyed_record(&entry, &mut again).map(|(key, record)| (Some(key), record))
             } else {
                 wal::record(&entry).map(|record| (None, record))

@@ -2,13 +2,13 @@
 //! checksum of every file, as a tape archive. What is in the memtable is flushed first; segments
 //! never change, so the store goes on meanwhile.
 
-use super::{Inner, Store, names, roll, tar};
+use super::{Inner, Store, names, payloads, roll, tar};
 use crate::Error;
 use crate::limits::{BACKUP_CHUNK_BYTES, BACKUP_FILE_BYTES_MAX};
 use crate::rollup::{self, Rollup};
 use crate::segment::{self, Segment};
 use bytes::Bytes;
-use catalog::{NamesRow, OpenHour, Pin, SegmentRow};
+use catalog::{NamesRow, OpenHour, PayloadRow, Pin, SegmentRow};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,8 +17,8 @@ use std::io::Read;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
 
-/// Version 1 had no rollups and no names.
-const VERSION: u64 = 2;
+/// Version 1 had no rollups and no names, version 2 no payloads.
+const VERSION: u64 = 3;
 const MANIFEST: &str = "manifest.json";
 
 /// A backup being made. Its files stay until it is dropped.
@@ -30,6 +30,7 @@ pub struct Backup {
     names: Vec<Arc<NamesRow>>,
     rollups: Vec<Arc<Rollup>>,
     open_hours: Vec<OpenHour>,
+    payloads: Vec<Arc<PayloadRow>>,
 }
 
 /// What a restore did.
@@ -45,6 +46,8 @@ pub struct Restored {
     pub pins: u64,
     /// Hourly rollups that were added; hours that have one keep theirs.
     pub rollups: u64,
+    /// Uploads that were added as they came.
+    pub payloads: u64,
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
@@ -74,8 +77,10 @@ impl Store {
         let names = self.inner.names.rows();
         let names = names.iter().filter(|row| is_its(&row.tenant)).cloned().collect();
         let (rollups, open_hours) = self.inner.rollups_for_backup(tenant);
+        let mut payloads = self.inner.payloads.all();
+        payloads.retain(|row| is_its(&row.tenant));
         let inner = Arc::clone(&self.inner);
-        Ok(Backup { inner, segments, pins, names, rollups, open_hours })
+        Ok(Backup { inner, segments, pins, names, rollups, open_hours, payloads })
     }
 
     /// Puts a backup's segments and pins beside what is there. Segments that are there already are
@@ -129,10 +134,13 @@ impl Backup {
                 return Ok(());
             }
         }
+        let Some(payloads) = payloads::backup::write(&self.inner, &self.payloads, put) else {
+            return Ok(());
+        };
         let open_hours: Vec<Value> = self.open_hours.iter().map(roll::backup::describe).collect();
         let manifest = json!({
             "version": VERSION, "segments": segments, "pins": pins, "rollups": rollups,
-            "open_hours": open_hours, "names": names,
+            "open_hours": open_hours, "names": names, "payloads": payloads,
         });
         if put_file(put, MANIFEST, manifest.to_string().into()) {
             put(Bytes::from_static(&tar::END));
@@ -296,6 +304,9 @@ impl<'a> Incoming<'a> {
             }
             return Ok(());
         }
+        if let Some(sha256) = payloads::body_in(path) {
+            return payloads::backup::put(self, path, sha256, (contents, sum));
+        }
         let segment = segment_in(path).map(|id| (id, segment::dir(id)));
         let rollup = id_in(rollup::DIR, path).map(|id| (id, rollup::dir(id)));
         let is_rollup = rollup.is_some();
@@ -351,6 +362,7 @@ impl<'a> Incoming<'a> {
         layer.sync_dir(segment::DIR).map_err(Error::io("sync segments"))?;
         found.profiles = segments.iter().map(|segment| segment.index.profiles).sum();
         let names = self.names(manifest)?;
+        let payloads = payloads::backup::take(self, manifest)?;
         let pins = manifest["pins"].as_array().unwrap_or(&none).iter().map(pin_of);
         let pins: Option<Vec<Pin>> = pins.collect();
         let pins = pins.ok_or_else(|| wrong("the manifest is damaged"))?;
@@ -368,6 +380,7 @@ impl<'a> Incoming<'a> {
             self.inner.catalog.add_names(row, &[])?;
         }
         self.inner.names.load(&self.inner.catalog)?;
+        found.payloads = self.inner.restored_payloads(payloads)?;
         Ok(found)
     }
 

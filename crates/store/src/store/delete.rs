@@ -135,6 +135,8 @@ impl Store {
             let meant = |stone: &&Arc<Tombstone>| open.contains(&stone.id);
             let stones: Vec<_> = inner.state().tombstones.iter().filter(meant).cloned().collect();
             inner.delete_from_sealed(&stones)?;
+            // Files that could not be removed before must be gone before it is said so.
+            inner.remove_payloads(&[])?;
             inner.end_deletions(&open)?;
             inner.delete_retired()?;
             Ok(replaced)

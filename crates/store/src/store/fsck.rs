@@ -69,6 +69,7 @@ impl Inner {
             }
         }
         self.check_names(&mut found.problems);
+        self.check_payloads(&mut found.problems)?;
         self.check_rollups(&mut found)?;
         let retired: BTreeSet<Ulid> = self.catalog.retired()?.into_iter().collect();
         let names = self.layer.list(segment::DIR).map_err(Error::io("list segments"))?;

@@ -43,9 +43,9 @@ impl Store {
         catalog: Arc<Catalog>,
         options: Options,
         clock: Arc<dyn Clock>,
-        rng: Rng,
+        mut rng: Rng,
     ) -> Result<Arc<Self>, Error> {
-        for dir in [wal::DIR, segment::DIR, rollup::DIR, super::names::DIR] {
+        for dir in [wal::DIR, segment::DIR, rollup::DIR, super::names::DIR, super::payloads::DIR] {
             layer.create_dir(dir).map_err(Error::io(format!("create {dir}")))?;
         }
         layer.sync_dir("").map_err(Error::io("sync the data directory"))?;
@@ -66,9 +66,9 @@ impl Store {
                 state.tombstones.push(stone);
             }
         }
-        let pins = Arc::new(catalog.pins()?);
+        let pins = Mutex::new(Arc::new(catalog.pins()?));
         let names = super::names::Shelf::open(&*layer, &catalog)?;
-        let mut rng = rng;
+        let payloads = super::payloads::Payloads::open(&*layer, &options, catalog.payloads()?)?;
         let flushed = catalog.wal_flushed()?;
         let mut repeats = Repeats::default();
         for uploads in catalog.uploads()? {
@@ -91,8 +91,9 @@ impl Store {
             space: Space::default(),
             received_floor: AtomicI64::new(floor),
             recent_deletions: Mutex::new(recent_deletions),
-            pins: Mutex::new(pins),
+            pins,
             names,
+            payloads,
             keeping: Arc::default(),
             looked_at: Mutex::default(),
             rolled: Mutex::new(rolled),
@@ -102,6 +103,7 @@ impl Store {
             caches,
             counters,
         };
+        inner.sweep_payloads()?;
         Ok(Arc::new(Self { inner: Arc::new(inner) }))
     }
 }

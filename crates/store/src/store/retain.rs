@@ -35,6 +35,7 @@ impl Store {
             inner.finish_unsure()?;
             inner.finish_rewrite()?;
             let dropped = inner.drop_old()? + inner.drop_for_budget()?;
+            inner.retain_payloads()?;
             inner.delete_retired()?;
             let kept = i64::try_from(TRASH_KEPT.as_millis()).unwrap_or(i64::MAX);
             let oldest = inner.clock.now().millis().saturating_sub(kept);
@@ -139,7 +140,9 @@ impl Inner {
         let mut segments = self.state().segments.clone();
         segments.sort_by_key(|segment| (Self::newest(segment), segment.id));
         let segment_bytes = segments.iter().map(|segment| segment.row.bytes).sum::<u64>();
-        let mut used = logs + self.rollup_bytes() + segment_bytes;
+        let mut used = logs + self.rollup_bytes() + segment_bytes + self.payloads.size().1;
+        // Profiles are worth more than what they were made of.
+        used -= self.drop_payloads_for_budget(used.saturating_sub(budget))?;
         let mut whole = Vec::new();
         let mut changed = 0;
         for segment in segments {
@@ -178,7 +181,11 @@ impl Inner {
     }
 
     /// Takes segments out of sight and puts their replacement there, in one step.
-    pub(super) fn retire_from_state(&self, ids: &[Ulid], replacement: Option<Arc<Segment>>) {
+    pub(super) fn retire_from_state(
+        &self,
+        ids: &[Ulid],
+        replacement: impl IntoIterator<Item = Arc<Segment>>,
+    ) {
         let since = self.clock.monotonic();
         let mut state = self.state();
         let (gone, mut kept): (Vec<_>, Vec<_>) =

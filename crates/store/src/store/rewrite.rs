@@ -1,5 +1,5 @@
 //! Writing a segment anew without some of its profiles, for deletions and for rules that keep what
-//! is in one segment for different times.
+//! is in one segment for different times; and the commit of this and of what payloads read as now.
 
 use super::{Inner, count};
 use crate::Error;
@@ -7,17 +7,25 @@ use crate::collect::Collector;
 use crate::prune::Pruned;
 use crate::rows::ProfileRow;
 use crate::segment::Segment;
-use catalog::Dropped;
+use catalog::{Dropped, PayloadRow};
 use std::sync::Arc;
 use stdx::Ulid;
 
 /// A change of segments that is written but not known to be committed.
 #[derive(Clone, Debug)]
 pub(super) struct Rewrite {
-    inputs: Vec<Ulid>,
-    output: Option<Arc<Segment>>,
-    drops: Vec<Dropped>,
-    deleted: Vec<(Ulid, u64)>,
+    pub(super) inputs: Vec<Ulid>,
+    pub(super) outputs: Vec<Arc<Segment>>,
+    pub(super) change: Change,
+}
+
+/// What is committed with the segments.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    /// What is gone, and for which deletions how many profiles.
+    Dropped(Vec<Dropped>, Vec<(Ulid, u64)>),
+    /// What payloads hold that were read again.
+    Reparsed(Vec<PayloadRow>),
 }
 
 /// Why something is dropped.
@@ -47,9 +55,11 @@ impl Inner {
         if why != Reason::Deletion {
             self.seal_hours(segments)?;
         }
+        self.drop_payloads_with(segments)?;
         let inputs = segments.iter().map(|segment| segment.id).collect();
         let drops = segments.iter().map(|segment| self.dropped(segment, None, why)).collect();
-        self.begin_rewrite(Rewrite { inputs, output: None, drops, deleted: Vec::new() })
+        let change = Change::Dropped(drops, Vec::new());
+        self.begin_rewrite(Rewrite { inputs, outputs: Vec::new(), change })
     }
 
     /// Writes a segment anew with only what `keep` says of profiles and kinds; `deleted` says how
@@ -64,18 +74,37 @@ impl Inner {
         if why != Reason::Deletion {
             self.seal_hours(std::slice::from_ref(segment))?;
         }
-        let pruned = Pruned::of(segment, keep)?;
-        let output = if pruned.profiles.is_empty() {
-            None
-        } else {
-            let mut collector = Collector::new(segment.row.tenant.as_str().into());
-            let collected = collector.add(&pruned.tables, &pruned.profiles, true);
-            let arranged = collector.arrange(None);
-            let rows = pruned.rows(segment, &arranged, &collected)?;
-            Some(self.write_segment(&arranged, rows, segment.row.level)?)
-        };
+        if self.keeps_payloads_of(&segment.row.tenant) {
+            let mut going = segment.read_profiles()?;
+            going.retain(|row| {
+                let is_whole = row.kinds.iter().all(|kind| keep(row, &kind.kind));
+                !is_whole || (row.kinds.is_empty() && !keep(row, ""))
+            });
+            self.drop_payloads_of(going.iter())?;
+        }
+        let output = self.write_without(segment, keep)?;
         let drops = vec![self.dropped(segment, output.as_deref(), why)];
-        self.begin_rewrite(Rewrite { inputs: vec![segment.id], output, drops, deleted })
+        let outputs = output.into_iter().collect();
+        let change = Change::Dropped(drops, deleted);
+        self.begin_rewrite(Rewrite { inputs: vec![segment.id], outputs, change })
+    }
+
+    /// Writes what `keep` says of a segment to another, which is not committed; `None` when that is
+    /// nothing.
+    pub(super) fn write_without(
+        &self,
+        segment: &Arc<Segment>,
+        keep: &mut dyn FnMut(&ProfileRow, &str) -> bool,
+    ) -> Result<Option<Arc<Segment>>, Error> {
+        let pruned = Pruned::of(segment, keep)?;
+        if pruned.profiles.is_empty() {
+            return Ok(None);
+        }
+        let mut collector = Collector::new(segment.row.tenant.as_str().into());
+        let collected = collector.add(&pruned.tables, &pruned.profiles, true);
+        let arranged = collector.arrange(None);
+        let rows = pruned.rows(segment, &arranged, &collected)?;
+        self.write_segment(&arranged, rows, segment.row.level).map(Some)
     }
 
     fn dropped(&self, input: &Segment, output: Option<&Segment>, why: Reason) -> Dropped {
@@ -91,7 +120,7 @@ impl Inner {
         }
     }
 
-    fn begin_rewrite(&self, rewrite: Rewrite) -> Result<(), Error> {
+    pub(super) fn begin_rewrite(&self, rewrite: Rewrite) -> Result<(), Error> {
         self.state().unsure_rewrite = Some(rewrite);
         self.finish_rewrite()
     }
@@ -101,16 +130,28 @@ impl Inner {
     /// replaced already would bring back what is gone.
     pub(super) fn finish_rewrite(&self) -> Result<(), Error> {
         let Some(rewrite) = self.state().unsure_rewrite.clone() else { return Ok(()) };
-        let Rewrite { inputs, output, drops, deleted } = rewrite;
-        let rows: Vec<_> = output.iter().map(|segment| segment.row.clone()).collect();
+        let Rewrite { inputs, outputs, change } = rewrite;
+        let rows: Vec<_> = outputs.iter().map(|segment| segment.row.clone()).collect();
         self.step("before the rewrite's commit")?;
-        self.catalog.replace(&inputs, &rows, &drops, &deleted)?;
+        match &change {
+            Change::Dropped(drops, deleted) => {
+                self.catalog.replace(&inputs, &rows, drops, deleted)?;
+            }
+            Change::Reparsed(payloads) => {
+                self.catalog.replace_reparsed(&inputs, &rows, payloads)?;
+            }
+        }
         self.step("after the rewrite's commit")?;
-        self.retire_from_state(&inputs, output);
+        self.retire_from_state(&inputs, outputs);
         self.state().unsure_rewrite = None;
-        count(&self.counters.rewrites, u64::from(!rows.is_empty()));
-        let bytes = drops.iter().map(|row| row.bytes).sum();
-        count(&self.counters.dropped_bytes, bytes);
+        count(&self.counters.rewrites, rows.len() as u64);
+        match change {
+            Change::Dropped(drops, _) => {
+                let bytes = drops.iter().map(|row| row.bytes).sum();
+                count(&self.counters.dropped_bytes, bytes);
+            }
+            Change::Reparsed(payloads) => self.update_payloads(&payloads),
+        }
         Ok(())
     }
 }

@@ -60,6 +60,7 @@ async fn check_one(seed: u64, pool: &[Profile], hits: &mut Hits) -> [u64; 3] {
         clients.try_again(&store).await;
         let found = contents(&store, &layer, TENANT).await;
         clients.check_all(&store, &found, &when);
+        clients.check_payloads(&store, false, &when);
         store.flush().await.expect("works again");
         while store.compact_once().await.expect("works again") {}
         store.delete_once().await.expect("works again");

@@ -5,11 +5,11 @@ use crate::reading::{Contents, expected};
 use profile::Profile;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use stdx::{ManualClock, Rng, TimeRange, Timestamp, Ulid};
-use store::{ErrorKind, Options, RetentionRule, Store};
+use stdx::{Clock, ManualClock, Rng, TimeRange, Timestamp, Ulid};
+use store::{ErrorKind, NewPayload, Options, Outcome, Parsed, PayloadRule, RetentionRule, Store};
 
 /// Whose profiles they are.
 pub(crate) const TENANT: &str = "t";
@@ -18,6 +18,8 @@ const BRIEF: &str = "brief";
 /// The same, but pinned before the first of it is sent.
 const KEPT: &str = "kept";
 const PIN: &str = "everything of it";
+/// Uploads with some of this are kept as they came.
+const UPLOADS: &str = "s1";
 /// Services that are sent, and deleted now and then.
 const SERVICES: u64 = 5;
 
@@ -28,8 +30,15 @@ pub(crate) fn options() -> Options {
         keep: Duration::from_hours(1),
         ..RetentionRule::default()
     };
+    let uploads = PayloadRule {
+        tenant: None,
+        service: UPLOADS.to_owned(),
+        keep: Duration::from_hours(24 * 365),
+        bytes_max: 1 << 30,
+    };
     Options {
         retired_grace: Duration::ZERO,
+        payload_rules: vec![uploads],
         retention_rules: vec![rule(BRIEF), rule(KEPT)],
         ..Options::default()
     }
@@ -67,6 +76,13 @@ pub(crate) struct Clients {
     /// Services whose deletion was asked for and not acknowledged.
     undeleted: Vec<String>,
     pub(crate) gone: u64,
+    /// Acknowledged uploads that are to be kept, by their bodies.
+    kept: BTreeMap<Vec<u8>, (Vec<Profile>, Vec<Ulid>)>,
+    /// What was read again without an answer: all of one is so, or nothing of it.
+    reread: Vec<Contents>,
+    rereads: u64,
+    /// Uploads that were read again.
+    pub(crate) reparsed: u64,
     is_pinned: bool,
     /// Pins of which it is known whether they are there.
     pins: BTreeMap<String, bool>,
@@ -74,6 +90,13 @@ pub(crate) struct Clients {
 
 fn is_same(a: &[Profile], b: &[Profile]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.metadata.client == b.metadata.client)
+}
+
+/// What is sent with profiles that are to be kept as they came.
+fn body_of(profiles: &[Profile]) -> Option<Vec<u8>> {
+    let is_asked_for = |one: &Profile| one.labels.get("service_name") == Some(UPLOADS);
+    let first = profiles.first().filter(|_| profiles.iter().any(is_asked_for))?;
+    Some(format!("the body of {}", first.metadata.client).into_bytes())
 }
 
 impl Clients {
@@ -101,8 +124,20 @@ impl Clients {
     }
 
     async fn send(&mut self, store: &Store, profiles: Vec<Profile>) {
-        let Ok(appended) = store.append_once(TENANT, profiles.clone()).await else {
-            self.unanswered.push(profiles);
+        let body = body_of(&profiles);
+        let sent = match &body {
+            None => store.append_once(TENANT, profiles.clone()).await,
+            Some(body) => {
+                let (body, received_at) = (body.clone().into(), clock().now());
+                let payload = NewPayload { request: String::new(), body, received_at };
+                store.append_with(TENANT, profiles.clone(), payload).await
+            }
+        };
+        let Ok(appended) = sent else {
+            // Who has an answer already does not mind.
+            if self.answered.as_ref().is_none_or(|(sent, _)| !is_same(sent, &profiles)) {
+                self.unanswered.push(profiles);
+            }
             return;
         };
         self.repeats += appended.iter().filter(|row| row.is_repeat).count() as u64;
@@ -114,7 +149,11 @@ impl Clients {
             for (id, profile) in ids.iter().zip(&profiles) {
                 let is_brief = profile.labels.get("service_name") == Some(BRIEF);
                 let to = if is_brief { &mut self.brief } else { &mut self.acknowledged };
-                to.insert(*id, expected(profile));
+                // One that was sent before may have been read again since.
+                to.entry(*id).or_insert_with(|| expected(profile));
+            }
+            if let Some(body) = body {
+                self.kept.insert(body, (profiles.clone(), ids.clone()));
             }
         }
         self.answered = Some((profiles, ids));
@@ -133,6 +172,61 @@ impl Clients {
         let head = format!("profile Some(\"{service}\")");
         self.acknowledged.retain(|_, lines| !lines.iter().any(|line| line.starts_with(&head)));
         self.gone += (before - self.acknowledged.len()) as u64;
+    }
+
+    /// Reads an upload again, with a decoder that finds less in it.
+    async fn reparse(&mut self, store: &Store, rng: &mut Rng) {
+        let rows = store.payloads(TENANT);
+        let Some(row) = rows.get(rng.below(rows.len().max(1) as u64) as usize) else { return };
+        let Ok(body) = store.read_payload(row) else { return };
+        let Some((profiles, ids)) = self.kept.get(&body[..]).cloned() else { return };
+        self.rereads += 1;
+        let again = |profile: &Profile| {
+            let mut profile = profile.clone();
+            profile.metadata.client =
+                format!("{}, read again {}", profile.metadata.client, self.rereads);
+            profile.samples.truncate(1);
+            profile
+        };
+        let profiles: Vec<Profile> = profiles.iter().map(again).collect();
+        let read: Contents = ids.iter().copied().zip(profiles.iter().map(expected)).collect();
+        let parsed = vec![Parsed { payload: row.id, profiles }];
+        match store.reparse(TENANT, parsed, false).await {
+            Ok(found) if found[0].outcome == Outcome::Replaced => {
+                self.reread.retain(|other| other.keys().all(|id| !read.contains_key(id)));
+                self.acknowledged = known_as(&self.acknowledged, &read);
+                self.brief = known_as(&self.brief, &read);
+                self.reparsed += 1;
+            }
+            Ok(_) => {}
+            Err(_) => self.reread.push(read),
+        }
+    }
+
+    /// What is to be there, after what was read again without an answer and is there.
+    fn resolved(&self, found: &Contents) -> [Contents; 2] {
+        let mut wanted = [self.acknowledged.clone(), self.brief.clone()];
+        for read in &self.reread {
+            if read.iter().any(|(id, lines)| found.get(id) == Some(lines)) {
+                wanted = wanted.map(|wanted| known_as(&wanted, read));
+            }
+        }
+        wanted
+    }
+
+    /// Of every upload to be kept of which nothing was deleted or dropped, its body is there; when all
+    /// that was to be done is done, no other is.
+    pub(crate) fn check_payloads(&self, store: &Store, is_settled: bool, when: &str) {
+        let read = |row: &_| store.read_payload(row).expect("its file is there").to_vec();
+        let there: BTreeSet<Vec<u8>> = store.payloads(TENANT).iter().map(|row| read(row)).collect();
+        let mut whole = 0;
+        for (body, (_, ids)) in &self.kept {
+            let is_whole = ids.iter().all(|id| self.acknowledged.contains_key(id));
+            whole += usize::from(is_whole);
+            let text = String::from_utf8_lossy(body);
+            assert!(!is_whole || there.contains(body), "{when}: {text} is not there");
+        }
+        assert!(!is_settled || there.len() == whole, "{when}: {} of {whole}", there.len());
     }
 
     /// Pins what is to be kept, or learns that it is pinned.
@@ -168,7 +262,7 @@ impl Clients {
 
     /// One thing that clients or the store itself do.
     pub(crate) async fn step(&mut self, store: &Store, rng: &mut Rng, pool: &[Profile]) {
-        match rng.below(14) {
+        match rng.below(15) {
             0..5 => {
                 let profiles = self.next(rng, pool);
                 self.send(store, profiles).await;
@@ -183,6 +277,7 @@ impl Clients {
             10 => drop(store.delete_once().await),
             11 => self.delete(store, format!("s{}", rng.below(SERVICES))).await,
             12 => self.change_pin(store, rng).await,
+            13 => self.reparse(store, rng).await,
             _ => drop(store.retain_once().await),
         }
     }
@@ -190,11 +285,12 @@ impl Clients {
     /// Everything acknowledged is there once as it was sent, and nothing else is but, perhaps, what
     /// is brief and what was sent without an answer.
     pub(crate) fn check(&self, found: &Contents, when: &str) {
-        for (id, lines) in &self.acknowledged {
+        let [acknowledged, brief] = self.resolved(found);
+        for (id, lines) in &acknowledged {
             assert_eq!(found.get(id), Some(lines), "{when}: acknowledged profile {id}");
         }
-        for (id, lines) in found.iter().filter(|(id, _)| !self.acknowledged.contains_key(id)) {
-            assert_eq!(self.brief.get(id), Some(lines), "{when}: profile {id} is nobody's");
+        for (id, lines) in found.iter().filter(|(id, _)| !acknowledged.contains_key(id)) {
+            assert_eq!(brief.get(id), Some(lines), "{when}: profile {id} is nobody's");
         }
     }
 
@@ -213,8 +309,15 @@ impl Clients {
 
     /// Nothing of what is brief outlives a retention that works.
     pub(crate) fn check_retained(&self, found: &Contents, when: &str) {
-        assert_eq!(*found, self.acknowledged, "{when}: what is brief is gone, nothing else is");
+        let [acknowledged, _] = self.resolved(found);
+        assert_eq!(*found, acknowledged, "{when}: what is brief is gone, nothing else is");
     }
+}
+
+/// Profiles, those that were read again as they are now.
+fn known_as(before: &Contents, read: &Contents) -> Contents {
+    let now = |(id, lines): (&Ulid, &Vec<String>)| (*id, read.get(id).unwrap_or(lines).clone());
+    before.iter().map(now).collect()
 }
 
 /// Pins all of a service: whether it is pinned, when that is known.

@@ -108,6 +108,7 @@ struct Sums {
     torn_catalogs: u64,
     compactions: u64,
     halves: u64,
+    reparsed: u64,
 }
 
 /// One case: work until the power fails, once or twice, then everything is there.
@@ -143,6 +144,7 @@ async fn check_one(seed: u64, pool: &[Profile], sums: &mut Sums) {
     clients.try_again(&store).await;
     let found = contents(&store, &layer, TENANT).await;
     clients.check_all(&store, &found, &when);
+    clients.check_payloads(&store, false, &when);
     assert_eq!(store.stats().corrupt_records, 0, "{when}");
     if seed.is_multiple_of(SETTLES_EVERY) {
         settle(&store, &layer, &clients, &when).await;
@@ -153,6 +155,7 @@ async fn check_one(seed: u64, pool: &[Profile], sums: &mut Sums) {
     sums.known += clients.known();
     sums.repeats += clients.repeats;
     sums.gone += clients.gone;
+    sums.reparsed += clients.reparsed;
     sums.torn_logs += store.stats().torn_logs;
 }
 
@@ -164,6 +167,7 @@ async fn settle(store: &Store, layer: &Faulty, clients: &Clients, when: &str) {
     store.retain_once().await.expect("works on");
     assert_eq!(store.stats().open_deletions, 0, "{when}");
     clients.check_retained(&contents(store, layer, TENANT).await, when);
+    clients.check_payloads(store, true, when);
 }
 
 /// Restores a backup into an empty store with a power cut during it: all of it is there or nothing,
@@ -190,6 +194,11 @@ async fn restore(store: &Store, layer: &Faulty, seed: u64, rng: &mut Rng) -> boo
     target.restore(Cursor::new(bytes)).await.expect("restores");
     assert_eq!(contents(&target, &layer, TENANT).await, wanted, "seed {seed}: restored");
     assert_eq!(target.pins(TENANT), store.pins(TENANT), "seed {seed}: restored");
+    let bodies = |store: &Store| {
+        let rows = store.payloads(TENANT);
+        rows.iter().map(|row| store.read_payload(row).expect("reads")).collect::<Vec<_>>()
+    };
+    assert_eq!(bodies(&target), bodies(store), "seed {seed}: restored");
     found.is_empty() && !wanted.is_empty()
 }
 
@@ -218,6 +227,7 @@ fn ten_thousand_power_cuts_lose_nothing_acknowledged() {
         ("torn logs", 100, sum(|sums| sums.torn_logs)),
         ("torn transactions", 500, sum(|sums| sums.torn_catalogs)),
         ("restores cut off", 100, sum(|sums| sums.halves)),
+        ("uploads read again", 1_000, sum(|sums| sums.reparsed)),
     ] {
         println!("{what}: {found}");
         assert!(found >= least, "{what}: {found}");

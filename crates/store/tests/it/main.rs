@@ -9,6 +9,7 @@ mod fault;
 mod faults;
 mod golden;
 mod keeping;
+mod payloads;
 mod power;
 mod reading;
 mod repeats;

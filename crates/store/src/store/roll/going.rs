@@ -87,6 +87,30 @@ impl Inner {
         Ok(())
     }
 
+    /// Whether samples of an hour that these profiles may have a part in are gone.
+    pub(in crate::store) fn is_sealed_for<'a>(
+        &self,
+        tenant: &str,
+        profiles: impl IntoIterator<Item = &'a ProfileRow>,
+    ) -> bool {
+        let hours = hours_of_profiles(profiles, self.first_hour());
+        let rolled = self.rolled();
+        let live = |hour: i64| rolled.live.get(&(tenant.to_owned(), hour));
+        hours.into_iter().any(|hour| live(hour).is_some_and(|live| live.is_sealed()))
+    }
+
+    /// Opens hours for a segment that is about to be committed.
+    pub(in crate::store) fn open_hours_of(
+        &self,
+        segment: &Segment,
+        hours: &BTreeSet<i64>,
+    ) -> Result<(), Error> {
+        let hours = open_of(segment, hours);
+        self.catalog.open_more_hours(&hours)?;
+        self.opened(hours);
+        Ok(())
+    }
+
     /// Takes the series that deletions name out of sealed hours, which cannot be made anew.
     pub(in crate::store) fn delete_from_sealed(
         &self,
