@@ -98,7 +98,7 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<()>
         }
         _ => {}
     }
-    build(workspace, "--bins")?;
+    build(workspace, &["--bins"])?;
     let program = build_measure(workspace)?;
     let data = tempfile::tempdir()?;
     let mut children = Children::new(&workspace.target.join("bench-logs"))?;
@@ -146,16 +146,17 @@ fn idle(children: &mut Children, seconds: u64, server: u32) -> anyhow::Result<()
     watch(children, seconds, server, "idle server")
 }
 
-/// Builds all binaries or examples.
-fn build(workspace: &Workspace, what: &str) -> anyhow::Result<()> {
-    let mut words = vec!["build", "--workspace", what];
+/// Builds binaries or an example.
+fn build(workspace: &Workspace, what: &[&str]) -> anyhow::Result<()> {
+    let mut words = vec!["build", "--workspace"];
+    words.extend(what);
     words.extend(workspace.is_release.then_some("--release"));
     run_command(&mut cargo(&workspace.root, &words))
 }
 
 /// Builds the program that measures store and engine as libraries.
 fn build_measure(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    build(workspace, "--examples")?;
+    build(workspace, &["--example", "measure"])?;
     Ok(workspace.binary("examples/measure"))
 }
 
@@ -167,7 +168,7 @@ fn measure(workspace: &Workspace, what: &str, args: &[String]) -> anyhow::Result
 
 /// What the captured store tells, by the program that repeats it.
 fn host(workspace: &Workspace, data: &Path, minutes: u64) -> anyhow::Result<()> {
-    build(workspace, "--examples")?;
+    build(workspace, &["--example", "host_hour"])?;
     let program = workspace.binary("examples/host_hour").to_string_lossy().into_owned();
     let data = data.to_string_lossy();
     run_command(&mut command(&workspace.root, &program, &[&data, &minutes.to_string()]))

@@ -29,6 +29,18 @@ pub enum Receiver {
     Upload,
 }
 
+impl Receiver {
+    /// Whether it makes something of a parameter: others may be anything, even secrets.
+    fn reads(self, parameter: &str) -> bool {
+        match self {
+            Self::Otlp => false,
+            Self::Pyroscope => pyroscope::PARAMETERS.contains(&parameter),
+            // It refuses those that it does not know.
+            Self::Upload => true,
+        }
+    }
+}
+
 /// What came beside a body and is needed to read it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
@@ -85,7 +97,7 @@ impl Request {
             version: VERSION,
             receiver,
             asked_ns: asked_at.nanos(),
-            parameters: parameters.to_vec(),
+            parameters: parameters.iter().filter(|one| receiver.reads(&one.0)).cloned().collect(),
             content_type: text(header::CONTENT_TYPE).unwrap_or_default().to_owned(),
             user_agent: text(header::USER_AGENT).unwrap_or_default().to_owned(),
         }
@@ -185,6 +197,9 @@ mod tests {
         let made =
             Request::of(Receiver::Pyroscope, asked_at, &wanted.parameters, &wanted.headers());
         assert_eq!(made, wanted);
+        let asked = [parameters.as_slice(), &[("api_key".to_owned(), "secret".to_owned())]];
+        let made = Request::of(Receiver::Pyroscope, asked_at, &asked.concat(), &wanted.headers());
+        assert_eq!(made, wanted, "what nobody reads is not kept");
         assert_eq!(Request::from_text("{}"), None);
         assert_eq!(Request::from_text(&GOLDEN.replace("\"version\":1", "\"version\":2")), None);
     }

@@ -91,8 +91,9 @@ pub const NAMES_BYTES_MAX: u64 = 8 << 30;
 pub const PAYLOADS_MAX: usize = 1 << 17;
 /// Services of an upload that is kept.
 pub const PAYLOAD_SERVICES_MAX: usize = 256;
-/// Bytes of what came beside a body and is kept with it.
-pub const PAYLOAD_REQUEST_BYTES_MAX: usize = 128 << 10;
+/// Bytes of what came beside a body and is kept with it, names of services included; they stay in
+/// memory.
+pub const PAYLOAD_REQUEST_BYTES_MAX: usize = 2 << 10;
 /// How often maintenance looks for work.
 pub const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
 /// How often maintenance applies retention, deletion and compaction.

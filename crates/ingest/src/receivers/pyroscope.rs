@@ -83,6 +83,10 @@ pub(crate) async fn body_of(
     }
 }
 
+/// What [`read_form`] reads.
+pub(crate) const PARAMETERS: [&str; 7] =
+    ["name", "format", "from", "until", "spyName", "sampleRate", "units"];
+
 pub(crate) fn read_form(
     parameters: &[(String, String)],
     headers: &HeaderMap,

@@ -61,6 +61,8 @@ struct Current {
     stacks: FxHashMap<u32, u32>,
     /// Profiles and the prefixes where their stacks end.
     pairs: Vec<(u32, u32)>,
+    /// Repeated pairs are dropped when there are so many.
+    pairs_max: usize,
 }
 
 /// A segment being read.
@@ -237,9 +239,11 @@ impl Reading<'_> {
         add(&mut self.builder.prefixes.cell(prefix).value, values);
         if current.pairs.last() != Some(&(row.ordinal, prefix)) {
             current.pairs.push((row.ordinal, prefix));
-            if current.pairs.len() == PAIRS_MAX {
+            if current.pairs.len() >= current.pairs_max {
                 current.pairs.sort_unstable();
                 current.pairs.dedup();
+                // Where few are repeated, looking again soon would cost more than it saves.
+                current.pairs_max = PAIRS_MAX.max(current.pairs.len() * 2);
             }
         }
         self.current = Some(current);
@@ -260,7 +264,7 @@ impl Reading<'_> {
         let tree = self.builder.trees.remove(&key);
         let mut tree = tree.unwrap_or_else(Tree::new);
         let series = (row.series, tree.series(&row.labels));
-        Current { kind, series, tree, key, stacks, pairs: Vec::new() }
+        Current { kind, series, tree, key, stacks, pairs: Vec::new(), pairs_max: PAIRS_MAX }
     }
 
     /// Counts the profiles of each prefix and function, and puts the tree back. Gives the prefixes

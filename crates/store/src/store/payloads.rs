@@ -224,8 +224,9 @@ impl Inner {
         let Some(rule) = rule_of(options, tenant, &services) else { return Ok(None) };
         let bytes = new.body.len() as u64;
         let most = options.payload_rules.get(rule).map_or(0, |rule| rule.bytes_max);
+        let beside = new.request.len() + services.iter().map(String::len).sum::<usize>();
         if bytes > most.min(options.payload_bytes_max)
-            || new.request.len() > PAYLOAD_REQUEST_BYTES_MAX
+            || beside > PAYLOAD_REQUEST_BYTES_MAX
             || services.len() > PAYLOAD_SERVICES_MAX
         {
             count(&self.counters.payloads_too_large, 1);
@@ -406,8 +407,9 @@ impl Store {
             return self.append_once(tenant, profiles).await;
         };
         let appended = self.append_group(tenant, profiles, true, Some(id)).await;
-        let is_needed = matches!(&appended, Ok(rows) if rows.iter().any(|row| !row.is_repeat));
-        if is_needed {
+        // One that also holds a profile which came before would outlive the deletion of that.
+        let is_new = matches!(&appended, Ok(rows) if rows.iter().all(|row| !row.is_repeat));
+        if is_new {
             self.inner.payloads.rows().answered.push(id);
             return appended;
         }

@@ -256,11 +256,16 @@ impl Inner {
         let (mut entries, mut updated) = (Vec::new(), Vec::new());
         for Turn { payload, profiles, old } in turns {
             let bounds = bounds_of(&profiles);
+            // The body still holds what is not read from it any more: a deletion must find it.
+            let mut services = services_of(&profiles);
+            services.extend(payload.services.iter().cloned());
+            services.sort_unstable();
+            services.dedup();
             updated.push(PayloadRow {
-                services: services_of(&profiles),
+                services,
                 profiles: profiles.len() as u64,
-                t_min_ns: bounds.0,
-                t_max_ns: bounds.1,
+                t_min_ns: bounds.0.min(payload.t_min_ns),
+                t_max_ns: bounds.1.max(payload.t_max_ns),
                 ..PayloadRow::clone(&payload)
             });
             for (at, mut profile) in profiles.into_iter().enumerate() {
@@ -300,10 +305,10 @@ impl Inner {
     /// A client that repeats an upload within the hour sends what the store has now.
     fn remember_parsed(&self, entries: &[Entry]) {
         let (mut repeats, now) = (self.repeats(), self.clock.now());
-        let mut alike: BTreeMap<u128, u128> = BTreeMap::new();
+        let mut alike: BTreeMap<(Ulid, u128), u128> = BTreeMap::new();
         for entry in entries {
             let Some(origin) = Origin::of(&entry.profile.metadata) else { continue };
-            let count = alike.entry(origin.digest).or_default();
+            let count = alike.entry((origin.payload, origin.digest)).or_default();
             repeats.remember(origin.digest.wrapping_add(*count), entry.id, now);
             *count += 1;
         }

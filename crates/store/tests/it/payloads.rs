@@ -124,6 +124,11 @@ fn the_oldest_go_for_room_and_what_is_too_large_is_not_kept() {
         assert_eq!((stats.payloads, stats.payload_bytes, files(&world)), (3, 135, 3));
         let counted = (stats.payloads_kept, stats.payloads_dropped, stats.payloads_too_large);
         assert_eq!(counted, (5, 2, 1));
+        let request = "x".repeat(store::limits::PAYLOAD_REQUEST_BYTES_MAX);
+        let wordy = NewPayload { request, ..payload(&world, "5") };
+        let profile = of("cart", "main;b", BASE_MS);
+        world.store.append_with("t", vec![profile], wordy).await.expect("appends");
+        assert_eq!(world.store.stats().payloads_too_large, 2, "what came beside counts as well");
     });
 }
 
@@ -175,6 +180,25 @@ fn uploads_that_were_cut_off_leave_nothing() {
             world.store.retain_once().await.expect("settles");
         }
         assert!(world.catalog.payloads().expect("lists")[0].is_settled);
+    });
+}
+
+/// The upload that a profile came with first goes with it; no other that holds it may be left.
+#[test]
+fn an_upload_that_is_new_only_in_part_is_not_kept() {
+    run(async {
+        let mut world = world();
+        let secret = of("bank", "main;secret", BASE_MS);
+        send(&mut world, std::slice::from_ref(&secret), "main;secret").await;
+        let both = [secret, of("shop", "main;a", BASE_MS)];
+        let ids = send(&mut world, &both, "main;secret main;a").await;
+        assert_eq!((bodies(&world), files(&world)), (vec!["main;secret".to_owned()], 1));
+        assert!(named(&world.store, ids[1]).await.is_some(), "it names what is not there");
+        world.restart();
+        world.store.delete("t", "{service_name=\"bank\"}", TimeRange::ALL).await.expect("deletes");
+        world.store.flush().await.expect("flushes");
+        world.store.delete_once().await.expect("rewrites");
+        assert_eq!((bodies(&world).len(), files(&world)), (0, 0));
     });
 }
 

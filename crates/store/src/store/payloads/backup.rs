@@ -58,7 +58,8 @@ fn row_of(value: &Value) -> Option<PayloadRow> {
         t_min_ns: value["t_min_ns"].as_i64()?,
         t_max_ns: value["t_max_ns"].as_i64()?,
         received_at: Timestamp::from_nanos(value["received_at_ns"].as_i64()?),
-        is_settled: true,
+        // A backup may hold one without its profiles: the next start looks.
+        is_settled: false,
     })
 }
 
