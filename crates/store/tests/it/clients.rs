@@ -262,7 +262,7 @@ impl Clients {
 
     /// One thing that clients or the store itself do.
     pub(crate) async fn step(&mut self, store: &Store, rng: &mut Rng, pool: &[Profile]) {
-        match rng.below(15) {
+        match rng.below(17) {
             0..5 => {
                 let profiles = self.next(rng, pool);
                 self.send(store, profiles).await;
@@ -273,11 +273,11 @@ impl Clients {
                 }
             }
             6..8 => drop(store.flush().await),
-            8..10 => drop(store.compact_once().await),
-            10 => drop(store.delete_once().await),
-            11 => self.delete(store, format!("s{}", rng.below(SERVICES))).await,
-            12 => self.change_pin(store, rng).await,
-            13 => self.reparse(store, rng).await,
+            8..11 => drop(store.compact_once().await),
+            11 => drop(store.delete_once().await),
+            12 => self.delete(store, format!("s{}", rng.below(SERVICES))).await,
+            13 => self.change_pin(store, rng).await,
+            14..16 => self.reparse(store, rng).await,
             _ => drop(store.retain_once().await),
         }
     }

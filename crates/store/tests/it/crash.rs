@@ -124,7 +124,7 @@ async fn check_one(seed: u64, pool: &[Profile], sums: &mut Sums) {
         if matches!(place, Place::Files(_)) && rng.chance(3, 4) {
             power.cut_after_step(1 + rng.below(12));
         } else {
-            power.cut_at(1 + rng.below(if cut == 0 { 160 } else { 60 }));
+            power.cut_at(1 + rng.below(if cut == 0 { 200 } else { 80 }));
         }
         let layer = Faulty::over(power.clone());
         if let Ok(store) = open(&layer, &place, seed * 8 + cut) {
@@ -219,7 +219,7 @@ fn ten_thousand_power_cuts_lose_nothing_acknowledged() {
         workers.into_iter().map(|worker| worker.join().expect("no cut loses anything")).collect();
     let sum = |of: fn(&Sums) -> u64| sums.iter().map(of).sum::<u64>();
     // The cuts come late enough, and in enough places, to test something.
-    for (what, least, found) in [
+    let counted = [
         ("profiles", 30_000, sum(|sums| sums.known)),
         ("sent again", 3_000, sum(|sums| sums.repeats)),
         ("deleted", 3_000, sum(|sums| sums.gone)),
@@ -227,9 +227,10 @@ fn ten_thousand_power_cuts_lose_nothing_acknowledged() {
         ("torn logs", 100, sum(|sums| sums.torn_logs)),
         ("torn transactions", 500, sum(|sums| sums.torn_catalogs)),
         ("restores cut off", 100, sum(|sums| sums.halves)),
-        ("uploads read again", 1_000, sum(|sums| sums.reparsed)),
-    ] {
-        println!("{what}: {found}");
+        ("uploads read again", 500, sum(|sums| sums.reparsed)),
+    ];
+    println!("{counted:?}");
+    for (what, least, found) in counted {
         assert!(found >= least, "{what}: {found}");
     }
 }
