@@ -133,6 +133,9 @@ impl<'a> Chunk<'a> {
         let latest = latest.filter(|at| (HEADER_BYTES..bytes.len()).contains(at));
         let others = metadata.into_iter().rev().filter(|at| Some(*at) != latest);
         for at in latest.into_iter().chain(others) {
+            if chunk.types.is_full() {
+                break;
+            }
             chunk.types.read(input.range(at, usize::MAX), budget, issues);
         }
         if chunk.types.len() == 0 {

@@ -106,6 +106,19 @@ fn long_names_that_all_types_share_are_not_copied_without_end() {
 }
 
 #[test]
+fn all_type_descriptions_of_a_chunk_share_one_limit() {
+    let name: &'static str = "n".repeat(60_000).leak();
+    let mut chunk = Chunk::new(true);
+    for event in 0..60 {
+        let ids = 1_000 + event * 10..1_010 + event * 10;
+        chunk.descriptions(ids.map(|id| (id, name, &[] as &[&str])).collect());
+    }
+    let decoded = read(&chunk.bytes());
+    let limit = decoded.issues.iter().find(|issue| issue.kind == IssueKind::Limit);
+    assert_eq!(limit.map(|issue| issue.count), Some(1), "what comes after it is not read");
+}
+
+#[test]
 fn deep_stacks_are_cut_to_what_is_nearest_the_leaf() {
     let mut chunk = Chunk::new(true);
     chunk.classes.push((101, "jdk.ExecutionSample", SAMPLE));
