@@ -234,6 +234,29 @@ fn native_frames_keep_their_library() {
 }
 
 #[test]
+fn frames_are_found_behind_constants_and_arrays() {
+    let mut chunk = Chunk::new(true);
+    let frame = [chunk.long(1), chunk.int(7), chunk.int(0), chunk.long(1)].concat();
+    chunk.classes.retain(|(id, ..)| *id != 22);
+    let fields = &["truncated:10", "owner:20*", "marks:12[]", "frames:23[]"];
+    chunk.classes.push((22, "jdk.types.StackTrace", fields));
+    chunk.classes.push((101, "jdk.ExecutionSample", SAMPLE));
+    let marks = [chunk.int(2), chunk.long(300), chunk.long(2)].concat();
+    for (key, text) in [(1, "a/A"), (2, "f")] {
+        chunk.constant(24, key, &[chunk.text(text)]);
+    }
+    chunk.constant(20, 1, &[chunk.long(0), chunk.long(1)]);
+    chunk.constant(25, 1, &[chunk.long(1), chunk.long(2), chunk.long(2), chunk.int(1)]);
+    chunk.constant(22, 1, &[vec![1], chunk.long(1), marks, chunk.int(1), frame]);
+    chunk.event(101, &[START_TICKS, 0, 1, 0].map(|number| chunk.long(number)));
+    let decoded = read(&chunk.bytes());
+    assert_eq!(kinds(&decoded), []);
+    let words = words(&decoded);
+    assert!(words[0].contains("a.A.f") && words[0].contains("(7, 0, "), "{}", words[0]);
+    assert_eq!(decoded.profiles[0].profile.metadata.broken, 1, "the stack is cut");
+}
+
+#[test]
 fn base_types_have_distinct_ids() {
     let ids: std::collections::BTreeSet<_> = BASE.iter().map(|class| class.0).collect();
     assert_eq!(ids.len(), BASE.len());
