@@ -257,6 +257,50 @@ fn frames_are_found_behind_constants_and_arrays() {
 }
 
 #[test]
+fn texts_stand_in_the_order_of_type_ids_whatever_a_process_hashes_with() {
+    let events: [(&str, &str); 7] = [
+        ("jdk.ThreadPark", "parked class"),
+        ("jdk.FileRead", "file path"),
+        ("jdk.SocketRead", "peer host"),
+        ("jdk.JavaMonitorEnter", "monitor class"),
+        ("jdk.JavaExceptionThrow", "exception type"),
+        ("jdk.ObjectAllocationSample", "allocated class"),
+        ("datadog.QueueTime", "task class"),
+    ];
+    let mut chunk = Chunk::new(true);
+    for (id, (event, _)) in (200..).zip(events) {
+        chunk.classes.push((id, event, &["startTime:12@T"]));
+    }
+    for id in [203, 206, 201, 204, 200, 205, 202] {
+        chunk.event(id, &[chunk.long(START_TICKS)]);
+    }
+    let decoded = read(&chunk.bytes());
+    let strings = &decoded.profiles[0].profile.tables.strings;
+    let found: Vec<_> = strings
+        .iter()
+        .filter_map(|text| events.iter().map(|(_, name)| *name).find(|name| *name == text))
+        .collect();
+    assert_eq!(found, events.map(|(_, name)| name));
+}
+
+#[test]
+fn what_is_named_of_too_many_types_does_not_depend_on_hashes() {
+    let mut chunk = Chunk::new(true);
+    let names: Vec<&'static str> = (0..3_000).map(|at| &*format!("e.{at}").leak()).collect();
+    for (id, name) in (1_000..).zip(&names) {
+        chunk.classes.push((id, name, &[]));
+        chunk.event(id, &[]);
+    }
+    let decoded = read(&chunk.bytes());
+    assert!(decoded.issues[0].example.contains("1000 of other types"), "{}", decoded.issues[0]);
+    assert!(
+        decoded.issues[0]
+            .example
+            .contains("1 e.0, 1 e.1, 1 e.10, 1 e.100, 1 e.1000, 1 e.1001, 1 e.1002")
+    );
+}
+
+#[test]
 fn base_types_have_distinct_ids() {
     let ids: std::collections::BTreeSet<_> = BASE.iter().map(|class| class.0).collect();
     assert_eq!(ids.len(), BASE.len());
