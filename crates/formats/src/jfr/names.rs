@@ -32,7 +32,7 @@ struct Method {
 /// What is known of one chunk's constants.
 #[derive(Debug)]
 pub(super) struct Names<'c, 'a> {
-    chunk: &'c Chunk<'a>,
+    pub(super) chunk: &'c Chunk<'a>,
     stack: Option<Rc<StackLayout>>,
     method: Option<(usize, Rc<Reader>)>,
     thread: Option<Rc<Reader>>,
@@ -295,7 +295,10 @@ impl<'c, 'a> Names<'c, 'a> {
             _ => {}
         }
         let id = out.budget.intern(&mut out.profile.tables, &text, &mut out.issues);
-        self.texts.insert((class, key), id);
+        // Keys of nothing may be as many as events.
+        if self.chunk.pools.get(class, key).is_some() {
+            self.texts.insert((class, key), id);
+        }
         id
     }
 

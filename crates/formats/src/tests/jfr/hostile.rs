@@ -99,6 +99,21 @@ fn samples_keep_to_their_limit() {
 }
 
 #[test]
+fn what_is_beyond_the_limit_of_samples_leaves_no_text() {
+    let mut chunk = Chunk::new(true);
+    chunk.classes.push((101, "jdk.ExecutionSample", SAMPLE));
+    for key in 1..30 {
+        chunk.constant(27, key, &[chunk.text(&format!("state {key}"))]);
+        chunk.event(101, &[START_TICKS, 0, 0, key].map(|number| chunk.long(number)));
+    }
+    let limits = Limits { samples_max: 10, ..Limits::default() };
+    let decoded = jfr::decode(&chunk.bytes(), &Options { limits, ..Options::default() });
+    let strings = &decoded.profiles[0].profile.tables.strings;
+    let states = strings.iter().filter(|text| text.starts_with("state ")).count();
+    assert_eq!((samples(&decoded), states), (10, 10));
+}
+
+#[test]
 fn long_names_that_all_types_share_are_not_copied_without_end() {
     let name: &'static str = "n".repeat(60_000).leak();
     let mut chunk = Chunk::new(true);
