@@ -12,7 +12,7 @@ use crate::compress::decompress;
 use crate::decoded::{Decoded, DecodedProfile, IssueKind, Issues, Options};
 use crate::intern::Budget;
 use crate::limits::{JFR_EVENT_TYPES_MAX, JFR_NOT_KEPT_NAME_BYTES_MAX, JFR_NOT_KEPT_NAMES_MAX};
-use profile::{KeyedMap, Profile};
+use profile::Profile;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use stdx::{TimeRange, Timestamp};
@@ -96,14 +96,15 @@ pub(super) struct Chunk<'a> {
     pub(super) input: Input<'a>,
     pub(super) types: Types,
     pub(super) pools: Pools,
-    /// How many events there are of each type.
-    counts: KeyedMap<u64, u64>,
+    /// How many events there are of each type. In order, so that the same bytes always decode to
+    /// the same: what a profile holds tells whether it has come before.
+    counts: BTreeMap<u64, u64>,
 }
 
 impl<'a> Chunk<'a> {
     fn open((header, bytes): RawChunk<'a>, budget: &mut Budget, issues: &mut Issues) -> Self {
         let input = Input::new(bytes, header.is_compressed);
-        let (types, pools, counts) = (Types::default(), Pools::default(), KeyedMap::default());
+        let (types, pools, counts) = (Types::default(), Pools::default(), BTreeMap::new());
         let mut chunk = Self { header, input, types, pools, counts };
         let (mut metadata, mut constants) = (Vec::new(), Vec::new());
         let mut events = chunk.events();
@@ -133,6 +134,9 @@ impl<'a> Chunk<'a> {
         let latest = latest.filter(|at| (HEADER_BYTES..bytes.len()).contains(at));
         let others = metadata.into_iter().rev().filter(|at| Some(*at) != latest);
         for at in latest.into_iter().chain(others) {
+            if chunk.types.is_full() {
+                break;
+            }
             chunk.types.read(input.range(at, usize::MAX), budget, issues);
         }
         if chunk.types.len() == 0 {
@@ -154,7 +158,7 @@ impl<'a> Chunk<'a> {
         self.types.get(self.types.find(kind)?).map(|class| class.name.as_str())
     }
 
-    /// Types of which there are events.
+    /// Types of which there are events, by id.
     pub(super) fn kinds(&self) -> impl Iterator<Item = (u64, &str)> {
         self.counts.keys().filter_map(|kind| Some((*kind, self.name(*kind)?)))
     }

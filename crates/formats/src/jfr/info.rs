@@ -128,8 +128,11 @@ impl Info {
         let mut text = |slot: usize| names.value_text(slots[slot], out).into_owned();
         match about {
             About::Setting => {
-                let (name, value) = (text(1), text(2));
-                self.setting(number(0).cast_unsigned(), &name, &value);
+                let (kind, name, value) = (number(0).cast_unsigned(), text(1), text(2));
+                // Ids of no type may be as many as events.
+                if names.chunk.name(kind).is_some() {
+                    self.setting(kind, &name, &value);
+                }
             }
             About::Cpus => {
                 self.cpu_count = u32::try_from(number(0)).ok().filter(|count| *count > 0);

@@ -29,6 +29,15 @@ pub(super) fn steps(types: &Types, class: usize) -> (Option<Vec<Step>>, usize) {
     (known.map(|()| out), JFR_STEPS_MAX - left)
 }
 
+/// Steps over some fields of a type; `None` when they cannot be known, or are too many.
+pub(super) fn steps_over(types: &Types, fields: &[Field]) -> Option<Vec<Step>> {
+    let (mut out, mut left) = (Vec::new(), JFR_STEPS_MAX);
+    for field in fields {
+        field_steps(types, field, 0, &mut left, &mut out)?;
+    }
+    Some(out)
+}
+
 fn class_steps(
     types: &Types,
     class: usize,

@@ -50,9 +50,17 @@ impl Class {
 pub(super) struct Types {
     classes: Vec<Class>,
     by_id: KeyedMap<u64, usize>,
+    /// What the chunk's descriptions, all together, have used of their limits.
+    elements: usize,
+    text_bytes: usize,
 }
 
 impl Types {
+    /// Whether descriptions have reached a limit: further ones are not worth reading.
+    pub(super) fn is_full(&self) -> bool {
+        self.elements > JFR_ELEMENTS_MAX || self.text_bytes > JFR_TYPE_TEXT_BYTES_MAX
+    }
+
     /// The position of a type.
     pub(super) fn find(&self, id: u64) -> Option<usize> {
         self.by_id.get(&id).copied()
@@ -132,8 +140,6 @@ fn todays_name(name: &str) -> String {
 struct Parser<'a, 'i, 't> {
     types: &'t mut Types,
     texts: Vec<Text<'a>>,
-    elements: usize,
-    text_bytes: usize,
     budget: &'i mut Budget,
     issues: &'i mut Issues,
 }
@@ -154,7 +160,7 @@ fn parse(
     for _ in 0..count.min(budget.limits.strings_max) {
         texts.push(input.text()?);
     }
-    let mut parser = Parser { types, texts, elements: 0, text_bytes: 0, budget, issues };
+    let mut parser = Parser { types, texts, budget, issues };
     parser.element(input, Place::default(), 0)
 }
 
@@ -169,8 +175,8 @@ impl<'a> Parser<'a, '_, '_> {
     /// A text by its number. All elements may have the same long one: each time counts.
     fn text(&mut self, index: Option<i32>) -> Option<Cow<'a, str>> {
         let text = *self.texts.get(usize::try_from(index?).ok()?)?;
-        self.text_bytes += text.len().min(self.budget.limits.string_bytes_max);
-        if self.text_bytes > JFR_TYPE_TEXT_BYTES_MAX {
+        self.types.text_bytes += text.len().min(self.budget.limits.string_bytes_max);
+        if self.types.text_bytes > JFR_TYPE_TEXT_BYTES_MAX {
             self.issues.add(IssueKind::Limit, || {
                 format!("type descriptions with more than {JFR_TYPE_TEXT_BYTES_MAX} bytes of names")
             });
@@ -183,8 +189,8 @@ impl<'a> Parser<'a, '_, '_> {
     }
 
     fn element(&mut self, input: &mut Input<'a>, place: Place, depth: usize) -> Option<()> {
-        self.elements += 1;
-        if depth > JFR_ELEMENT_DEPTH_MAX || self.elements > JFR_ELEMENTS_MAX {
+        self.types.elements += 1;
+        if depth > JFR_ELEMENT_DEPTH_MAX || self.types.elements > JFR_ELEMENTS_MAX {
             self.issues.add(IssueKind::Limit, || {
                 format!("type descriptions of more than {JFR_ELEMENTS_MAX} elements, or too deep")
             });

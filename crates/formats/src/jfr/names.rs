@@ -1,8 +1,8 @@
 //! Constants as handles of the profile's tables: stacks, methods, threads, texts.
 
 use super::decode::{Chunk, Out};
-use super::input::{Basic, Text};
-use super::layout::{Reader, Step, Value, skip, steps};
+use super::input::{Basic, Input, Text};
+use super::layout::{Reader, Step, Value, skip, steps_over};
 use super::metadata::Class;
 use crate::decoded::IssueKind;
 use profile::{
@@ -10,6 +10,7 @@ use profile::{
     StackId, StackTable, StringId, Thread, ThreadId,
 };
 use std::borrow::Cow;
+use std::rc::Rc;
 
 /// How far a constant may lead to others until it is text.
 const TEXT_STEPS_MAX: usize = 4;
@@ -31,23 +32,30 @@ struct Method {
 /// What is known of one chunk's constants.
 #[derive(Debug)]
 pub(super) struct Names<'c, 'a> {
-    chunk: &'c Chunk<'a>,
-    stack: Option<StackLayout>,
-    method: Option<(usize, Reader)>,
-    thread: Option<Reader>,
+    pub(super) chunk: &'c Chunk<'a>,
+    stack: Option<Rc<StackLayout>>,
+    method: Option<(usize, Rc<Reader>)>,
+    thread: Option<Rc<Reader>>,
     strings: Option<usize>,
     /// By position of the type: how its constants are text.
-    naming: KeyedMap<usize, Option<Reader>>,
+    naming: KeyedMap<usize, Option<Rc<Reader>>>,
     methods: KeyedMap<u64, Method>,
     frame_types: KeyedMap<u64, FrameType>,
     locations: KeyedMap<(u64, i64, u64), LocationId>,
     stacks: KeyedMap<u64, (StackId, bool)>,
     threads: KeyedMap<u64, Option<ThreadId>>,
     texts: KeyedMap<(usize, u64), StringId>,
+    /// The texts that constants are, or lead to.
+    constants: KeyedMap<(usize, u64), Text<'a>>,
+    /// So much has been read that no constant is any more.
+    is_spent: bool,
 }
 
+/// A frame's method, its line, and where it is said how it runs.
+type Frame = (u64, i64, (usize, u64));
+
 /// A stack trace: what stands before its frames, and how a frame reads.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct StackLayout {
     class: usize,
     /// Steps to the frames; whether the stack was cut is the first byte when it is the first field.
@@ -61,15 +69,31 @@ impl StackLayout {
         let types = &chunk.types;
         let class = types.position("jdk.types.StackTrace")?;
         let fields = &types.get(class)?.fields;
-        let at = fields.iter().position(|field| field.name == "frames" && field.is_array)?;
-        let mut before = Vec::new();
-        for field in &fields[..at] {
-            before.extend(steps(types, types.find(field.class)?).0?);
-        }
-        let begins_with_truncated = fields[0].name == "truncated" && before[..] == [Step::Bytes(1)];
+        let at = fields
+            .iter()
+            .position(|field| field.name == "frames" && field.is_array && !field.is_pooled)?;
+        let before = steps_over(types, &fields[..at])?;
+        let begins_with_truncated =
+            fields[0].name == "truncated" && steps_over(types, &fields[..1])? == [Step::Bytes(1)];
         let frame = types.find(fields[at].class)?;
         let frame = Reader::new(types, frame, &["method", "lineNumber", "type"])?;
         Some(Self { class, before, begins_with_truncated, frame })
+    }
+
+    /// Whether the client cut the stack, and its frames up to `max` or to damage.
+    fn read(&self, input: &mut Input<'_>, max: usize) -> Option<(bool, Vec<Frame>)> {
+        let mut first = *input;
+        let is_truncated = self.begins_with_truncated && first.byte() == Some(1);
+        skip(input, &self.before)?;
+        let count = input.count()?;
+        let frames = (0..count.min(max)).map_while(|_| {
+            let (slots, is_whole) = self.frame.read(input);
+            let Value::Pooled(_, method) = slots[0] else { return None };
+            let line = if let Value::Number(line) = slots[1] { line } else { 0 };
+            let kind = if let Value::Pooled(class, key) = slots[2] { (class, key) } else { (0, 0) };
+            is_whole.then_some((method, line, kind))
+        });
+        Some((is_truncated, frames.collect()))
     }
 }
 
@@ -81,11 +105,12 @@ impl<'c, 'a> Names<'c, 'a> {
         let thread_fields = ["osName", "osThreadId", "javaName", "javaThreadId"];
         Self {
             chunk,
-            stack: StackLayout::new(chunk),
+            stack: StackLayout::new(chunk).map(Rc::new),
             method: method.and_then(|at| {
-                Some((at, Reader::new(types, at, &["type", "name", "descriptor"])?))
+                let reader = Reader::new(types, at, &["type", "name", "descriptor"])?;
+                Some((at, Rc::new(reader)))
             }),
-            thread: thread.and_then(|at| Reader::new(types, at, &thread_fields)),
+            thread: thread.and_then(|at| Reader::new(types, at, &thread_fields)).map(Rc::new),
             strings: types.position("java.lang.String"),
             naming: KeyedMap::default(),
             methods: KeyedMap::default(),
@@ -94,6 +119,8 @@ impl<'c, 'a> Names<'c, 'a> {
             stacks: KeyedMap::default(),
             threads: KeyedMap::default(),
             texts: KeyedMap::default(),
+            constants: KeyedMap::default(),
+            is_spent: false,
         }
     }
 
@@ -104,7 +131,7 @@ impl<'c, 'a> Names<'c, 'a> {
         }
         let found = self.read_stack(key, out);
         if found.is_none() && key != 0 {
-            out.issues.add(IssueKind::Reference, || format!("there is no stack {key}"));
+            self.is_missing("stack", key, out);
         }
         let found = found.unwrap_or((StackTable::ROOT, false));
         self.stacks.insert(key, found);
@@ -113,35 +140,41 @@ impl<'c, 'a> Names<'c, 'a> {
 
     fn read_stack(&mut self, key: u64, out: &mut Out) -> Option<(StackId, bool)> {
         let layout = self.stack.clone()?;
+        let max = out.budget.frames_to_read();
+        let (is_truncated, frames) =
+            self.read(layout.class, key, out, |input| layout.read(input, max))??;
+        let locations = frames.into_iter();
+        let leaf_first: Vec<_> = locations
+            .map_while(|(method, line, (class, kind))| {
+                self.location((method, line, kind), class, out)
+            })
+            .collect();
+        let stack = out.budget.stack(&mut out.profile.tables, &leaf_first, &mut out.issues);
+        Some((stack, is_truncated))
+    }
+
+    /// Reads a constant where it stands, and charges the bytes that were walked. `None` when there is
+    /// none of that key, or when too much has been read.
+    fn read<T>(
+        &mut self,
+        class: usize,
+        key: u64,
+        out: &mut Out,
+        read: impl FnOnce(&mut Input<'a>) -> T,
+    ) -> Option<T> {
         let mut input = self.chunk.input;
-        input.at = self.chunk.pools.get(layout.class, key)?;
-        let is_truncated = layout.begins_with_truncated && {
-            let mut first = input;
-            first.byte() == Some(1)
-        };
-        skip(&mut input, &layout.before)?;
-        let count = input.count()?;
-        let mut leaf_first = Vec::new();
-        for _ in 0..count.min(out.budget.frames_to_read()) {
-            let (slots, is_whole) = layout.frame.read(&mut input);
-            if !is_whole {
-                break;
-            }
-            let (Value::Pooled(_, method), line, kind) = (slots[0], slots[1], slots[2]) else {
-                break;
-            };
-            let line = if let Value::Number(line) = line { line } else { 0 };
-            let (class, kind) =
-                if let Value::Pooled(class, key) = kind { (class, key) } else { (0, 0) };
-            match self.location((method, line, kind), class, out) {
-                Some(location) => leaf_first.push(location),
-                None => break,
-            }
+        let start = self.chunk.pools.get(class, key).filter(|_| !self.is_spent)?;
+        input.at = start;
+        let found = read(&mut input);
+        self.is_spent = !out.budget.work(input.at - start, &mut out.issues);
+        Some(found)
+    }
+
+    /// Says that there is no such constant, where that is why it was not read.
+    fn is_missing(&self, what: &str, key: u64, out: &mut Out) {
+        if !self.is_spent {
+            out.issues.add(IssueKind::Reference, || format!("there is no {what} {key}"));
         }
-        Some((
-            out.budget.stack(&mut out.profile.tables, &leaf_first, &mut out.issues),
-            is_truncated,
-        ))
     }
 
     fn location(
@@ -184,7 +217,7 @@ impl<'c, 'a> Names<'c, 'a> {
             return known;
         }
         let found = self.read_method(key, out).unwrap_or_else(|| {
-            out.issues.add(IssueKind::Reference, || format!("there is no method {key}"));
+            self.is_missing("method", key, out);
             let name = out.budget.intern(&mut out.profile.tables, UNKNOWN_METHOD, &mut out.issues);
             let function = Function { name, ..Function::default() };
             let function = out.profile.tables.functions.intern(function);
@@ -196,9 +229,7 @@ impl<'c, 'a> Names<'c, 'a> {
 
     fn read_method(&mut self, key: u64, out: &mut Out) -> Option<Method> {
         let (class, reader) = self.method.clone()?;
-        let mut input = self.chunk.input;
-        input.at = self.chunk.pools.get(class, key)?;
-        let (slots, _) = reader.read(&mut input);
+        let (slots, _) = self.read(class, key, out, |input| reader.read(input))?;
         let owner = self.value_text(slots[0], out);
         let name = self.value_text(slots[1], out);
         let descriptor = self.value_text(slots[2], out);
@@ -226,7 +257,7 @@ impl<'c, 'a> Names<'c, 'a> {
         }
         let found = self.read_thread(class, key, out);
         if found.is_none() && key != 0 {
-            out.issues.add(IssueKind::Reference, || format!("there is no thread {key}"));
+            self.is_missing("thread", key, out);
         }
         self.threads.insert(key, found);
         found
@@ -234,9 +265,7 @@ impl<'c, 'a> Names<'c, 'a> {
 
     fn read_thread(&mut self, class: usize, key: u64, out: &mut Out) -> Option<ThreadId> {
         let reader = self.thread.clone()?;
-        let mut input = self.chunk.input;
-        input.at = self.chunk.pools.get(class, key)?;
-        let (slots, _) = reader.read(&mut input);
+        let (slots, _) = self.read(class, key, out, |input| reader.read(input))?;
         let number = |value| if let Value::Number(number) = value { number } else { 0 };
         let id = match number(slots[1]) {
             // Virtual threads have none of the operating system.
@@ -266,7 +295,10 @@ impl<'c, 'a> Names<'c, 'a> {
             _ => {}
         }
         let id = out.budget.intern(&mut out.profile.tables, &text, &mut out.issues);
-        self.texts.insert((class, key), id);
+        // Keys of nothing may be as many as events.
+        if self.chunk.pools.get(class, key).is_some() {
+            self.texts.insert((class, key), id);
+        }
         id
     }
 
@@ -283,35 +315,40 @@ impl<'c, 'a> Names<'c, 'a> {
         }
     }
 
-    /// The text that a constant is, or that it leads to.
+    /// The text of a constant; empty when it leads to none.
     fn constant(&mut self, class: usize, key: u64, out: &mut Out) -> Cow<'a, str> {
-        let mut value = Value::Pooled(class, key);
-        for _ in 0..TEXT_STEPS_MAX {
-            let (class, key) = match value {
-                Value::Pooled(class, key) => (class, key),
-                Value::Text(Text::Pooled(key)) => match self.strings {
-                    Some(class) => (class, key),
-                    None => break,
-                },
-                Value::Text(text) => return plain(text, out),
-                Value::None | Value::Number(_) | Value::Fraction(_) => break,
-            };
-            let mut input = self.chunk.input;
-            let Some(at) = self.chunk.pools.get(class, key) else { break };
-            input.at = at;
-            let types = &self.chunk.types;
-            if types.get(class).and_then(Class::basic) == Some(Basic::Text) {
-                value = input.text().map_or(Value::None, Value::Text);
-                continue;
-            }
-            let reader = self.naming.entry(class);
-            let reader = reader.or_insert_with(|| Reader::new(types, class, &NAMING));
-            let Some(reader) = reader else { break };
-            let (slots, _) = reader.read(&mut input);
-            value =
-                slots.into_iter().find(|value| !matches!(value, Value::None)).unwrap_or_default();
+        let text = self.text_of(class, key, TEXT_STEPS_MAX, out);
+        text.map_or(Cow::Borrowed(""), |text| plain(text, out))
+    }
+
+    /// The text that a constant is, or that it leads to in so many steps.
+    fn text_of(&mut self, class: usize, key: u64, steps: usize, out: &mut Out) -> Option<Text<'a>> {
+        if let Some(&known) = self.constants.get(&(class, key)) {
+            return Some(known);
         }
-        Cow::Borrowed("")
+        let steps = steps.checked_sub(1)?;
+        let text = match self.naming_value(class, key, out)? {
+            Value::Pooled(class, key) => self.text_of(class, key, steps, out)?,
+            Value::Text(Text::Pooled(key)) => self.text_of(self.strings?, key, steps, out)?,
+            Value::Text(text) => text,
+            Value::None | Value::Number(_) | Value::Fraction(_) => return None,
+        };
+        self.constants.insert((class, key), text);
+        Some(text)
+    }
+
+    /// What names a constant: a text, or another constant.
+    fn naming_value(&mut self, class: usize, key: u64, out: &mut Out) -> Option<Value<'a>> {
+        let types = &self.chunk.types;
+        if types.get(class).and_then(Class::basic) == Some(Basic::Text) {
+            return self.read(class, key, out, |input| input.text().map(Value::Text))?;
+        }
+        self.chunk.pools.get(class, key)?;
+        let reader = self.naming.entry(class);
+        let reader =
+            reader.or_insert_with(|| Reader::new(types, class, &NAMING).map(Rc::new)).clone()?;
+        let (slots, _) = self.read(class, key, out, |input| reader.read(input))?;
+        slots.into_iter().find(|value| !matches!(value, Value::None))
     }
 }
 

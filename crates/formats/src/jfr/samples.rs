@@ -166,6 +166,10 @@ impl Plan {
             out.issues.add(IssueKind::Damage, || format!("a {name} at {} is damaged", event.at));
             return 0;
         }
+        let time = number(slots[START]).map_or(0, |ticks| chunk.header.time(ticks));
+        if !out.budget.sample(&mut out.issues) {
+            return time;
+        }
         let mut shape = &self.always;
         if let (Some(other), Value::Pooled(class, key)) = (&self.by_wall_clock, slots[STATE]) {
             let state = names.interned(class, key, out);
@@ -173,12 +177,8 @@ impl Plan {
                 shape = other;
             }
         }
-        let time = number(slots[START]).map_or(0, |ticks| chunk.header.time(ticks));
         let number = |slot| self.number(&slots, slot, chunk);
         let values = shape.sources.map(|source| value(source, &number));
-        if !out.budget.sample(&mut out.issues) {
-            return time;
-        }
         let mut sample = Sample { kind: provisional(shape.entry), values, ..Sample::default() };
         if let Value::Pooled(_, key) = slots[STACK] {
             let (stack, is_truncated) = names.stack(key, out);

@@ -234,6 +234,73 @@ fn native_frames_keep_their_library() {
 }
 
 #[test]
+fn frames_are_found_behind_constants_and_arrays() {
+    let mut chunk = Chunk::new(true);
+    let frame = [chunk.long(1), chunk.int(7), chunk.int(0), chunk.long(1)].concat();
+    chunk.classes.retain(|(id, ..)| *id != 22);
+    let fields = &["truncated:10", "owner:20*", "marks:12[]", "frames:23[]"];
+    chunk.classes.push((22, "jdk.types.StackTrace", fields));
+    chunk.classes.push((101, "jdk.ExecutionSample", SAMPLE));
+    let marks = [chunk.int(2), chunk.long(300), chunk.long(2)].concat();
+    for (key, text) in [(1, "a/A"), (2, "f")] {
+        chunk.constant(24, key, &[chunk.text(text)]);
+    }
+    chunk.constant(20, 1, &[chunk.long(0), chunk.long(1)]);
+    chunk.constant(25, 1, &[chunk.long(1), chunk.long(2), chunk.long(2), chunk.int(1)]);
+    chunk.constant(22, 1, &[vec![1], chunk.long(1), marks, chunk.int(1), frame]);
+    chunk.event(101, &[START_TICKS, 0, 1, 0].map(|number| chunk.long(number)));
+    let decoded = read(&chunk.bytes());
+    assert_eq!(kinds(&decoded), []);
+    let words = words(&decoded);
+    assert!(words[0].contains("a.A.f") && words[0].contains("(7, 0, "), "{}", words[0]);
+    assert_eq!(decoded.profiles[0].profile.metadata.broken, 1, "the stack is cut");
+}
+
+#[test]
+fn texts_stand_in_the_order_of_type_ids_whatever_a_process_hashes_with() {
+    let events: [(&str, &str); 7] = [
+        ("jdk.ThreadPark", "parked class"),
+        ("jdk.FileRead", "file path"),
+        ("jdk.SocketRead", "peer host"),
+        ("jdk.JavaMonitorEnter", "monitor class"),
+        ("jdk.JavaExceptionThrow", "exception type"),
+        ("jdk.ObjectAllocationSample", "allocated class"),
+        ("datadog.QueueTime", "task class"),
+    ];
+    let mut chunk = Chunk::new(true);
+    for (id, (event, _)) in (200..).zip(events) {
+        chunk.classes.push((id, event, &["startTime:12@T"]));
+    }
+    for id in [203, 206, 201, 204, 200, 205, 202] {
+        chunk.event(id, &[chunk.long(START_TICKS)]);
+    }
+    let decoded = read(&chunk.bytes());
+    let strings = &decoded.profiles[0].profile.tables.strings;
+    let found: Vec<_> = strings
+        .iter()
+        .filter_map(|text| events.iter().map(|(_, name)| *name).find(|name| *name == text))
+        .collect();
+    assert_eq!(found, events.map(|(_, name)| name));
+}
+
+#[test]
+fn what_is_named_of_too_many_types_does_not_depend_on_hashes() {
+    let mut chunk = Chunk::new(true);
+    let names: Vec<&'static str> = (0..3_000).map(|at| &*format!("e.{at}").leak()).collect();
+    for (id, name) in (1_000..).zip(&names) {
+        chunk.classes.push((id, name, &[]));
+        chunk.event(id, &[]);
+    }
+    let decoded = read(&chunk.bytes());
+    assert!(decoded.issues[0].example.contains("1000 of other types"), "{}", decoded.issues[0]);
+    assert!(
+        decoded.issues[0]
+            .example
+            .contains("1 e.0, 1 e.1, 1 e.10, 1 e.100, 1 e.1000, 1 e.1001, 1 e.1002")
+    );
+}
+
+#[test]
 fn base_types_have_distinct_ids() {
     let ids: std::collections::BTreeSet<_> = BASE.iter().map(|class| class.0).collect();
     assert_eq!(ids.len(), BASE.len());

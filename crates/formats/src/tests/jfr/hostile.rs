@@ -2,6 +2,7 @@
 
 use super::writer::{Chunk, SAMPLE, START_TICKS, small};
 use crate::{Decoded, IssueKind, Limits, Options, jfr};
+use profile::folded::stack_names;
 
 fn read(bytes: &[u8]) -> Decoded {
     jfr::decode(bytes, &Options::default())
@@ -98,11 +99,115 @@ fn samples_keep_to_their_limit() {
 }
 
 #[test]
+fn what_is_beyond_the_limit_of_samples_leaves_no_text() {
+    let mut chunk = Chunk::new(true);
+    chunk.classes.push((101, "jdk.ExecutionSample", SAMPLE));
+    for key in 1..30 {
+        chunk.constant(27, key, &[chunk.text(&format!("state {key}"))]);
+        chunk.event(101, &[START_TICKS, 0, 0, key].map(|number| chunk.long(number)));
+    }
+    let limits = Limits { samples_max: 10, ..Limits::default() };
+    let decoded = jfr::decode(&chunk.bytes(), &Options { limits, ..Options::default() });
+    let strings = &decoded.profiles[0].profile.tables.strings;
+    let states = strings.iter().filter(|text| text.starts_with("state ")).count();
+    assert_eq!((samples(&decoded), states), (10, 10));
+}
+
+#[test]
 fn long_names_that_all_types_share_are_not_copied_without_end() {
     let name: &'static str = "n".repeat(60_000).leak();
     let mut chunk = Chunk::new(true);
     chunk.classes.extend((1_000..3_000).map(|id| (id, name, &[] as &[&str])));
     assert!(has(&read(&chunk.bytes()), IssueKind::Limit));
+}
+
+#[test]
+fn all_type_descriptions_of_a_chunk_share_one_limit() {
+    let name: &'static str = "n".repeat(60_000).leak();
+    let mut chunk = Chunk::new(true);
+    for event in 0..60 {
+        let ids = 1_000 + event * 10..1_010 + event * 10;
+        chunk.descriptions(ids.map(|id| (id, name, &[] as &[&str])).collect());
+    }
+    let decoded = read(&chunk.bytes());
+    let limit = decoded.issues.iter().find(|issue| issue.kind == IssueKind::Limit);
+    assert_eq!(limit.map(|issue| issue.count), Some(1), "what comes after it is not read");
+}
+
+/// A chunk with a sample for each of so many methods, whose classes all have a symbol:
+/// 1 a name behind `padding`, 2 none behind it.
+fn of_methods(count: u64, symbol: u64, padding: &[u8]) -> Chunk {
+    let mut chunk = Chunk::new(true);
+    chunk.classes.retain(|(id, ..)| *id != 24);
+    chunk.classes.push((24, "jdk.types.Symbol", &["padding:14", "numbers:12[]", "string:14"]));
+    chunk.classes.push((101, "jdk.ExecutionSample", SAMPLE));
+    let named = [padding.to_vec(), chunk.text("a/Large")].concat();
+    let missing = [padding.to_vec(), vec![2], chunk.long(9_999)].concat();
+    let small = [vec![0], chunk.int(0), chunk.text("small")].concat();
+    chunk.constant(24, 1, &[named]).constant(24, 2, &[missing]).constant(24, 3, &[small]);
+    for key in 1..=count {
+        chunk.constant(20, key, &[chunk.long(0), chunk.long(symbol)]);
+        let method = [key, 3, 3].map(|number| chunk.long(number)).concat();
+        chunk.constant(25, key, &[method, chunk.int(1)]);
+        let frame = [chunk.long(key), chunk.int(0), chunk.int(0), chunk.long(1)].concat();
+        chunk.constant(22, key, &[vec![0], chunk.int(1), frame]);
+        chunk.event(101, &[START_TICKS, 0, key, 0].map(|number| chunk.long(number)));
+    }
+    chunk
+}
+
+fn with_work(chunk: &Chunk, work_bytes_max: usize) -> (Decoded, Vec<String>) {
+    let limits = Limits { work_bytes_max, ..Limits::default() };
+    let decoded = jfr::decode(&chunk.bytes(), &Options { limits, ..Options::default() });
+    let profile = &decoded.profiles[0].profile;
+    let stacks = profile.samples.iter();
+    let names = stacks.map(|one| stack_names(&profile.tables, one.stack).concat()).collect();
+    (decoded, names)
+}
+
+const MIB: usize = 1 << 20;
+
+/// A mebibyte before a name, in two ways.
+fn paddings() -> [Vec<u8>; 2] {
+    let count = Chunk::new(true).int(MIB as u64);
+    let chars = [&[4], count.as_slice(), &[b'x'; MIB], &[0]].concat();
+    let numbers = [&[0], count.as_slice(), &[7; MIB]].concat();
+    [chars, numbers]
+}
+
+#[test]
+fn a_large_constant_that_much_refers_to_is_walked_once() {
+    for padding in paddings() {
+        let (decoded, names) = with_work(&of_methods(1_000, 1, &padding), 2 * MIB);
+        assert!(!has(&decoded, IssueKind::Limit), "{:?}", decoded.issues);
+        assert!(names.len() == 1_000 && names.iter().all(|name| name == "a.Large.small"));
+    }
+}
+
+#[test]
+fn what_is_walked_in_vain_is_paid_for_and_ends_the_reading() {
+    for padding in paddings() {
+        // The third costs more than there is; nothing that comes after it is read.
+        let (decoded, names) = with_work(&of_methods(1_000, 2, &padding), 5 * MIB / 2);
+        assert!(has(&decoded, IssueKind::Limit) && !has(&decoded, IssueKind::Reference));
+        assert_eq!((names[2].as_str(), names.len()), ("small", 1_000));
+        assert!(names[3..].iter().all(String::is_empty), "{names:?}");
+    }
+}
+
+#[test]
+fn what_stacks_walk_is_paid_for() {
+    let mut chunk = Chunk::new(true);
+    chunk.classes.push((101, "jdk.ExecutionSample", SAMPLE));
+    chunk.stack(1, "a/A", "f", 1);
+    let frame = [chunk.long(1), chunk.int(1), chunk.int(0), chunk.long(1)].concat();
+    for key in 2..100 {
+        chunk.constant(22, key, &[vec![0], chunk.int(500), frame.repeat(500)]);
+        chunk.event(101, &[START_TICKS, 0, key, 0].map(|number| chunk.long(number)));
+    }
+    let (decoded, names) = with_work(&chunk, 100_000);
+    assert!(has(&decoded, IssueKind::Limit) && names.len() == 98);
+    assert!(!names[10].is_empty() && names[60].is_empty());
 }
 
 #[test]

@@ -77,6 +77,13 @@ impl Chunk {
         self
     }
 
+    /// A further event of type descriptions.
+    pub(super) fn descriptions(&mut self, classes: Vec<Class>) -> &mut Self {
+        let event = Self { classes, ..Self::new(self.is_compressed) }.metadata();
+        self.events.push(event);
+        self
+    }
+
     fn sized(&self, rest: &[u8]) -> Vec<u8> {
         let mut size = rest.len() + 1;
         while self.int(size as u64).len() + rest.len() != size {
