@@ -170,8 +170,8 @@ const MIB: usize = 1 << 20;
 /// A mebibyte before a name, in two ways.
 fn paddings() -> [Vec<u8>; 2] {
     let count = Chunk::new(true).int(MIB as u64);
-    let chars = [&[4], count.as_slice(), &[b'x'; MIB], &[0]].concat();
-    let numbers = [&[0], count.as_slice(), &[7; MIB]].concat();
+    let chars = [&[4], count.as_slice(), &vec![b'x'; MIB], &[0]].concat();
+    let numbers = [&[0], count.as_slice(), &vec![7; MIB]].concat();
     [chars, numbers]
 }
 
