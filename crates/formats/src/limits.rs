@@ -48,6 +48,8 @@ pub const SNIFF_BYTES: usize = 64 << 10;
 pub const INFO_ENTRIES_MAX: usize = 200;
 /// Chunks of one JFR file.
 pub const JFR_CHUNKS_MAX: usize = 10_000;
+/// Event types of one name that are read of one JFR chunk; each keeps up to [`JFR_STEPS_MAX`] steps.
+pub const JFR_TYPES_OF_NAME_MAX: usize = 16;
 /// Elements of the type descriptions of one JFR chunk: types, fields, annotations.
 pub const JFR_ELEMENTS_MAX: usize = 500_000;
 /// How deep elements of type descriptions lie in one another.

@@ -6,7 +6,7 @@ use super::metadata::Unit;
 use super::names::Names;
 use crate::decoded::Issues;
 use crate::intern::Budget;
-use crate::limits::JFR_ENDPOINTS_MAX;
+use crate::limits::{JFR_ENDPOINTS_MAX, JFR_TYPES_OF_NAME_MAX};
 use profile::{Attribute, AttributeValue, AttributesId, KeyedMap, Profile, StringId};
 
 /// The attribute of samples whose root span has a known endpoint.
@@ -62,7 +62,7 @@ impl Engine {
 }
 
 /// What an information event is for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum About {
     Setting,
     Cpus,
@@ -95,6 +95,10 @@ impl Info {
             let Some((_, about, fields)) = ABOUT.iter().find(|(event, ..)| *event == name) else {
                 continue;
             };
+            let alike = readers.values().filter(|(have, _)| have == about);
+            if alike.count() >= JFR_TYPES_OF_NAME_MAX {
+                continue;
+            }
             let class = chunk.types.find(kind);
             let reader = class.and_then(|class| Reader::new(&chunk.types, class, fields));
             readers.extend(reader.map(|reader| (kind, (*about, reader))));

@@ -9,6 +9,7 @@ use super::names::Names;
 use super::table::{EVENTS, EVERYWHERE, EventEntry, Source, When};
 use crate::decoded::IssueKind;
 use crate::labels::SampleLabels;
+use crate::limits::JFR_TYPES_OF_NAME_MAX;
 use profile::{Attribute, AttributeValue, KeyedMap, Sample, StringId, VALUES_MAX};
 use stdx::Timestamp;
 
@@ -78,6 +79,13 @@ fn plans(chunk: &Chunk<'_>, info: &Info, out: &mut Out) -> KeyedMap<u64, Plan> {
         let Some((always, entry)) = entries().find(|(_, entry)| entry.when == When::Always) else {
             continue;
         };
+        let alike = plans.values().filter(|plan: &&Plan| plan.always.entry == always);
+        if alike.count() >= JFR_TYPES_OF_NAME_MAX {
+            out.issues.add(IssueKind::Limit, || {
+                format!("only {JFR_TYPES_OF_NAME_MAX} event types named {name} are read")
+            });
+            continue;
+        }
         let wanted = wanted(entry);
         let class = chunk.types.find(kind);
         let Some(reader) = class.and_then(|class| Reader::new(&chunk.types, class, &wanted)) else {

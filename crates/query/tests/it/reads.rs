@@ -38,6 +38,8 @@ pub(crate) enum Fault {
     Short,
     /// It takes its time.
     Slow,
+    /// It does not come.
+    Never,
 }
 
 /// The fault of one read in so many, and how many reads there were.
@@ -205,6 +207,7 @@ impl ObjectStore for RecordingStore {
                 let half = |piece: Bytes| piece.slice(..piece.len() / 2);
                 Ok(work.await?.into_iter().map(half).collect())
             }),
+            Fault::Never => Box::pin(std::future::pending()),
             Fault::Slow => Box::pin(async move {
                 tokio::time::sleep(Duration::from_millis(30)).await;
                 work.await

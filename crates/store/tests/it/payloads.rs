@@ -188,14 +188,14 @@ fn uploads_that_were_cut_off_leave_nothing() {
 fn an_upload_that_is_new_only_in_part_is_not_kept() {
     run(async {
         let mut world = world();
-        let secret = of("bank", "main;secret", BASE_MS);
+        let secret = of("shop", "main;secret", BASE_MS);
         send(&mut world, std::slice::from_ref(&secret), "main;secret").await;
-        let both = [secret, of("shop", "main;a", BASE_MS)];
+        let both = [secret, of("bank", "main;a", BASE_MS)];
         let ids = send(&mut world, &both, "main;secret main;a").await;
         assert_eq!((bodies(&world), files(&world)), (vec!["main;secret".to_owned()], 1));
         assert!(named(&world.store, ids[1]).await.is_some(), "it names what is not there");
         world.restart();
-        world.store.delete("t", "{service_name=\"bank\"}", TimeRange::ALL).await.expect("deletes");
+        world.store.delete("t", "{service_name=\"shop\"}", TimeRange::ALL).await.expect("deletes");
         world.store.flush().await.expect("flushes");
         world.store.delete_once().await.expect("rewrites");
         assert_eq!((bodies(&world).len(), files(&world)), (0, 0));

@@ -45,6 +45,18 @@ fn types_that_hold_themselves_are_not_followed() {
     assert!(has(&decoded, IssueKind::Damage), "{:?}", decoded.issues);
 }
 
+#[test]
+fn of_many_types_of_one_name_some_are_read() {
+    let mut chunk = Chunk::new(true);
+    for id in 101..141 {
+        chunk.classes.push((id, "jdk.ExecutionSample", &["startTime:12@T"]));
+        chunk.event(id, &[chunk.long(START_TICKS)]);
+    }
+    let decoded = read(&chunk.bytes());
+    assert_eq!(samples(&decoded), crate::limits::JFR_TYPES_OF_NAME_MAX);
+    assert!(has(&decoded, IssueKind::Limit), "{:?}", decoded.issues);
+}
+
 const DOUBLING: [&[&str]; 7] = [
     &["a:41", "b:41", "c:41", "d:41", "e:41"],
     &["a:42", "b:42", "c:42", "d:42", "e:42"],
