@@ -186,7 +186,7 @@ async fn compare(
         }
     }
     let loops = (cpu_seconds()? - before) / f64::from(RUNS);
-    if i128::from(total) != sums.total || groups != sums.groups {
+    if i128::from(total) != sums.total() || groups != sums.groups() {
         return Err(format!("{total} in {groups} groups by hand, {sums:?} by the engine").into());
     }
     println!(

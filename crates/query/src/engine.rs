@@ -3,10 +3,11 @@
 use crate::plan::{Group, Sum};
 use crate::rollup::Plan;
 use crate::rollup::series::Of;
-use crate::scan::Scanner;
+use crate::scan::{Cell, Scanner};
 use crate::select::{Found, Selected, info_of};
 use crate::{Settings, error, moments, rebuild, rollup, series, session, tree, usage};
 use profile::Profile;
+use rustc_hash::FxHashSet;
 use std::sync::Arc;
 use stdx::Ulid;
 use store::Store;
@@ -29,12 +30,25 @@ pub struct Engine {
 }
 
 /// What step 1 of a flame graph found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StackSums {
-    /// Stacks with a sum, counted in each part.
-    pub groups: usize,
+    answers: Vec<(usize, Vec<Cell>)>,
+}
+
+impl StackSums {
+    fn cells(&self) -> impl Iterator<Item = (usize, &Cell)> {
+        self.answers.iter().flat_map(|(part, cells)| cells.iter().map(|cell| (*part, cell)))
+    }
+
+    /// Stacks with a sum, counted in each part, however many pieces it was read in.
+    pub fn groups(&self) -> usize {
+        self.cells().map(|(part, cell)| (part, cell.key)).collect::<FxHashSet<_>>().len()
+    }
+
     /// Sum of all of them.
-    pub total: i128,
+    pub fn total(&self) -> i128 {
+        self.cells().map(|(_, cell)| cell.value).sum()
+    }
 }
 
 impl Engine {
@@ -93,8 +107,7 @@ impl Engine {
         let sum = Sum::Value(found.profile_type.measure_index);
         let jobs = found.kept_jobs(&found.contributors, true);
         let answers = scanner.sums(jobs, Group::Stack, sum).await?;
-        let cells = || answers.iter().flat_map(|(_, cells)| cells);
-        Ok(StackSums { groups: cells().count(), total: cells().map(|cell| cell.value).sum() })
+        Ok(StackSums { answers })
     }
 
     async fn one(

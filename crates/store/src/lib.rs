@@ -22,6 +22,7 @@ mod absorb;
 mod batch;
 mod cache;
 mod collect;
+mod files;
 mod hidden;
 mod index;
 mod memtable;

@@ -7,11 +7,11 @@ mod tally;
 pub(crate) mod tree;
 pub(crate) mod write;
 
-use crate::Error;
 use crate::codec::read::Reader;
 use crate::codec::write::Writer;
 use crate::hidden::Tombstone;
 use crate::layer::FileLayer;
+use crate::{Error, files};
 use bytes::Bytes;
 use catalog::RollupRow;
 use read::Wanted;
@@ -143,7 +143,7 @@ impl Rollup {
     ) -> Result<Self, Error> {
         let (id, tenant, hour_ms, created_at) = head;
         let files = write::files(parts, frames)?;
-        if let Err(error) = put(&**layer, id, &files) {
+        if let Err(error) = files::put_tables(&**layer, DIR, &dir(id), &files) {
             // What stays behind is moved aside when the store is opened.
             let _ = layer.remove_dir(&dir(id));
             return Err(error);
@@ -169,22 +169,6 @@ impl Rollup {
         };
         Self::new(row, Arc::clone(layer))
     }
-}
-
-fn put(layer: &dyn FileLayer, id: Ulid, files: &[write::File]) -> Result<(), Error> {
-    let dir = dir(id);
-    layer.create_dir(&dir).map_err(Error::io(format!("create {dir}")))?;
-    for (name, bytes) in files {
-        let path = format!("{dir}/{name}.parquet");
-        let write = || {
-            let mut file = layer.create(&path)?;
-            file.append(bytes)?;
-            file.sync()
-        };
-        write().map_err(Error::io(format!("write {path}")))?;
-    }
-    layer.sync_dir(&dir).map_err(Error::io(format!("sync {dir}")))?;
-    layer.sync_dir(DIR).map_err(Error::io("sync rollups"))
 }
 
 /// Leaves series out that deletions name; gives whether there were any.

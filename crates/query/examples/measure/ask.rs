@@ -109,7 +109,8 @@ async fn flame(set: &Set, name: &str, question: &Question) -> Result<f64, Failur
     let inputs = hand::inputs(set, question).await?;
     let sums = hand::sums(&inputs, question)?;
     let theirs = hand::totals(&sums);
-    if (ours.groups, ours.total) != theirs {
+    let ours = (ours.groups(), ours.total());
+    if ours != theirs {
         return Err(format!("{name}: {ours:?} by the engine, {theirs:?} by hand").into());
     }
     let by_hand = mean(async || hand::sums(&inputs, question).map(drop)).await?;

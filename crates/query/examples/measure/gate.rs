@@ -96,7 +96,7 @@ async fn ask(rounds: usize, name: &str) -> Result<(), Failure> {
     };
     for _ in 0..rounds * QUESTIONS {
         let total = if name == "stack-sums" {
-            engine.stack_sums(&selection).await?.total
+            engine.stack_sums(&selection).await?.total()
         } else {
             engine.flamegraph(&selection, 8_192).await?.meta.total.into()
         };

@@ -24,7 +24,7 @@ async fn total(fixture: &Fixture, selector: &str) -> i128 {
     let profile_type = types.first().map(|found| found.id.clone()).or(profile_type);
     let matchers = views::parse_matchers(selector).expect("well-formed");
     let selection = Selection { profile_type, matchers, ..everything };
-    fixture.engine.stack_sums(&selection).await.map_or(0, |sums| sums.total)
+    fixture.engine.stack_sums(&selection).await.map_or(0, |sums| sums.total())
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use super::samples::{SamplesWriter, Written};
 use super::table::{File, Tables};
-use super::{dir, profiles, tables};
+use super::{profiles, tables};
 use crate::collect::Arranged;
 use crate::index::RangeIndex;
-use crate::layer::FileLayer;
 use crate::rows::Row;
 use crate::{Error, schema};
 use catalog::SegmentRow;
@@ -46,23 +45,6 @@ pub(crate) fn encode(
         range_index: index.encode(),
     };
     Ok((row, files))
-}
-
-/// Puts files where readers find them; everything is durable when this returns.
-pub(crate) fn put(layer: &dyn FileLayer, id: Ulid, files: &[File]) -> Result<(), Error> {
-    let dir = dir(id);
-    layer.create_dir(&dir).map_err(Error::io(format!("create {dir}")))?;
-    for (name, bytes) in files {
-        let path = format!("{dir}/{name}.parquet");
-        let write = || {
-            let mut file = layer.create(&path)?;
-            file.append(bytes)?;
-            file.sync()
-        };
-        write().map_err(Error::io(format!("write {path}")))?;
-    }
-    layer.sync_dir(&dir).map_err(Error::io(format!("sync {dir}")))?;
-    layer.sync_dir(super::DIR).map_err(Error::io("sync segments"))
 }
 
 fn ids(arranged: &Arranged) -> Option<(Ulid, Ulid)> {

@@ -2,12 +2,11 @@
 //! are the logs removed.
 
 use super::{Frozen, Inner, Store, count, repeats};
-use crate::Error;
 use crate::collect::Arranged;
 use crate::memtable::{self, ChunkView};
 use crate::rows::Row;
 use crate::segment::{self, Segment, write};
-use crate::wal;
+use crate::{Error, files, wal};
 use catalog::SegmentRow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -138,7 +137,8 @@ impl Inner {
     ) -> Result<Arc<Segment>, Error> {
         let id: Ulid = self.new_id();
         let (row, files) = write::encode(arranged, rows, id, level, self.clock.now())?;
-        if let Err(error) = write::put(&*self.layer, id, &files) {
+        if let Err(error) = files::put_tables(&*self.layer, segment::DIR, &segment::dir(id), &files)
+        {
             let _ = self.layer.remove_dir(&segment::dir(id));
             return Err(error);
         }

@@ -2,9 +2,9 @@
 //! insertion is the commit. What a table holds is not this crate's affair.
 
 use super::{Inner, Store};
-use crate::Error;
 use crate::layer::FileLayer;
 use crate::limits::{FSCK_PROBLEMS_MAX, NAMES_BYTES_MAX, NAMES_TABLES_MAX};
+use crate::{Error, files};
 use bytes::Bytes;
 use catalog::{Catalog, NamesRow};
 use std::borrow::Cow;
@@ -124,19 +124,7 @@ fn plain(id: &str) -> Cow<'_, str> {
 
 impl Inner {
     pub(super) fn write_names(&self, id: Ulid, table: &[u8]) -> Result<(), Error> {
-        let path = path(id);
-        let write = || {
-            let mut file = self.layer.create(&path)?;
-            file.append(table)?;
-            file.sync()?;
-            self.layer.sync_dir(DIR)
-        };
-        let written = write();
-        if written.is_err() {
-            // What stays is removed when the store is opened.
-            let _ = self.layer.remove_file(&path);
-        }
-        written.map_err(Error::io(format!("write {path}")))
+        files::put(&*self.layer, DIR, &path(id), table)
     }
 
     /// Adds what is wrong with the tables' files.

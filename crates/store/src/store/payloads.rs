@@ -7,13 +7,13 @@ pub(super) mod backup;
 mod going;
 
 use super::{Inner, Store, append, count};
-use crate::Error;
 use crate::hidden::Tombstone;
 use crate::layer::FileLayer;
 use crate::limits::{
     FSCK_PROBLEMS_MAX, Options, PAYLOAD_REQUEST_BYTES_MAX, PAYLOAD_SERVICES_MAX, PAYLOADS_MAX,
 };
 use crate::payload::{NewPayload, bounds_of, services_of};
+use crate::{Error, files};
 use bytes::Bytes;
 use catalog::PayloadRow;
 use profile::labels::names::SERVICE;
@@ -198,19 +198,8 @@ impl Inner {
     /// Writes a body's file, durable; one that is there already is written anew.
     pub(super) fn write_body(&self, sha256: &str, body: &[u8]) -> Result<(), Error> {
         let path = path(sha256);
-        let write = || {
-            self.layer.remove_file(&path)?;
-            let mut file = self.layer.create(&path)?;
-            file.append(body)?;
-            file.sync()?;
-            self.layer.sync_dir(DIR)
-        };
-        let written = write();
-        if written.is_err() {
-            // What stays is removed when the store is opened.
-            let _ = self.layer.remove_file(&path);
-        }
-        written.map_err(Error::io(format!("write {path}")))
+        self.layer.remove_file(&path).map_err(Error::io(format!("replace {path}")))?;
+        files::put(&*self.layer, DIR, &path, body)
     }
 
     /// Keeps an upload, when a rule says so and it fits. When this returns it is durable.
