@@ -7,7 +7,7 @@ use crate::encode::Encoder;
 use crate::process::{Host, Tracker};
 use crate::{export, limits, output};
 use anyhow::Context as _;
-use sampler::{Options, Sampler, Scope, clock};
+use sampler::{Options, Sampler, Scope, clock, heap};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -170,6 +170,7 @@ impl Loop<'_> {
 
 /// Samples and exports until told to stop.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
+    heap::keep_small();
     clock::raise_open_files_limit();
     let (mut sampler, rescans) = open(config)?;
     if !sampler.sees_kernel() {

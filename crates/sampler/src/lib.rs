@@ -12,6 +12,7 @@ compile_error!("the sampler knows the register layout of x86-64 Linux only");
 pub mod clock;
 mod error;
 mod event;
+pub mod heap;
 pub mod limits;
 mod record;
 mod ring;
