@@ -12,6 +12,8 @@ struct Entry<T> {
     id: Ulid,
     bytes: usize,
     value: Arc<T>,
+    /// Since unused ones were dropped last.
+    is_used: bool,
 }
 
 /// A cache of things of segments, bounded in bytes. The newest entry stays even when it alone is
@@ -30,7 +32,8 @@ impl<T> Lru<T> {
     fn get(&self, id: Ulid) -> Option<Arc<T>> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let at = entries.iter().position(|entry| entry.id == id)?;
-        let entry = entries.remove(at);
+        let mut entry = entries.remove(at);
+        entry.is_used = true;
         let value = Arc::clone(&entry.value);
         entries.push(entry);
         Some(value)
@@ -40,12 +43,19 @@ impl<T> Lru<T> {
         let value = Arc::new(value);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| entry.id != id);
-        entries.push(Entry { id, bytes, value: Arc::clone(&value) });
+        entries.push(Entry { id, bytes, value: Arc::clone(&value), is_used: true });
         let mut total: usize = entries.iter().map(|entry| entry.bytes).sum();
         while total > self.bytes_max && entries.len() > 1 {
             total -= entries.remove(0).bytes;
         }
         value
+    }
+
+    /// Drops what was not used since this was called last.
+    fn drop_unused(&self) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain_mut(|entry| std::mem::take(&mut entry.is_used));
+        entries.shrink_to_fit();
     }
 
     fn forget(&self, ids: &[Ulid]) {
@@ -119,6 +129,14 @@ impl Caches {
         Ok(self.runs.put(segment.id, runs, bytes))
     }
 
+    /// Drops what no question has used since this was called last.
+    pub(crate) fn drop_unused(&self) {
+        self.tables.drop_unused();
+        self.runs.drop_unused();
+        self.profiles.drop_unused();
+        self.footers.drop_unused();
+    }
+
     pub(crate) fn forget(&self, ids: &[Ulid]) {
         self.tables.forget(ids);
         self.runs.forget(ids);
@@ -132,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_recently_used_goes_first() {
+    fn the_least_recently_used_goes_first_and_the_unused_after_a_while() {
         let cache = Lru::new(10);
         let id = |n: u128| Ulid::from(n);
         cache.put(id(1), 'a', 4);
@@ -140,6 +158,10 @@ mod tests {
         assert!(cache.get(id(1)).is_some());
         cache.put(id(3), 'c', 4);
         assert!(cache.get(id(2)).is_none() && cache.get(id(1)).is_some());
+        cache.drop_unused();
+        assert!(cache.get(id(3)).is_some());
+        cache.drop_unused();
+        assert!(cache.get(id(1)).is_none() && cache.get(id(3)).is_some());
         cache.put(id(4), 'd', 100);
         assert!(cache.get(id(4)).is_some() && cache.get(id(3)).is_none());
     }

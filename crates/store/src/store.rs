@@ -32,7 +32,7 @@ use crate::Error;
 use crate::cache::Caches;
 use crate::hidden::{Hidden, Tombstone};
 use crate::layer::FileLayer;
-use crate::limits::{FLUSH_RETRY, MAINTENANCE_TICK, Options, ROLLUP_TURN};
+use crate::limits::{CACHE_UNUSED, FLUSH_RETRY, MAINTENANCE_TICK, Options, ROLLUP_TURN};
 use crate::memtable::{ChunkView, Memtable};
 use crate::part::{Part, Snapshot, Source};
 use crate::segment::Segment;
@@ -404,6 +404,7 @@ impl Store {
     pub async fn run_maintenance(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = pin!(shutdown);
         let mut compacted_at = self.inner.clock.monotonic();
+        let mut dropped_at = compacted_at;
         let mut flush_after = Duration::ZERO;
         let options = &self.inner.options;
         let tick = MAINTENANCE_TICK.min(options.flush_interval).min(options.compact_interval);
@@ -420,6 +421,10 @@ impl Store {
                     flush_after = now.saturating_add(FLUSH_RETRY);
                 }
                 Self::report("flush", result);
+            }
+            if now.saturating_sub(dropped_at) >= CACHE_UNUSED {
+                dropped_at = now;
+                self.inner.caches.drop_unused();
             }
             if now.saturating_sub(compacted_at) >= options.compact_interval {
                 compacted_at = now;

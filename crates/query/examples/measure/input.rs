@@ -57,9 +57,15 @@ impl Arguments {
     }
 }
 
-/// Settings under which nothing is dropped and superseded files go at once.
+/// Settings under which nothing is dropped and superseded files go at once; the cache is what a server
+/// with 8 GiB of memory has.
 pub(crate) fn lasting() -> Options {
-    Options { retention: Duration::MAX, retired_grace: Duration::ZERO, ..Options::default() }
+    Options {
+        retention: Duration::MAX,
+        retired_grace: Duration::ZERO,
+        cache_bytes_max: 512 << 20,
+        ..Options::default()
+    }
 }
 
 /// All profiles of a capture.
