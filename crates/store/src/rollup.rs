@@ -3,8 +3,10 @@
 
 pub(crate) mod build;
 pub(crate) mod read;
+mod sums;
 mod tally;
-pub(crate) mod tree;
+mod tree;
+mod trie;
 pub(crate) mod write;
 
 use crate::codec::read::Reader;

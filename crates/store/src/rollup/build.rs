@@ -1,7 +1,9 @@
 //! Making the rollups of an hour from segments, one at a time.
 
+use super::sums::{Part, Sums};
 use super::tally::Tally;
-use super::tree::{Frames, Tree};
+use super::tree::Tree;
+use super::trie::{Frames, Trie};
 use crate::batch::column;
 use crate::limits::ROLLUP_CELLS_MAX;
 use crate::segment::Segment;
@@ -12,7 +14,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use profile::handle::Handle;
 use profile::labels::names::SERVICE;
-use profile::{LocationId, StackId, Tables, VALUES_MAX};
+use profile::{FrameType, FunctionId, Line, LocationId, MappingId, StackId, Tables, VALUES_MAX};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +27,8 @@ use views::rollup::{Counted, HOUR_MS, KindRollup, Rules, Values, add};
 const COLUMNS: [&str; 8] = ["kind", "profile", "ts_ms", "stack", "v0", "v1", "v2", "v3"];
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1 << 15;
+/// Prefix of a stack that was not looked up yet.
+const UNKNOWN: u32 = u32::MAX;
 /// Pairs of profile and stack that are kept before repeated ones are dropped.
 const PAIRS_MAX: usize = 1 << 20;
 
@@ -34,13 +38,20 @@ pub(crate) struct Builder {
     hour_ms: i64,
     rules: Rules,
     frames: Frames,
-    trees: BTreeMap<(Arc<str>, Arc<str>), Tree>,
-    /// What the series being read has, by prefix of its tree and by frame.
+    /// Prefixes of all parts.
+    trie: Trie,
+    parts: BTreeMap<Key, Part>,
+    /// Prefixes by part and series.
+    cells: usize,
+    /// What the series being read has, by prefix and by frame.
     prefixes: Tally<Values>,
     functions: Tally<()>,
     /// What was made and pruned already because there was too much; of the same frames.
-    done: BTreeMap<(Arc<str>, Arc<str>), KindRollup>,
+    done: BTreeMap<Key, KindRollup>,
 }
+
+/// A service and kind.
+type Key = (Arc<str>, Arc<str>);
 
 /// What a profile has of a kind in and before the hour.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,15 +61,12 @@ struct Seen {
     is_before: bool,
 }
 
-/// The tree that rows go to until the kind or the series changes.
+/// Where rows go until the kind or the series changes.
 struct Current {
     kind: u32,
-    /// Ordinal of the series in the segment, and position in the tree.
+    /// Ordinal of the series in the segment, and position in the part.
     series: (u32, u32),
-    tree: Tree,
-    key: (Arc<str>, Arc<str>),
-    /// Prefix of each stack of the segment.
-    stacks: FxHashMap<u32, u32>,
+    key: Key,
     /// Profiles and the prefixes where their stacks end.
     pairs: Vec<(u32, u32)>,
     /// Repeated pairs are dropped when there are so many.
@@ -72,6 +80,10 @@ struct Reading<'a> {
     profiles: &'a [ProfileRow],
     kinds: Vec<Arc<str>>,
     locations: Vec<Option<Box<[u32]>>>,
+    /// Frames of functions that have names.
+    named: FxHashMap<(FunctionId, Option<MappingId>, FrameType), u32>,
+    /// Prefix of each stack.
+    stacks: Vec<u32>,
     seen: FxHashMap<(u32, u32), Seen>,
     current: Option<Current>,
 }
@@ -91,7 +103,9 @@ impl Builder {
             hour_ms,
             rules,
             frames: Frames::default(),
-            trees: BTreeMap::new(),
+            trie: Trie::default(),
+            parts: BTreeMap::new(),
+            cells: 0,
             prefixes: Tally::default(),
             functions: Tally::default(),
             done: BTreeMap::new(),
@@ -112,6 +126,8 @@ impl Builder {
             profiles,
             kinds: Vec::new(),
             locations: vec![None; tables.locations.len()],
+            named: FxHashMap::default(),
+            stacks: vec![UNKNOWN; tables.stacks.len()],
             seen: FxHashMap::default(),
             current: None,
         };
@@ -121,20 +137,22 @@ impl Builder {
         read
     }
 
-    /// Prunes what there is so far, if that is too much; says whether it was.
+    /// Prunes what there is so far, if that is too much; says whether it was. Prefixes begin anew.
     fn squeeze(&mut self) -> bool {
-        let cells: usize = self.trees.values().map(Tree::len).sum();
-        if cells <= ROLLUP_CELLS_MAX {
+        if self.cells <= ROLLUP_CELLS_MAX {
             return false;
         }
-        for (key, mut tree) in std::mem::take(&mut self.trees) {
-            tree.add_functions(self.frames.list.len());
+        let trie = std::mem::take(&mut self.trie);
+        let mut places = Vec::new();
+        for (key, part) in std::mem::take(&mut self.parts) {
+            let mut tree = Tree::new(part, &trie.prefixes, &mut places, self.frames.list.len());
             if let Some(part) = self.done.remove(&key) {
                 tree.merge(&part, |frame| frame);
             }
             let part = tree.pruned(&key.0, &key.1, &self.rules);
             self.done.insert(key, part);
         }
+        self.cells = 0;
         true
     }
 
@@ -147,13 +165,13 @@ impl Builder {
             others.entry(key).or_default().push(part);
         }
         for key in self.done.keys().chain(others.keys()) {
-            if !self.trees.contains_key(key) {
-                self.trees.insert(key.clone(), Tree::new());
-            }
+            self.parts.entry(key.clone()).or_default();
         }
-        let mut parts = Vec::with_capacity(self.trees.len());
-        for (key, mut tree) in self.trees {
-            tree.add_functions(self.frames.list.len());
+        let mut result = Vec::with_capacity(self.parts.len());
+        let mut places = Vec::new();
+        for (key, part) in self.parts {
+            let frames = self.frames.list.len();
+            let mut tree = Tree::new(part, &self.trie.prefixes, &mut places, frames);
             if let Some(part) = self.done.remove(&key) {
                 tree.merge(&part, |frame| frame);
             }
@@ -166,9 +184,9 @@ impl Builder {
                     *ids[at].get_or_insert_with(|| frames.intern(&part.frames[at]))
                 });
             }
-            parts.push(tree.pruned(&key.0, &key.1, &self.rules));
+            result.push(tree.pruned(&key.0, &key.1, &self.rules));
         }
-        (parts, self.frames.into_list())
+        (result, self.frames.into_list())
     }
 }
 
@@ -235,7 +253,7 @@ impl Reading<'_> {
             Some(current) if (current.kind, current.series.0) == (kind, row.series) => current,
             before => self.next(before, kind, row),
         };
-        let prefix = self.prefix(&mut current, StackId(stack));
+        let prefix = self.prefix(StackId(stack));
         add(&mut self.builder.prefixes.cell(prefix).value, values);
         if current.pairs.last() != Some(&(row.ordinal, prefix)) {
             current.pairs.push((row.ordinal, prefix));
@@ -249,76 +267,92 @@ impl Reading<'_> {
         self.current = Some(current);
     }
 
-    /// The tree of a kind and series instead of the one before.
+    /// What rows of a kind and series go to, after those before.
     fn next(&mut self, before: Option<Current>, kind: u32, row: &ProfileRow) -> Current {
+        if let Some(before) = before {
+            self.close(before);
+        }
+        if self.builder.squeeze() {
+            self.stacks.fill(UNKNOWN);
+        }
         let service: Arc<str> = row.labels.get(SERVICE).unwrap_or("").into();
         let key = (service, Arc::clone(&self.kinds[kind as usize]));
-        let mut stacks = FxHashMap::default();
-        if let Some(before) = before {
-            let is_same = before.key == key;
-            let known = self.close(before);
-            if !self.builder.squeeze() && is_same {
-                stacks = known;
-            }
-        }
-        let tree = self.builder.trees.remove(&key);
-        let mut tree = tree.unwrap_or_else(Tree::new);
-        let series = (row.series, tree.series(&row.labels));
-        Current { kind, series, tree, key, stacks, pairs: Vec::new(), pairs_max: PAIRS_MAX }
+        let part = self.builder.parts.entry(key.clone()).or_default();
+        let series = (row.series, part.series.of(&row.labels));
+        Current { kind, series, key, pairs: Vec::new(), pairs_max: PAIRS_MAX }
     }
 
-    /// Counts the profiles of each prefix and function, and puts the tree back. Gives the prefixes
-    /// of stacks, which stay right for the tree.
-    fn close(&mut self, current: Current) -> FxHashMap<u32, u32> {
-        let Current { series: (_, series), mut tree, key, stacks, mut pairs, .. } = current;
+    /// Counts the profiles of each prefix and function, and adds what the series has to its part.
+    fn close(&mut self, current: Current) {
+        let Current { series: (_, series), key, mut pairs, .. } = current;
         pairs.sort_unstable();
         pairs.dedup();
-        let Builder { prefixes, functions, .. } = &mut *self.builder;
+        let Builder { prefixes, functions, trie, .. } = &mut *self.builder;
         for (profile, end) in pairs {
             let mut at = end;
             while prefixes.cell(at).count(profile) && at != 0 {
-                let prefix = tree.prefixes[at as usize];
+                let prefix = trie.prefixes[at as usize];
                 functions.cell(prefix.frame).count(profile);
                 at = prefix.parent;
             }
         }
+        let mut sums = Sums::default();
         for (prefix, cell) in prefixes.drain() {
-            tree.add(prefix, series, &cell.value, cell.profiles);
+            sums.profiles.push((prefix, cell.profiles));
+            if cell.value != Values::default() {
+                sums.own.push((prefix, cell.value));
+            }
         }
-        for (frame, cell) in functions.drain() {
-            tree.count_function(frame, series, cell.profiles);
-        }
-        self.builder.trees.insert(key, tree);
-        stacks
+        sums.functions.extend(functions.drain().map(|(frame, cell)| (frame, cell.profiles)));
+        let part = self.builder.parts.entry(key).or_default();
+        self.builder.cells += part.add(series, sums);
     }
 
     /// The prefix of a whole stack; a stack that the tables do not have is the empty one.
-    fn prefix(&mut self, current: &mut Current, stack: StackId) -> u32 {
+    fn prefix(&mut self, stack: StackId) -> u32 {
         let mut path = Vec::new();
         let mut here = stack;
         let mut at = loop {
-            if let Some(&known) = current.stacks.get(&here.0) {
-                break known;
+            match self.stacks.get(here.index()) {
+                Some(&known) if known != UNKNOWN => break known,
+                _ => {}
             }
             let Some((parent, location)) = self.tables.stacks.node(here) else { break 0 };
             path.push((here, location));
             here = parent;
         };
         while let Some((stack, location)) = path.pop() {
-            for &frame in self.frames(location) {
-                at = current.tree.child(at, frame);
+            self.frames(location);
+            let frames = self.locations.get(location.index()).and_then(Option::as_deref);
+            for &frame in frames.into_iter().flatten() {
+                at = self.builder.trie.child(at, frame);
             }
-            current.stacks.insert(stack.0, at);
+            self.stacks[stack.index()] = at;
         }
         at
     }
 
-    fn frames(&mut self, id: LocationId) -> &[u32] {
-        let Some(known) = self.locations.get_mut(id.index()) else { return &[] };
-        let (tables, frames) = (self.tables, &mut self.builder.frames);
-        known.get_or_insert_with(|| {
-            frames_of(tables, id).iter().map(|frame| frames.intern(frame)).collect()
-        })
+    /// Looks the frames of a location up, unless they are known.
+    fn frames(&mut self, id: LocationId) {
+        let Some(None) = self.locations.get(id.index()) else { return };
+        let Some(location) = self.tables.locations.get(id) else { return };
+        // Named frames are the same for all locations in a function.
+        let key = |line: &Line| (line.function, location.mapping, location.frame_type);
+        let known = location.lines.iter().rev().map(|line| self.named.get(&key(line)).copied());
+        let known = known.collect::<Option<Box<[u32]>>>().filter(|known| !known.is_empty());
+        let found = known.unwrap_or_else(|| {
+            let found = frames_of(self.tables, id);
+            let found: Box<[u32]> =
+                found.iter().map(|frame| self.builder.frames.intern(frame)).collect();
+            for (line, frame) in location.lines.iter().rev().zip(&found) {
+                let function = self.tables.functions.get(line.function);
+                if function.is_some_and(|function| self.tables.is_named(function)) {
+                    self.named.insert(key(line), *frame);
+                }
+            }
+            found
+        });
+        self.locations[id.index()] = Some(found);
     }
 
     /// Counts profiles by series.
@@ -332,9 +366,9 @@ impl Reading<'_> {
             let service: Arc<str> = row.labels.get(SERVICE).unwrap_or("").into();
             let key = (service, Arc::clone(&self.kinds[*kind as usize]));
             // What its samples went to may have been pruned meanwhile.
-            let tree = self.builder.trees.entry(key).or_insert_with(Tree::new);
-            let at = tree.series(&row.labels);
-            let series = &mut tree.series[at as usize];
+            let part = self.builder.parts.entry(key).or_default();
+            let at = part.series.of(&row.labels);
+            let series = &mut part.series.rows[at as usize];
             series.samples += seen.samples;
             add(&mut series.totals, &seen.totals);
             series.covered_ms += covered_ms(row, hour_ms);

@@ -1,53 +1,20 @@
-//! Sums of an hour's profiles of one service and kind while they are collected.
-//!
-//! Frames are positions in a list that all trees of an hour share; the first is the one that stands
-//! for what was pruned.
+//! A service and kind of an hour when all of it is there: its own prefixes, its functions, and what
+//! is kept of both.
 
-use profile::{KeyedMap, Labels};
+use super::sums::{Part, Series, Sorted, Sums, add_all};
+use super::tally::Tally;
+use super::trie::{Trie, outermost, preorder};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use stdx::saturate;
-use views::Frame;
 use views::rollup::{
     FunctionCell, KindRollup, Prefix, PrefixCell, Rules, SeriesRollup, Values, add, add_weight,
-    pruned_frame,
 };
 
-/// Frames of an hour.
-#[derive(Debug)]
-pub(crate) struct Frames {
-    pub(crate) list: Vec<Arc<Frame>>,
-    index: KeyedMap<Arc<Frame>, u32>,
-}
+/// Place of what there is not.
+const NONE: u32 = u32::MAX;
 
-impl Default for Frames {
-    fn default() -> Self {
-        let mut frames = Self { list: Vec::new(), index: KeyedMap::default() };
-        frames.intern(&pruned_frame());
-        frames
-    }
-}
-
-impl Frames {
-    pub(crate) fn intern(&mut self, frame: &Frame) -> u32 {
-        if let Some(&at) = self.index.get(frame) {
-            return at;
-        }
-        let at = self.list.len() as u32;
-        let frame = Arc::new(frame.clone());
-        self.list.push(Arc::clone(&frame));
-        self.index.insert(frame, at);
-        at
-    }
-
-    /// The frames by position.
-    pub(crate) fn into_list(self) -> Vec<Frame> {
-        drop(self.index);
-        self.list.into_iter().map(Arc::unwrap_or_clone).collect()
-    }
-}
-
-/// What a series has of a function, and what that weighs.
+/// What a series has of a function.
 #[derive(Clone, Copy, Debug, Default)]
 struct OfFunction {
     own: Values,
@@ -55,76 +22,63 @@ struct OfFunction {
     profiles: u64,
 }
 
-/// Sums of one service and kind.
+impl OfFunction {
+    fn add(&mut self, more: &Self) {
+        add(&mut self.own, &more.own);
+        add(&mut self.total, &more.total);
+        self.profiles += more.profiles;
+    }
+}
+
+/// Sums of a service and kind. Frames are the hour's, prefixes are its own.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    pub(crate) series: Vec<SeriesRollup>,
-    series_index: KeyedMap<Arc<Labels>, u32>,
-    pub(crate) prefixes: Vec<Prefix>,
-    children: FxHashMap<(u32, u32), u32>,
-    /// By prefix and series.
-    cells: FxHashMap<(u32, u32), (Values, u64)>,
-    /// By frame and series.
-    functions: FxHashMap<(u32, u32), OfFunction>,
+    series: Series,
+    prefixes: Vec<Prefix>,
+    /// By series.
+    sums: Vec<Sums>,
+    /// By series, then by frame.
+    functions: Vec<Sorted<OfFunction>>,
     /// Weights of functions, all series together.
     function_weights: FxHashMap<u32, Values>,
 }
 
 impl Tree {
-    /// One with the empty prefix.
-    pub(crate) fn new() -> Self {
-        Self {
-            series: Vec::new(),
-            series_index: KeyedMap::default(),
-            prefixes: vec![Prefix::default()],
-            children: FxHashMap::default(),
-            cells: FxHashMap::default(),
-            functions: FxHashMap::default(),
-            function_weights: FxHashMap::default(),
+    /// The prefixes that the part has, of the hour's; `places` is as long as those, and all
+    /// [`u32::MAX`] before and after. There are so many frames.
+    pub(crate) fn new(part: Part, hour: &[Prefix], places: &mut Vec<u32>, frames: usize) -> Self {
+        let Part { series, mut sums } = part;
+        sums.resize_with(series.rows.len(), Sums::default);
+        places.resize(hour.len(), NONE);
+        places[0] = 0;
+        let mut used = vec![0];
+        for (prefix, _) in sums.iter().flat_map(|sums| &sums.profiles) {
+            if std::mem::replace(&mut places[*prefix as usize], 0) == NONE {
+                used.push(*prefix);
+            }
         }
-    }
-
-    /// The position of a series.
-    pub(crate) fn series(&mut self, labels: &Arc<Labels>) -> u32 {
-        if let Some(&at) = self.series_index.get(labels) {
-            return at;
+        used.sort_unstable();
+        let mut prefixes = Vec::with_capacity(used.len());
+        for (at, &prefix) in used.iter().enumerate() {
+            places[prefix as usize] = at as u32;
+            let Prefix { parent, frame } = hour[prefix as usize];
+            prefixes.push(Prefix { parent: places[parent as usize], frame });
         }
-        let at = self.series.len() as u32;
-        self.series.push(SeriesRollup { labels: Arc::clone(labels), ..SeriesRollup::default() });
-        self.series_index.insert(Arc::clone(labels), at);
-        at
-    }
-
-    /// The prefix of one frame more.
-    pub(crate) fn child(&mut self, parent: u32, frame: u32) -> u32 {
-        let prefixes = &mut self.prefixes;
-        *self.children.entry((parent, frame)).or_insert_with(|| {
-            prefixes.push(Prefix { parent, frame });
-            prefixes.len() as u32 - 1
-        })
-    }
-
-    /// Adds to the own values of a prefix and to the profiles that have it.
-    pub(crate) fn add(&mut self, prefix: u32, series: u32, values: &Values, profiles: u64) {
-        let (own, count) = self.cells.entry((prefix, series)).or_default();
-        add(own, values);
-        *count += profiles;
-    }
-
-    /// Counts profiles that have a function.
-    pub(crate) fn count_function(&mut self, frame: u32, series: u32, profiles: u64) {
-        self.functions.entry((frame, series)).or_default().profiles += profiles;
-    }
-
-    /// Number of prefixes by series.
-    pub(crate) fn len(&self) -> usize {
-        self.cells.len()
+        for sums in &mut sums {
+            sums.profiles.iter_mut().for_each(|row| row.0 = places[row.0 as usize]);
+            sums.own.iter_mut().for_each(|row| row.0 = places[row.0 as usize]);
+        }
+        used.iter().for_each(|prefix| places[*prefix as usize] = NONE);
+        let (functions, function_weights) = Default::default();
+        let mut tree = Self { series, prefixes, sums, functions, function_weights };
+        tree.add_functions(frames);
+        tree
     }
 
     /// What each prefix weighs with its callees, all series together.
     fn weights(&self) -> Vec<Values> {
         let mut weights = vec![Values::default(); self.prefixes.len()];
-        for ((prefix, _), (own, _)) in &self.cells {
+        for (prefix, own) in self.sums.iter().flat_map(|sums| &sums.own) {
             add_weight(&mut weights[*prefix as usize], own);
         }
         for at in (1..weights.len()).rev() {
@@ -134,112 +88,87 @@ impl Tree {
         weights
     }
 
-    /// Prefixes of which no caller is of the same frame, so that recursion counts once.
-    fn outermost(&self, frames: usize) -> Vec<bool> {
-        let mut children: Vec<Vec<u32>> = vec![Vec::new(); self.prefixes.len()];
-        for (at, prefix) in self.prefixes.iter().enumerate().skip(1) {
-            children[prefix.parent as usize].push(at as u32);
-        }
-        let mut on_path = vec![false; frames];
-        let mut outermost = vec![false; self.prefixes.len()];
-        let mut work: Vec<(u32, bool)> = children[0].iter().map(|&at| (at, true)).collect();
-        while let Some((at, is_entering)) = work.pop() {
-            let frame = self.prefixes[at as usize].frame as usize;
-            let is_first = &mut outermost[at as usize];
-            if !is_entering {
-                if *is_first {
-                    on_path[frame] = false;
-                }
-                continue;
-            }
-            *is_first = !std::mem::replace(&mut on_path[frame], true);
-            work.push((at, false));
-            work.extend(children[at as usize].iter().map(|&child| (child, true)));
-        }
-        outermost
-    }
-
-    /// Adds up functions over the prefixes; once, before others are merged in.
-    pub(crate) fn add_functions(&mut self, frames: usize) {
-        let outermost = self.outermost(frames);
+    /// Adds up functions over the prefixes.
+    fn add_functions(&mut self, frames: usize) {
+        let outermost = outermost(&self.prefixes, frames);
         for (at, weight) in self.weights().iter().enumerate().filter(|(at, _)| outermost[*at]) {
             let frame = self.prefixes[at].frame;
             add(self.function_weights.entry(frame).or_default(), weight);
         }
-        let mut keys: Vec<(u32, u32)> = self.cells.keys().copied().collect();
-        keys.sort_unstable_by(|a, b| b.cmp(a));
-        let mut totals: FxHashMap<(u32, u32), Values> = FxHashMap::default();
-        for key in keys {
-            let (prefix, series) = key;
-            let own = self.cells.get(&key).map_or_else(Values::default, |cell| cell.0);
-            let mut total = totals.remove(&key).unwrap_or_default();
-            add(&mut total, &own);
-            if prefix == 0 {
-                continue;
+        let mut totals = vec![Values::default(); self.prefixes.len()];
+        let mut tally: Tally<OfFunction> = Tally::default();
+        for sums in &mut self.sums {
+            for (prefix, own) in &sums.own {
+                totals[*prefix as usize] = *own;
+                let frame = self.prefixes[*prefix as usize].frame;
+                add(&mut tally.cell(frame).value.own, own);
             }
-            let Prefix { parent, frame } = self.prefixes[prefix as usize];
-            add(totals.entry((parent, series)).or_default(), &total);
-            let of = self.functions.entry((frame, series)).or_default();
-            add(&mut of.own, &own);
-            if outermost[prefix as usize] {
-                add(&mut of.total, &total);
+            for (prefix, _) in sums.profiles.iter().rev() {
+                let total = std::mem::take(&mut totals[*prefix as usize]);
+                if *prefix == 0 || total == Values::default() {
+                    continue;
+                }
+                let Prefix { parent, frame } = self.prefixes[*prefix as usize];
+                add(&mut totals[parent as usize], &total);
+                if outermost[*prefix as usize] {
+                    add(&mut tally.cell(frame).value.total, &total);
+                }
             }
+            for (frame, profiles) in std::mem::take(&mut sums.functions) {
+                tally.cell(frame).value.profiles = profiles;
+            }
+            let functions = tally.drain().filter(|(frame, _)| *frame != 0);
+            let mut functions: Sorted<_> = functions.map(|(at, cell)| (at, cell.value)).collect();
+            functions.sort_unstable_by_key(|(frame, _)| *frame);
+            self.functions.push(functions);
         }
     }
 
     /// Takes over what was made before, of other profiles; `id` gives its frames their positions here.
     pub(crate) fn merge(&mut self, other: &KindRollup, mut id: impl FnMut(u32) -> u32) {
-        let series: Vec<u32> = other.series.iter().map(|row| self.merge_series(row)).collect();
+        let series: Vec<u32> = other.series.iter().map(|row| self.series.merge(row)).collect();
+        self.sums.resize_with(self.series.rows.len(), Sums::default);
+        self.functions.resize_with(self.series.rows.len(), Vec::new);
+        let mut trie = Trie::of(std::mem::take(&mut self.prefixes));
         let mut places = vec![0_u32; other.prefixes.len()];
         for (at, prefix) in other.prefixes.iter().enumerate().skip(1) {
-            places[at] = self.child(places[prefix.parent as usize], id(prefix.frame));
+            places[at] = trie.child(places[prefix.parent as usize], id(prefix.frame));
         }
+        self.prefixes = trie.prefixes;
+        let mut sums: Vec<Sums> = series.iter().map(|_| Sums::default()).collect();
         for cell in &other.cells {
-            let key = (places[cell.prefix as usize], series[cell.series as usize]);
-            let (own, profiles) = self.cells.entry(key).or_default();
-            add(own, &cell.own);
-            *profiles += cell.profiles;
+            let (place, sums) = (places[cell.prefix as usize], &mut sums[cell.series as usize]);
+            sums.profiles.push((place, cell.profiles));
+            sums.own.push((place, cell.own));
         }
-        for cell in &other.functions {
-            let frame = id(cell.frame);
-            let of = self.functions.entry((frame, series[cell.series as usize])).or_default();
-            add(&mut of.own, &cell.own);
-            add(&mut of.total, &cell.total);
-            of.profiles += cell.profiles;
-            add_weight(self.function_weights.entry(frame).or_default(), &cell.total);
+        let mut functions: Vec<Sorted<OfFunction>> = vec![Vec::new(); series.len()];
+        for FunctionCell { frame, series, own, total, profiles } in &other.functions {
+            let frame = id(*frame);
+            let of = OfFunction { own: *own, total: *total, profiles: *profiles };
+            functions[*series as usize].push((frame, of));
+            add_weight(self.function_weights.entry(frame).or_default(), total);
+        }
+        for (at, (sums, functions)) in series.into_iter().zip(sums.into_iter().zip(functions)) {
+            self.sums[at as usize].add(sums);
+            add_all(&mut self.functions[at as usize], functions, OfFunction::add);
         }
     }
 
-    fn merge_series(&mut self, row: &SeriesRollup) -> u32 {
-        let at = self.series(&row.labels);
-        let series = &mut self.series[at as usize];
-        series.samples += row.samples;
-        series.covered_ms += row.covered_ms;
-        add(&mut series.totals, &row.totals);
-        series.all.add(&row.all);
-        series.continued.add(&row.continued);
-        at
-    }
-
-    /// What is kept of it; frames are still the hour's.
+    /// What is kept of it.
     pub(crate) fn pruned(self, service: &str, kind: &str, rules: &Rules) -> KindRollup {
         let mut result = KindRollup::new(service, kind);
         result.frames = Arc::default();
-        let mut order: Vec<u32> = (0..self.series.len() as u32).collect();
-        order.sort_by(|a, b| {
-            let labels = |at: &u32| &self.series[*at as usize].labels;
-            labels(a).cmp(labels(b))
-        });
-        let mut ranks = vec![0_u32; order.len()];
-        for (rank, &at) in order.iter().enumerate() {
-            ranks[at as usize] = rank as u32;
-            let row = self.series[at as usize].clone();
+        let rows = &self.series.rows;
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        order.sort_by(|a, b| rows[*a as usize].labels.cmp(&rows[*b as usize].labels));
+        for &at in &order {
+            let row = rows[at as usize].clone();
             result.series.push(SeriesRollup { totals: stored(&row.totals), ..row });
         }
         let weights = self.weights();
         let all = weights.first().copied().unwrap_or_default();
-        self.prune_prefixes(&mut result, &weights, &ranks, rules);
-        self.prune_functions(&mut result, &all, &ranks, rules);
+        self.prune_prefixes(&mut result, &weights, &order, rules);
+        self.prune_functions(&mut result, &all, &order, rules);
         result
     }
 
@@ -247,12 +176,12 @@ impl Tree {
         &self,
         result: &mut KindRollup,
         weights: &[Values],
-        ranks: &[u32],
+        order: &[u32],
         rules: &Rules,
     ) {
         let all = weights.first().copied().unwrap_or_default();
         let mut counts = vec![0_usize; self.prefixes.len()];
-        for (prefix, _) in self.cells.keys() {
+        for (prefix, _) in self.sums.iter().flat_map(|sums| &sums.profiles) {
             counts[*prefix as usize] += 1;
         }
         let is_kept = |at: usize, share| {
@@ -264,67 +193,73 @@ impl Tree {
             kept.map(|at| counts[at]).sum()
         };
         let share = fitting(rules.prefix_share, rules.cells_max, kept);
-        // Where each goes: prefixes come after their callers.
-        let mut tree = Self::new();
-        let mut places = vec![0_u32; self.prefixes.len()];
-        let mut is_rest = vec![false; self.prefixes.len()];
-        for (at, prefix) in self.prefixes.iter().enumerate().skip(1) {
-            let parent = prefix.parent as usize;
-            let kept = is_kept(at, share);
-            is_rest[at] = !kept;
-            places[at] = match (kept, is_rest[parent]) {
-                (true, _) => tree.child(places[parent], prefix.frame),
-                (false, false) => tree.child(places[parent], 0),
-                (false, true) => places[parent],
-            };
+        let (prefixes, places) = self.places(|at| is_kept(at, share));
+        let (prefixes, ranks) = preorder(&prefixes);
+        result.prefixes = prefixes;
+        let mut tally: Tally<(Values, u64)> = Tally::default();
+        for (series, &at) in order.iter().enumerate() {
+            let sums = &self.sums[at as usize];
+            for (prefix, profiles) in &sums.profiles {
+                let (_, most) = &mut tally.cell(places[*prefix as usize]).value;
+                *most = (*most).max(*profiles);
+            }
+            for (prefix, own) in &sums.own {
+                add(&mut tally.cell(places[*prefix as usize]).value.0, own);
+            }
+            result.cells.extend(tally.drain().map(|(place, cell)| PrefixCell {
+                prefix: ranks[place as usize],
+                series: series as u32,
+                own: stored(&cell.value.0),
+                profiles: cell.value.1,
+            }));
         }
-        for (&(prefix, series), (own, profiles)) in &self.cells {
-            let key = (places[prefix as usize], ranks[series as usize]);
-            let (sum, count) = tree.cells.entry(key).or_default();
-            add(sum, own);
-            *count = (*count).max(*profiles);
-        }
-        tree.write(result);
-    }
-
-    /// Writes prefixes in preorder, callees in order of their frames.
-    fn write(self, result: &mut KindRollup) {
-        let mut children: Vec<Vec<u32>> = vec![Vec::new(); self.prefixes.len()];
-        for (at, prefix) in self.prefixes.iter().enumerate().skip(1) {
-            children[prefix.parent as usize].push(at as u32);
-        }
-        let mut ranks = vec![0_u32; self.prefixes.len()];
-        let mut work: Vec<u32> = std::mem::take(&mut children[0]);
-        while let Some(at) = work.pop() {
-            let Prefix { parent, frame } = self.prefixes[at as usize];
-            ranks[at as usize] = result.prefixes.len() as u32;
-            result.prefixes.push(Prefix { parent: ranks[parent as usize], frame });
-            work.append(&mut children[at as usize]);
-        }
-        let cells = self.cells.into_iter();
-        let cells = cells.map(|((prefix, series), (own, profiles))| {
-            let prefix = ranks[prefix as usize];
-            PrefixCell { prefix, series, own: stored(&own), profiles }
-        });
-        result.cells = cells.collect();
         result.cells.sort_unstable_by_key(|cell| (cell.prefix, cell.series));
     }
 
-    fn prune_functions(self, result: &mut KindRollup, all: &Values, ranks: &[u32], rules: &Rules) {
+    /// The prefixes that are kept, with one for what is not below each that needs it; and where each
+    /// goes.
+    fn places(&self, is_kept: impl Fn(usize) -> bool) -> (Vec<Prefix>, Vec<u32>) {
+        let mut kept = vec![Prefix::default()];
+        // Of each that is kept, the one for the rest below it, which is its own.
+        let mut rests = vec![NONE];
+        let mut places = vec![0_u32; self.prefixes.len()];
+        // Prefixes come after their callers.
+        for (at, &Prefix { parent, frame }) in self.prefixes.iter().enumerate().skip(1) {
+            let caller = places[parent as usize];
+            let place = kept.len() as u32;
+            places[at] = if is_kept(at) {
+                kept.push(Prefix { parent: caller, frame });
+                rests.push(NONE);
+                place
+            } else if rests[caller as usize] == NONE {
+                rests[caller as usize] = place;
+                kept.push(Prefix { parent: caller, frame: 0 });
+                rests.push(place);
+                place
+            } else {
+                rests[caller as usize]
+            };
+        }
+        (kept, places)
+    }
+
+    fn prune_functions(&self, result: &mut KindRollup, all: &Values, order: &[u32], rules: &Rules) {
         let weight = |frame: u32| self.function_weights.get(&frame).copied().unwrap_or_default();
         let is_kept = |frame: u32, share| frame != 0 && Rules::keeps(share, &weight(frame), all);
-        let kept =
-            |share| self.functions.keys().filter(|(frame, _)| is_kept(*frame, share)).count();
+        let frames = || self.functions.iter().flatten().map(|(frame, _)| *frame);
+        let kept = |share| frames().filter(|frame| is_kept(*frame, share)).count();
         let share = fitting(rules.function_share, rules.cells_max, kept);
-        let functions = self.functions.iter().filter(|((frame, _), _)| is_kept(*frame, share));
-        let functions = functions.map(|(&(frame, series), of)| FunctionCell {
-            frame,
-            series: ranks[series as usize],
-            own: stored(&of.own),
-            total: stored(&of.total),
-            profiles: of.profiles,
-        });
-        result.functions = functions.collect();
+        for (series, &at) in order.iter().enumerate() {
+            let functions = self.functions[at as usize].iter();
+            let functions = functions.filter(|(frame, _)| is_kept(*frame, share));
+            result.functions.extend(functions.map(|(frame, of)| FunctionCell {
+                frame: *frame,
+                series: series as u32,
+                own: stored(&of.own),
+                total: stored(&of.total),
+                profiles: of.profiles,
+            }));
+        }
         result.functions.sort_unstable_by_key(|cell| (cell.frame, cell.series));
     }
 }
