@@ -169,10 +169,12 @@ fn sample_dictionaries(segment: &Segment, tables: &mut Tables) -> Result<(), Err
         let span_id: &UInt64Array = column(batch, "span_id")?;
         let root_span_id: &UInt64Array = column(batch, "root_span_id")?;
         for at in 0..batch.num_rows() {
+            let own = span_id.value(at);
+            let is_root = root_span_id.is_null(at);
             let row = Link {
                 trace_id: u128::from_be_bytes(sixteen(trace_id, at)?),
-                span_id: span_id.value(at),
-                root_span_id: root_span_id.value(at),
+                span_id: own,
+                root_span_id: if is_root { own } else { root_span_id.value(at) },
             };
             tables.links.push(row);
         }

@@ -60,6 +60,11 @@ impl Column {
         Self { nullable: true, ..self }
     }
 
+    /// No fewer than its distinct values.
+    fn values_max(&self) -> u64 {
+        (self.values.len() - self.values.null_count()).max(1) as u64
+    }
+
     /// Values that are searched for in many files: a bloom filter says which may hold one.
     pub(super) fn looked_up(self) -> Self {
         Self { is_looked_up: true, ..self }
@@ -113,7 +118,7 @@ impl Tables {
             let path = ColumnPath::from(column.name);
             properties = properties
                 .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_PART)
-                .set_column_bloom_filter_max_ndv(path, column.values.len() as u64);
+                .set_column_bloom_filter_max_ndv(path, column.values_max());
         }
         let columns = columns.into_iter().map(|it| (it.name, it.values, it.nullable));
         let batch = RecordBatch::try_from_iter_with_nullable(columns)?;

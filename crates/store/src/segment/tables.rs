@@ -126,12 +126,16 @@ fn links(rows: &[Link], to: Encoder) -> Result<Option<File>, Error> {
     }
     let trace_ids = rows.iter().map(|row| row.trace_id.to_be_bytes());
     let trace_ids = FixedSizeBinaryArray::try_from_iter(trace_ids)?;
+    // Most spans that profilers name are their own local roots.
+    let roots =
+        rows.iter().map(|row| (row.root_span_id != row.span_id).then_some(row.root_span_id));
+    let roots: UInt64Array = roots.collect();
     to.encode(
         "links",
         vec![
             Column::new("trace_id", Arc::new(trace_ids)).looked_up(),
             Column::u64s("span_id", rows.iter().map(|row| row.span_id)).steps().looked_up(),
-            Column::u64s("root_span_id", rows.iter().map(|row| row.root_span_id)).looked_up(),
+            Column::new("root_span_id", Arc::new(roots)).nullable().looked_up(),
         ],
     )
 }
