@@ -1,6 +1,6 @@
 //! Uploads that are kept as they came, and which profiles were made of them.
 
-use crate::{Catalog, Error, SegmentRow, insert, retire, ulid_of};
+use crate::{Catalog, Error, SegmentRow, Uploads, insert, retire, ulid_of, uploads};
 use rusqlite::{Transaction, params};
 use stdx::{Timestamp, Ulid};
 
@@ -135,8 +135,13 @@ impl Catalog {
         inputs: &[Ulid],
         outputs: &[SegmentRow],
         payloads: &[PayloadRow],
+        uploads: &Uploads,
     ) -> Result<(), Error> {
         self.change(|changes| {
+            if let Some(output) = outputs.first() {
+                let number = uploads::number_of(output.id);
+                uploads::keep(changes, number, uploads, Timestamp::MIN)?;
+            }
             insert(changes, outputs)?;
             retire(changes, inputs)?;
             payloads.iter().try_for_each(|row| update(changes, row))
@@ -211,12 +216,14 @@ mod tests {
         catalog.commit_flush(&[segment(1)], 1).expect("commits");
         catalog.add_payloads(&[row(1)]).expect("adds");
         let read = PayloadRow { profiles: 9, t_max_ns: 8, ..row(1) };
+        let keys = Uploads { newest: Timestamp::from_nanos(7), keys: vec![1, 2] };
         for _ in 0..2 {
             let outputs = [segment(2), segment(3)];
             catalog
-                .replace_reparsed(&[segment(1).id], &outputs, std::slice::from_ref(&read))
+                .replace_reparsed(&[segment(1).id], &outputs, std::slice::from_ref(&read), &keys)
                 .expect("replaces");
             assert_eq!(catalog.live().expect("lists"), outputs);
+            assert_eq!(catalog.uploads().expect("lists"), std::slice::from_ref(&keys));
             assert_eq!(catalog.payloads().expect("lists"), std::slice::from_ref(&read));
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{Catalog, Error};
 use rusqlite::{Transaction, params};
-use stdx::Timestamp;
+use stdx::{Timestamp, Ulid};
 
 /// Keys of the profiles of one flush, as the store encodes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,12 @@ impl Catalog {
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// Number under which keys are kept that came in no flush but with this segment.
+pub(crate) fn number_of(segment: Ulid) -> u64 {
+    // Logs are counted from one: none has this bit.
+    u128::from(segment) as u64 | 1 << 63
 }
 
 /// Keeps the keys of the flush of log `wal` and forgets those that came before `oldest`.

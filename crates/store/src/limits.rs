@@ -99,6 +99,9 @@ pub const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
 /// How often maintenance applies retention, deletion and compaction.
 pub const COMPACT_INTERVAL: Duration = Duration::from_secs(30);
 
+/// What questions read of segments stays in memory for this long after it was used, and at most
+/// twice as long.
+pub const CACHE_UNUSED: Duration = Duration::from_mins(2);
 /// An hour is rolled up when it has been over for so long.
 pub const ROLLUP_SETTLE: Duration = Duration::from_mins(5);
 /// An hour that late data comes to is rolled up again after this at the earliest.
@@ -106,8 +109,8 @@ pub const ROLLUP_AGAIN: Duration = Duration::from_mins(5);
 /// How long maintenance rolls hours up at a time, while more wait.
 pub const ROLLUP_TURN: Duration = Duration::from_secs(5);
 /// Stack prefixes by series in memory after which what was added up of an hour so far is pruned:
-/// about 250 bytes each, as much again for a moment. The tables of one segment come on top.
-pub const ROLLUP_CELLS_MAX: usize = 256 << 10;
+/// about 80 bytes each, as much again for a moment. The tables of one segment come on top.
+pub const ROLLUP_CELLS_MAX: usize = 1 << 20;
 /// Rows in one page of a rollup's tables.
 pub const ROLLUP_PAGE_ROWS_MAX: usize = 4_096;
 

@@ -1,6 +1,7 @@
 //! Reading payloads again: profiles that were made of them are replaced by what today's decoders make
 //! of them, all of a batch in one transaction of the catalog, so that each counts once at any time.
 
+use super::repeats::{self, Key};
 use super::rewrite::{Change, Rewrite};
 use super::{Inner, Store};
 use crate::Error;
@@ -225,7 +226,11 @@ impl Inner {
             let rows: Vec<&ProfileRow> = old.map(|old| &old.row).collect();
             self.open_for_deletion(segment, &rows)?;
         }
+        // Until the commit, the disk holds both.
+        let bytes = inputs.iter().map(|segment| segment.row.bytes).sum();
+        self.space.check_for(&*self.layer, bytes)?;
         let (entries, updated) = self.entries_of(tenant, turns);
+        let keys = self.keys_of(&entries);
         let mut outputs = Vec::new();
         let mut write = || {
             outputs.push(self.write_parsed(tenant, &entries)?);
@@ -245,8 +250,10 @@ impl Inner {
             return Err(error);
         }
         let inputs = inputs.iter().map(|segment| segment.id).collect();
-        self.begin_rewrite(Rewrite { inputs, outputs, change: Change::Reparsed(updated) })?;
-        self.remember_parsed(&entries);
+        let change = Change::Reparsed(updated, repeats::encoded(&keys));
+        self.begin_rewrite(Rewrite { inputs, outputs, change })?;
+        let (mut repeats, now) = (self.repeats(), self.clock.now());
+        keys.into_iter().for_each(|(key, id)| repeats.remember(key, id, now));
         Ok(())
     }
 
@@ -302,15 +309,18 @@ impl Inner {
         self.open_hours_of(&segment, &hours).map(|()| segment)
     }
 
-    /// A client that repeats an upload within the hour sends what the store has now.
-    fn remember_parsed(&self, entries: &[Entry]) {
-        let (mut repeats, now) = (self.repeats(), self.clock.now());
+    /// The keys of profiles that came within the hour: a client that repeats one of their uploads
+    /// sends what the store has now.
+    fn keys_of(&self, entries: &[Entry]) -> Vec<(Key, Ulid)> {
+        let now = self.clock.now();
         let mut alike: BTreeMap<(Ulid, u128), u128> = BTreeMap::new();
-        for entry in entries {
+        let mut keys = Vec::new();
+        for entry in entries.iter().filter(|entry| repeats::is_recent(entry.id, now)) {
             let Some(origin) = Origin::of(&entry.profile.metadata) else { continue };
             let count = alike.entry((origin.payload, origin.digest)).or_default();
-            repeats.remember(origin.digest.wrapping_add(*count), entry.id, now);
+            keys.push((origin.digest.wrapping_add(*count), entry.id));
             *count += 1;
         }
+        keys
     }
 }

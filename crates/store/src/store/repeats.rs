@@ -25,7 +25,7 @@ fn time_of(id: Ulid) -> Timestamp {
     Timestamp::from_millis(i64::try_from(id.timestamp_ms()).unwrap_or(i64::MAX))
 }
 
-fn is_recent(id: Ulid, now: Timestamp) -> bool {
+pub(super) fn is_recent(id: Ulid, now: Timestamp) -> bool {
     let window = i64::try_from(REPEAT_WINDOW.as_nanos()).unwrap_or(i64::MAX);
     // A clock that was set back makes ids of the future: they count as recent.
     now.nanos().saturating_sub(time_of(id).nanos()) < window
@@ -35,6 +35,17 @@ fn is_recent(id: Ulid, now: Timestamp) -> bool {
 pub(super) fn oldest(now: Timestamp) -> Timestamp {
     let window = i64::try_from(REPEAT_WINDOW.as_nanos()).unwrap_or(i64::MAX);
     now.plus_nanos(-window)
+}
+
+/// As the catalog keeps them.
+pub(super) fn encoded(items: &[(Key, Ulid)]) -> Uploads {
+    let newest = items.iter().map(|(_, id)| time_of(*id)).max().unwrap_or_default();
+    let mut keys = Vec::with_capacity(items.len() * ITEM_BYTES);
+    for (key, id) in items {
+        keys.extend_from_slice(&key.to_be_bytes());
+        keys.extend_from_slice(&id.to_bytes());
+    }
+    Uploads { newest, keys }
 }
 
 /// Keys that came lately.
@@ -98,19 +109,13 @@ impl Repeats {
 
     /// The keys of what is about to be flushed, for the catalog.
     pub(super) fn freeze(&mut self) -> Uploads {
-        let items = std::mem::take(&mut self.unflushed);
-        let newest = items.iter().map(|(_, id)| time_of(*id)).max().unwrap_or_default();
-        let mut keys = Vec::with_capacity(items.len() * ITEM_BYTES);
-        for (key, id) in items {
-            keys.extend_from_slice(&key.to_be_bytes());
-            keys.extend_from_slice(&id.to_bytes());
-        }
+        let uploads = encoded(&std::mem::take(&mut self.unflushed));
         // What an hour of load needed is not kept for quiet times.
         if self.order.len() * 4 < self.order.capacity() {
             self.order.shrink_to(self.order.len() * 2);
             self.known.shrink_to(self.order.len() * 2);
         }
-        Uploads { newest, keys }
+        uploads
     }
 
     /// Remembers what the catalog has.

@@ -7,7 +7,7 @@ use crate::collect::Collector;
 use crate::prune::Pruned;
 use crate::rows::ProfileRow;
 use crate::segment::Segment;
-use catalog::{Dropped, PayloadRow};
+use catalog::{Dropped, PayloadRow, Uploads};
 use std::sync::Arc;
 use stdx::Ulid;
 
@@ -24,8 +24,8 @@ pub(super) struct Rewrite {
 pub(super) enum Change {
     /// What is gone, and for which deletions how many profiles.
     Dropped(Vec<Dropped>, Vec<(Ulid, u64)>),
-    /// What payloads hold that were read again.
-    Reparsed(Vec<PayloadRow>),
+    /// What payloads hold that were read again, and the keys of that.
+    Reparsed(Vec<PayloadRow>, Uploads),
 }
 
 /// Why something is dropped.
@@ -137,8 +137,8 @@ impl Inner {
             Change::Dropped(drops, deleted) => {
                 self.catalog.replace(&inputs, &rows, drops, deleted)?;
             }
-            Change::Reparsed(payloads) => {
-                self.catalog.replace_reparsed(&inputs, &rows, payloads)?;
+            Change::Reparsed(payloads, keys) => {
+                self.catalog.replace_reparsed(&inputs, &rows, payloads, keys)?;
             }
         }
         self.step("after the rewrite's commit")?;
@@ -150,7 +150,7 @@ impl Inner {
                 let bytes = drops.iter().map(|row| row.bytes).sum();
                 count(&self.counters.dropped_bytes, bytes);
             }
-            Change::Reparsed(payloads) => self.update_payloads(&payloads),
+            Change::Reparsed(payloads, _) => self.update_payloads(&payloads),
         }
         Ok(())
     }

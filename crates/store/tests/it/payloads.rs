@@ -1,14 +1,16 @@
 //! Uploads that are kept as they came: beside their profiles, no longer than those, and read again.
 
+use crate::fault::Faulty;
 use crate::reading::{contents, expected};
 use crate::rollups::{World, of, of_hour, run};
 use profile::Profile;
 use std::io::Cursor;
+use std::sync::Arc;
 use std::time::Duration;
-use stdx::{Clock, TimeRange, Ulid};
+use stdx::{Clock, Rng, TimeRange, Ulid};
 use store::{
-    FileLayer, NewPayload, Options, Outcome, PAYLOAD_INFO, Parsed, PayloadRule, RetentionRule,
-    Store, payload_of,
+    ErrorKind, FileLayer, NewPayload, Options, Outcome, PAYLOAD_INFO, Parsed, PayloadRule,
+    RetentionRule, Store, payload_of,
 };
 use testkit::profiles::BASE_MS;
 use views::naive::info_of;
@@ -348,7 +350,36 @@ fn reading_again_replaces_profiles_under_their_ids() {
         check(&world, &[(other, &beside), (ids[0], &new[0])], "fewer").await;
         let again = world.store.append_once("t", new[..1].to_vec()).await.expect("appends");
         assert!(again[0].is_repeat && again[0].id == ids[0]);
+        world.restart();
+        let again = world.store.append_once("t", new[..1].to_vec()).await.expect("appends");
+        assert!(again[0].is_repeat && again[0].id == ids[0], "not even after a restart");
         assert!(world.store.fsck().await.expect("checks").problems.is_empty());
+    });
+}
+
+#[test]
+fn without_room_for_both_nothing_is_read_again() {
+    run(async {
+        let mut world = world();
+        let old = of("shop", "main;a", BASE_MS);
+        let ids = send(&mut world, std::slice::from_ref(&old), "one").await;
+        world.store.flush().await.expect("flushes");
+        let full = Faulty::over(world.layer.clone());
+        let layer: Arc<dyn FileLayer> = Arc::new(full.clone());
+        let (catalog, clock) = (Arc::clone(&world.catalog), Arc::clone(&world.clock));
+        let options = world.options.clone();
+        world.store =
+            Store::open_parts(layer, catalog, options, clock, Rng::seeded(1)).expect("opens");
+        full.set_free(Some(store::limits::DISK_RESERVE_BYTES));
+        let new = vec![of("shop", "main;a;x", BASE_MS)];
+        let parsed =
+            || vec![Parsed { payload: world.store.payloads("t")[0].id, profiles: new.clone() }];
+        let error = world.store.reparse("t", parsed(), false).await.expect_err("no room");
+        assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
+        check(&world, &[(ids[0], &old)], "as before").await;
+        full.set_free(None);
+        world.store.reparse("t", parsed(), false).await.expect("room again");
+        check(&world, &[(ids[0], &new[0])], "with room").await;
     });
 }
 
