@@ -83,19 +83,22 @@ function Path({ tree, path, focusOn }: { tree: FlameTree; path: number[]; focusO
 }
 
 const LEGEND_MOST = 9;
+/** Smaller parts are among the others. */
+const LEGEND_LEAST = 0.001;
 
 /** Colour, group and the group's own share of everything, largest first. */
 function Legend({ entries, whole }: { entries: LegendEntry[]; whole: number }) {
   const theme = useTheme();
   const table = colourTable(theme);
-  const rest = entries.slice(LEGEND_MOST).reduce((sum, e) => sum + e.self, 0);
+  const named = entries.slice(0, LEGEND_MOST).filter((e, at) => at === 0 || e.self >= LEGEND_LEAST * whole);
+  const rest = entries.slice(named.length).reduce((sum, e) => sum + e.self, 0);
   if (entries.length === 0)
     return (
       <span className="faint">The stronger the colour, the larger the part of a frame that is its own.</span>
     );
   return (
     <ul className="legend" aria-label="Colours, with the share of own time of each group">
-      {entries.slice(0, LEGEND_MOST).map((e) => (
+      {named.map((e) => (
         <li key={`${e.colour} ${e.text}`}>
           <svg width="10" height="10" aria-hidden="true">
             <rect width="10" height="10" rx="2" fill={table[e.colour]} />
