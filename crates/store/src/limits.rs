@@ -62,7 +62,7 @@ pub const TENANT_BYTES_MAX: usize = 256;
 /// copy. A larger chunk that a query holds is frozen instead.
 pub const SHARED_CHUNK_BYTES_MAX: usize = 2 << 20;
 /// Part of the files without a span or trace that a bloom filter takes for ones with it.
-pub const BLOOM_FALSE_PART: f64 = 0.01;
+pub const BLOOM_FALSE_PART: f64 = 0.03;
 /// Segments merged at once.
 pub const COMPACTION_INPUTS_MAX: usize = 16;
 /// Segments of one level and day that are worth merging.
