@@ -12,7 +12,6 @@ use std::io::{Read, Write};
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-const CHUNK_BYTES: usize = 64 << 10;
 
 /// The payload without its compression (raw, gzip with any number of members, zstd). Data that is
 /// cut off or damaged gives what came before.
@@ -77,7 +76,7 @@ fn reader<'a>(bytes: &'a [u8], issues: &mut Issues) -> Option<Box<dyn Read + 'a>
 }
 
 fn read_bounded(
-    mut reader: Box<dyn Read + '_>,
+    reader: Box<dyn Read + '_>,
     compressed_bytes: usize,
     limits: &Limits,
     issues: &mut Issues,
@@ -85,27 +84,17 @@ fn read_bounded(
     let ratio_bytes = compressed_bytes.saturating_mul(RATIO_MAX).max(RATIO_FREE_BYTES);
     let max = limits.decompressed_bytes_max.min(ratio_bytes);
     let mut plain = Vec::new();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        match reader.read(&mut chunk) {
-            Ok(0) => return plain,
-            Ok(count) => {
-                let room = max - plain.len();
-                plain.extend_from_slice(&chunk[..count.min(room)]);
-                if count > room {
-                    issues.add(IssueKind::Limit, || {
-                        format!("only the first {max} bytes of the decompressed data are read")
-                    });
-                    return plain;
-                }
-            }
-            Err(error) => {
-                let size = plain.len();
-                issues.add(IssueKind::Compression, || {
-                    format!("compressed data is damaged after {size} bytes: {error}")
-                });
-                return plain;
-            }
-        }
+    let read = reader.take(max as u64 + 1).read_to_end(&mut plain);
+    if plain.len() > max {
+        plain.truncate(max);
+        issues.add(IssueKind::Limit, || {
+            format!("only the first {max} bytes of the decompressed data are read")
+        });
+    } else if let Err(error) = read {
+        let size = plain.len();
+        issues.add(IssueKind::Compression, || {
+            format!("compressed data is damaged after {size} bytes: {error}")
+        });
     }
+    plain
 }

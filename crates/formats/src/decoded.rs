@@ -120,4 +120,13 @@ impl Decoded {
     pub(crate) fn new(profiles: Vec<DecodedProfile>, issues: Issues) -> Self {
         Self { profiles, issues: issues.into_vec() }
     }
+
+    /// With what was wrong before it was decoded.
+    pub(crate) fn after(self, mut before: Issues) -> Self {
+        for issue in self.issues {
+            let count = issue.count;
+            before.0.entry(issue.kind).and_modify(|have| have.count += count).or_insert(issue);
+        }
+        Self::new(self.profiles, before)
+    }
 }

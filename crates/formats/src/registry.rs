@@ -1,7 +1,8 @@
 //! The formats and how they are recognised.
 
-use crate::compress::head;
+use crate::compress::{decompress, head};
 use crate::decoded::{Decoded, IssueKind, Issues, Options};
+use crate::limits::SNIFF_BYTES;
 use wire::scan::{Field, Value, fields, fields_of_beginning};
 
 /// A format that can be read.
@@ -55,16 +56,20 @@ const LZ4_MAGIC: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
 
 /// The format of a payload, by content; compression is seen through.
 pub fn sniff(bytes: &[u8]) -> Option<&'static Format> {
-    let head = head(bytes);
-    FORMATS.iter().find(|format| (format.recognise)(&head))
+    recognised(&head(bytes))
+}
+
+fn recognised(head: &[u8]) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| (format.recognise)(head))
 }
 
 /// Reads a payload of any format. One that is not recognised gives no profile and an issue.
 pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
-    if let Some(format) = sniff(bytes) {
-        return (format.decode)(bytes, options);
-    }
     let mut issues = Issues::default();
+    let plain = decompress(bytes, &options.limits, &mut issues);
+    if let Some(format) = recognised(&plain[..plain.len().min(SNIFF_BYTES)]) {
+        return (format.decode)(&plain, options).after(issues);
+    }
     if bytes.starts_with(LZ4_MAGIC) {
         issues.add(IssueKind::UnknownFormat, || {
             "the payload is compressed with lz4, which is not read: use zstd or gzip".to_owned()

@@ -15,9 +15,11 @@ macro_rules! handle {
         pub struct $name(pub u32);
 
         impl Handle for $name {
+            #[inline]
             fn from_index(index: usize) -> Self {
                 Self(u32::try_from(index).expect("a table holds fewer than 2^32 rows"))
             }
+            #[inline]
             fn index(self) -> usize {
                 self.0 as usize
             }

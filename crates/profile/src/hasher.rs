@@ -19,6 +19,7 @@ pub struct BuildKeyed {
 }
 
 impl Default for BuildKeyed {
+    #[inline]
     fn default() -> Self {
         // Which bucket a row falls into shows nowhere: equal input still gives equal output.
         static BASE: OnceLock<u64> = OnceLock::new();
@@ -35,6 +36,7 @@ impl BuildKeyed {
 impl BuildHasher for BuildKeyed {
     type Hasher = Keyed;
 
+    #[inline]
     fn build_hasher(&self) -> Keyed {
         Keyed { base: self.base, hash: self.base }
     }
@@ -48,12 +50,14 @@ pub struct Keyed {
 }
 
 impl Keyed {
+    #[inline]
     fn word(&mut self, word: u64) {
         self.hash = self.hash.wrapping_add(word).wrapping_mul(self.base);
     }
 }
 
 impl Hasher for Keyed {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
@@ -65,26 +69,32 @@ impl Hasher for Keyed {
         self.word(bytes.len() as u64);
     }
 
+    #[inline]
     fn write_u8(&mut self, number: u8) {
         self.word(number.into());
     }
 
+    #[inline]
     fn write_u16(&mut self, number: u16) {
         self.word(number.into());
     }
 
+    #[inline]
     fn write_u32(&mut self, number: u32) {
         self.word(number.into());
     }
 
+    #[inline]
     fn write_u64(&mut self, number: u64) {
         self.word(number);
     }
 
+    #[inline]
     fn write_usize(&mut self, number: usize) {
         self.word(number as u64);
     }
 
+    #[inline]
     fn finish(&self) -> u64 {
         // The upper bits depend on all words; maps take the lower ones for the bucket.
         self.hash.rotate_left(26)

@@ -78,6 +78,7 @@ impl StackTable {
     }
 
     /// Parent and location of a node; `None` for the root and for foreign handles.
+    #[inline]
     pub fn node(&self, stack: StackId) -> Option<(StackId, LocationId)> {
         if stack == Self::ROOT {
             return None;

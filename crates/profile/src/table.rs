@@ -130,6 +130,7 @@ impl Strings {
     }
 
     /// The text of `handle`; empty when it is not of this table.
+    #[inline]
     pub fn get(&self, handle: StringId) -> &str {
         slice(&self.text, &self.ends, handle.index())
     }
@@ -152,6 +153,7 @@ impl Strings {
 }
 
 /// The string at a place; empty where there is none.
+#[inline]
 fn slice<'a>(text: &'a str, ends: &[usize], at: usize) -> &'a str {
     let start = at.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
     ends.get(at).and_then(|&end| text.get(start..end)).unwrap_or("")

@@ -215,6 +215,7 @@ impl Tables {
     }
 
     /// The text of a string handle.
+    #[inline]
     pub fn text(&self, id: StringId) -> &str {
         self.strings.get(id)
     }

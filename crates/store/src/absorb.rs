@@ -1,11 +1,44 @@
 //! Taking over tables into a part's tables, with addresses dropped where a name is known.
+//!
+//! What is there already is known by a hash of its content, so that a stack that came before costs
+//! one look-up instead of one for each of its frames, functions and names.
 
+use crate::content::{Contents, drops_addresses, without_addresses};
+use crate::places::Places;
 use crate::rows::NONE;
 use profile::handle::Handle;
 use profile::{
     Attribute, AttributeValue, AttributesId, Function, FunctionId, Line, Lines, LinkId, Location,
-    LocationId, Mapping, MappingId, StackId, StringId, Tables, Thread, ThreadId,
+    LocationId, MappingId, StackId, StringId, Tables, Thread, ThreadId,
 };
+
+/// Where a part's tables have what was taken over, by content.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    functions: Places,
+    locations: Places,
+    stacks: Places,
+}
+
+/// Bytes that a table's estimate counts for a row's place in its index. Tables that are only looked
+/// up by content have none.
+const INDEX_BYTES: usize = 16;
+
+impl Known {
+    /// Everything of tables.
+    pub(crate) fn of(tables: &Tables) -> Self {
+        let Contents { functions, locations, stacks } = Contents::of(tables, true);
+        let [functions, locations, stacks] =
+            [functions, locations, stacks].map(|all| Places::of(&all));
+        Self { functions, locations, stacks }
+    }
+
+    /// Estimated bytes in memory beyond those that the tables' estimate counts.
+    pub(crate) fn bytes(&self) -> usize {
+        let all = [&self.functions, &self.locations, &self.stacks];
+        all.iter().map(|one| one.bytes().saturating_sub(one.len() * INDEX_BYTES)).sum()
+    }
+}
 
 /// Handles of the source by position as ordinals of the target.
 #[derive(Debug)]
@@ -46,84 +79,146 @@ impl Remap {
     }
 }
 
-/// Takes over every row of `source`. References that lead nowhere are dropped.
-pub(crate) fn absorb(target: &mut Tables, source: &Tables, keep_addresses: bool) -> Remap {
-    let strings = target.strings.intern_all(&source.strings);
-    let text = |id: StringId| strings.get(id.index()).copied().unwrap_or_default();
-    let functions = source.functions.rows().iter().map(|row| Function {
-        name: text(row.name),
-        system_name: text(row.system_name),
-        file: text(row.file),
-        start_line: row.start_line,
-    });
-    let functions: Vec<FunctionId> = functions.map(|row| target.functions.intern(row)).collect();
-    let locations = Locations { source, functions: &functions, text: &text, keep_addresses };
-    let locations: Vec<LocationId> =
-        source.locations.rows().iter().map(|row| locations.take(target, row)).collect();
-    let mut stacks: Vec<u32> = vec![0];
-    for (_, parent, location) in source.stacks.iter() {
-        let parent = stacks.get(parent.index()).copied().unwrap_or(0);
-        let taken = locations.get(location.index());
-        stacks.push(taken.map_or(parent, |&at| target.stacks.intern(StackId(parent), at).0));
-    }
+/// Takes over every stack of `source`, what samples point to besides, and whatever those consist
+/// of. References that lead nowhere are dropped. `known` is what `target` has.
+pub(crate) fn absorb(
+    target: &mut Tables,
+    known: &mut Known,
+    source: &Tables,
+    keep_addresses: bool,
+) -> Remap {
+    let contents = Contents::of(source, keep_addresses);
+    let mut taking = Taking {
+        functions: known.functions.get_all(&contents.functions),
+        locations: known.locations.get_all(&contents.locations),
+        target,
+        known,
+        source,
+        contents,
+        keep_addresses,
+        strings: vec![None; source.strings.len()],
+    };
+    let stacks = taking.all_stacks();
     let threads = source.threads.rows().iter();
-    let threads =
-        threads.map(|row| target.threads.intern(Thread { id: row.id, name: text(row.name) }).0);
+    let threads = threads.map(|row| {
+        let name = taking.text(row.name);
+        taking.target.threads.intern(Thread { id: row.id, name }).0
+    });
     let threads = threads.collect();
-    let links = source.links.rows().iter().map(|row| target.links.intern(*row).0).collect();
-    let attributes = source.attributes.rows().iter().map(|set| {
-        let mut set: Vec<_> = set.iter().map(|row| attribute(row, &text)).collect();
+    let attributes = source.attributes.rows().iter();
+    let attributes = attributes.map(|set| {
+        let mut set: Vec<_> = set.iter().map(|row| taking.attribute(row)).collect();
         set.sort_unstable();
-        if set.is_empty() { NONE } else { target.attributes.intern(set).0 }
+        if set.is_empty() { NONE } else { taking.target.attributes.intern(set).0 }
     });
     let attributes = attributes.collect();
+    let links = source.links.rows().iter().map(|row| taking.target.links.intern(*row).0).collect();
     Remap::Moved { stacks, threads, links, attributes }
 }
 
-fn attribute(row: &Attribute, text: &impl Fn(StringId) -> StringId) -> Attribute {
-    let value = match row.value {
-        AttributeValue::Text(id) => AttributeValue::Text(text(id)),
-        AttributeValue::Number(number, unit) => AttributeValue::Number(number, text(unit)),
-    };
-    Attribute { key: text(row.key), value }
-}
-
-fn has_name(tables: &Tables, id: FunctionId) -> bool {
-    let function = tables.functions.get(id);
-    function.is_some_and(|row| row.name != StringId(0) || row.system_name != StringId(0))
-}
-
-struct Locations<'a, F> {
+/// Tables being taken over: what went where so far, by handle of the source.
+struct Taking<'a> {
+    target: &'a mut Tables,
+    known: &'a mut Known,
     source: &'a Tables,
-    functions: &'a [FunctionId],
-    text: &'a F,
+    contents: Contents,
     keep_addresses: bool,
+    strings: Vec<Option<StringId>>,
+    /// [`NONE`] for those that the target does not have yet.
+    functions: Vec<u32>,
+    locations: Vec<u32>,
 }
 
-impl<F: Fn(StringId) -> StringId> Locations<'_, F> {
-    fn take(&self, target: &mut Tables, row: &Location) -> LocationId {
-        let line = |line: &Line| {
-            let function = self.functions.get(line.function.index()).copied()?;
-            Some(Line { function, ..*line })
-        };
+impl Taking<'_> {
+    /// Takes all stacks, callers first.
+    fn all_stacks(&mut self) -> Vec<u32> {
+        let mut stacks = self.known.stacks.get_all(&self.contents.stacks);
+        stacks[0] = 0;
+        for (stack, parent, location) in self.source.stacks.iter() {
+            if stacks[stack.index()] != NONE {
+                continue;
+            }
+            // Another with other addresses may have come just now.
+            let content = self.contents.stacks[stack.index()];
+            let mut place = self.known.stacks.get(content);
+            if place == NONE {
+                let parent = stacks[parent.index()];
+                // A node without a location adds nothing to its parent's stack.
+                let added = self.location(location);
+                let added = added.and_then(|at| self.target.stacks.push(StackId(parent), at));
+                place = added.map_or(parent, |added| added.0);
+                self.known.stacks.insert(content, place);
+            }
+            stacks[stack.index()] = place;
+        }
+        stacks
+    }
+
+    fn text(&mut self, id: StringId) -> StringId {
+        let Some(slot) = self.strings.get_mut(id.index()) else { return StringId::default() };
+        *slot.get_or_insert_with(|| self.target.strings.intern(self.source.text(id)))
+    }
+
+    fn function(&mut self, id: FunctionId) -> Option<FunctionId> {
+        let known = *self.functions.get(id.index())?;
+        if known != NONE {
+            return Some(FunctionId(known));
+        }
+        let content = self.contents.functions[id.index()];
+        let mut taken = FunctionId(self.known.functions.get(content));
+        if taken.0 == NONE {
+            let row = self.source.functions.get(id)?;
+            let (name, system_name) = (self.text(row.name), self.text(row.system_name));
+            let (file, start_line) = (self.text(row.file), row.start_line);
+            let row = Function { name, system_name, file, start_line };
+            taken = self.target.functions.push(row);
+            self.known.functions.insert(content, taken.0);
+        }
+        self.functions[id.index()] = taken.0;
+        Some(taken)
+    }
+
+    fn location(&mut self, id: LocationId) -> Option<LocationId> {
+        let known = *self.locations.get(id.index())?;
+        if known != NONE {
+            return Some(LocationId(known));
+        }
+        let content = self.contents.locations[id.index()];
+        let mut taken = LocationId(self.known.locations.get(content));
+        if taken.0 == NONE {
+            let row = self.moved(self.source.locations.get(id)?);
+            taken = self.target.locations.push(row);
+            self.known.locations.insert(content, taken.0);
+        }
+        self.locations[id.index()] = taken.0;
+        Some(taken)
+    }
+
+    /// A location as it reads in the target.
+    fn moved(&mut self, row: &Location) -> Location {
+        let line = |line: &Line| Some(Line { function: self.function(line.function)?, ..*line });
         let lines: Lines = row.lines.iter().filter_map(line).collect();
-        // A line without a name is shown by the address, so one such line keeps it.
-        let is_named = lines.iter().all(|line| has_name(target, line.function));
-        let drops_address = is_named && !lines.is_empty() && !self.keep_addresses;
-        let mapping = row.mapping.and_then(|id| self.mapping(target, id, drops_address));
-        let address = if drops_address { 0 } else { row.address };
-        target.locations.intern(Location { mapping, address, lines, ..*row })
+        let drops = drops_addresses(self.source, row, self.keep_addresses);
+        let mapping = row.mapping.and_then(|id| self.mapping(id, drops));
+        let address = if drops { 0 } else { row.address };
+        Location { mapping, address, lines, ..*row }
     }
 
-    fn mapping(
-        &self,
-        target: &mut Tables,
-        id: MappingId,
-        drops_address: bool,
-    ) -> Option<MappingId> {
+    fn mapping(&mut self, id: MappingId, drops_addresses: bool) -> Option<MappingId> {
         let row = self.source.mappings.get(id)?;
-        let (file, build_id) = ((self.text)(row.file), (self.text)(row.build_id));
-        let kept = if drops_address { Mapping::default() } else { *row };
-        Some(target.mappings.intern(Mapping { file, build_id, ..kept }))
+        let mut kept = if drops_addresses { without_addresses(row) } else { *row };
+        (kept.file, kept.build_id) = (self.text(row.file), self.text(row.build_id));
+        Some(self.target.mappings.intern(kept))
+    }
+
+    fn attribute(&mut self, row: &Attribute) -> Attribute {
+        let value = match row.value {
+            AttributeValue::Text(id) => AttributeValue::Text(self.text(id)),
+            AttributeValue::Number(number, unit) => AttributeValue::Number(number, self.text(unit)),
+        };
+        Attribute { key: self.text(row.key), value }
     }
 }
+
+#[cfg(test)]
+mod tests;

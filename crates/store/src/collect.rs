@@ -1,7 +1,7 @@
 //! Collecting profiles and parts into one part: ordinals are given, rows are sorted.
 
 use crate::Error;
-use crate::absorb::{Remap, absorb};
+use crate::absorb::{Known, Remap, absorb};
 use crate::batch::{Names, column, from_batch};
 use crate::codec::Entry;
 use crate::limits::{Options, TIME_NANOS_MAX, TIME_NANOS_MIN};
@@ -58,13 +58,13 @@ fn clamp(time: Timestamp) -> Timestamp {
 pub(crate) fn take_entry(
     entry: &Entry,
     ordinal: u32,
-    tables: &mut Tables,
+    (tables, known): (&mut Tables, &mut Known),
     ordinals: &mut Ordinals,
     options: &Options,
     rows: &mut Vec<Row>,
 ) -> ProfileRow {
     let profile = &*entry.profile;
-    let remap = absorb(tables, &profile.tables, options.keep_addresses);
+    let remap = absorb(tables, known, &profile.tables, options.keep_addresses);
     let (series, labels) = ordinals.series(&Arc::new(profile.labels.clone()));
     let start = clamp(profile.window.start);
     let window = TimeRange::new(start, clamp(profile.window.end).max(start));
@@ -140,6 +140,8 @@ fn totals(profile: &Profile, rows: &[Row], ordinals: &mut Ordinals) -> Vec<KindT
 pub(crate) struct Collector {
     pub(crate) tenant: Arc<str>,
     tables: Arc<Tables>,
+    /// What the tables hold, once others are to be added to them.
+    known: Option<Known>,
     ordinals: Ordinals,
     profiles: Vec<ProfileRow>,
 }
@@ -155,7 +157,7 @@ pub(crate) struct Collected {
 impl Collector {
     pub(crate) fn new(tenant: Arc<str>) -> Self {
         let (tables, ordinals) = (Arc::default(), Ordinals::default());
-        Self { tenant, tables, ordinals, profiles: Vec::new() }
+        Self { tenant, tables, known: None, ordinals, profiles: Vec::new() }
     }
 
     /// Takes over everything of a part but its rows.
@@ -165,7 +167,8 @@ impl Collector {
         profiles: &[ProfileRow],
         keep_addresses: bool,
     ) -> Collected {
-        let remap = absorb(Arc::make_mut(&mut self.tables), tables, keep_addresses);
+        let known = self.known.get_or_insert_with(|| Known::of(&self.tables));
+        let remap = absorb(Arc::make_mut(&mut self.tables), known, tables, keep_addresses);
         self.add_profiles(remap, profiles)
     }
 
@@ -200,7 +203,7 @@ impl Collector {
     /// Puts kinds, series, profiles and tables in order. `used` says which stacks rows have; all
     /// when it is not known.
     pub(crate) fn arrange(self, used: Option<Vec<bool>>) -> Arranged {
-        let Self { tenant, tables, mut ordinals, mut profiles } = self;
+        let Self { tenant, tables, mut ordinals, mut profiles, .. } = self;
         let kinds = order_by(&ordinals.kinds, Ord::cmp);
         ordinals.kinds = kinds.take(&ordinals.kinds);
         let service = |labels: &Labels| labels.get(SERVICE).unwrap_or("").to_owned();

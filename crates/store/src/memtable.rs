@@ -3,6 +3,7 @@
 //! under a snapshot copies a small chunk's tables, and a large chunk then stops growing.
 
 use crate::Error;
+use crate::absorb::Known;
 use crate::batch::to_batch;
 use crate::codec::Entry;
 use crate::collect::{Arranged, Collector, Ordinals, take_entry};
@@ -46,6 +47,7 @@ pub(crate) fn overlaps((first, last): (i64, i64), range: TimeRange) -> bool {
 struct Chunk {
     view: ChunkView,
     ordinals: Ordinals,
+    known: Known,
     /// Estimate, sampled after each group.
     bytes: usize,
     row_bytes: usize,
@@ -60,7 +62,8 @@ impl Chunk {
             batches: Vec::new(),
             time_bounds: (i64::MAX, i64::MIN),
         };
-        Self { view, ordinals: Ordinals::default(), bytes: 0, row_bytes: 0 }
+        let (ordinals, known) = (Ordinals::default(), Known::default());
+        Self { view, ordinals, known, bytes: 0, row_bytes: 0 }
     }
 
     fn add(&mut self, entries: &[&Entry], options: &Options) -> Result<(), Error> {
@@ -70,7 +73,8 @@ impl Chunk {
         let before = profiles.len();
         for entry in entries {
             let ordinal = profiles.len() as u32;
-            let row = take_entry(entry, ordinal, tables, &mut self.ordinals, options, &mut rows);
+            let to = (&mut *tables, &mut self.known);
+            let row = take_entry(entry, ordinal, to, &mut self.ordinals, options, &mut rows);
             let (first, last) = row.time_bounds();
             let bounds = &mut self.view.time_bounds;
             *bounds = (bounds.0.min(first), bounds.1.max(last));
@@ -83,7 +87,7 @@ impl Chunk {
         }
         self.row_bytes += rows.len() * 110;
         self.row_bytes += profiles[before..].iter().map(ProfileRow::bytes).sum::<usize>();
-        self.bytes = tables.estimated_bytes() + self.row_bytes;
+        self.bytes = tables.estimated_bytes() + self.known.bytes() + self.row_bytes;
         Ok(())
     }
 }
@@ -124,7 +128,7 @@ impl Memtable {
                 chunk.bytes >= SHARED_CHUNK_BYTES_MAX && Arc::strong_count(&chunk.view.tables) > 1
             };
             if let Some(full) = chunks.growing.take_if(is_full) {
-                chunks.frozen_bytes += full.bytes;
+                chunks.frozen_bytes += full.bytes - full.known.bytes();
                 chunks.frozen.push(full.view);
             }
             let chunk = chunks.growing.get_or_insert_with(|| Chunk::new(stdx::new_ulid(now, rng)));

@@ -7,8 +7,10 @@ use crate::layer::{FileLayer, LayerFile};
 use crate::limits::{WAL_COMPRESS_BYTES_MIN, WAL_RECORD_BYTES_MAX, WAL_ZSTD_LEVEL};
 use profile::Profile;
 use sha2::{Digest, Sha256};
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
+use zstd::bulk::Compressor;
 
 /// Directory of the log files.
 pub const DIR: &str = "wal";
@@ -84,7 +86,7 @@ fn framed(raw: Vec<u8>, key: Option<u128>) -> Option<Vec<u8>> {
         return None;
     }
     let packed = (raw.len() >= WAL_COMPRESS_BYTES_MIN)
-        .then(|| zstd::bulk::compress(&raw, WAL_ZSTD_LEVEL).ok())
+        .then(|| pack(&raw))
         .flatten()
         .filter(|packed| packed.len() < raw.len());
     let flags = if packed.is_some() { FLAG_ZSTD } else { 0 };
@@ -103,6 +105,20 @@ fn framed(raw: Vec<u8>, key: Option<u128>) -> Option<Vec<u8>> {
     record.extend_from_slice(key);
     record.extend_from_slice(&bytes);
     Some(record)
+}
+
+/// Compresses. What zstd works with is made once for each thread: making it costs as much as a small
+/// record.
+fn pack(raw: &[u8]) -> Option<Vec<u8>> {
+    thread_local! {
+        static PACKER: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    PACKER.with_borrow_mut(|packer| {
+        if packer.is_none() {
+            *packer = Compressor::new(WAL_ZSTD_LEVEL).ok();
+        }
+        packer.as_mut()?.compress(raw).ok()
+    })
 }
 
 /// What a log file held.

@@ -34,6 +34,7 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// The number of a varint or fixed field; `None` for a length-delimited one.
+    #[inline]
     pub fn number(self) -> Option<u64> {
         match self {
             Value::Varint(number) | Value::I64(number) => Some(number),
@@ -43,6 +44,7 @@ impl<'a> Value<'a> {
     }
 
     /// The bytes of a length-delimited field; `None` for a number.
+    #[inline]
     pub fn bytes(self) -> Option<&'a [u8]> {
         match self {
             Value::Len(bytes) => Some(bytes),
@@ -52,6 +54,7 @@ impl<'a> Value<'a> {
 
     /// The numbers of a repeated varint field, packed or not. A damaged pack ends early; see
     /// [`Numbers::damage`].
+    #[inline]
     pub fn varints(self) -> Numbers<'a> {
         match self {
             Value::Len(bytes) => Numbers::new(bytes, Width::Varint),
@@ -115,6 +118,7 @@ pub struct Fields<'a> {
 }
 
 /// Reads `message` field by field.
+#[inline]
 pub fn fields(message: &[u8]) -> Fields<'_> {
     Fields { reader: Reader::new(message), damage: None }
 }
@@ -162,6 +166,7 @@ pub struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
+    #[inline]
     fn new(bytes: &'a [u8], width: Width) -> Self {
         Numbers { reader: Reader::new(bytes), width, single: None, damage: None }
     }
@@ -210,6 +215,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0, is_clipped: false }
     }
@@ -219,6 +225,7 @@ impl<'a> Reader<'a> {
         self.position >= self.bytes.len()
     }
 
+    #[inline]
     fn field(&mut self) -> Result<Field<'a>, DamageKind> {
         let tag = self.varint()?;
         let number = u32::try_from(tag >> 3).unwrap_or(0);
@@ -237,13 +244,18 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn varint(&mut self) -> Result<u64, DamageKind> {
-        if let Some(&first) = self.bytes.get(self.position)
-            && first < 0x80
-        {
-            self.position += 1;
-            return Ok(u64::from(first));
+        // Most numbers have one byte or two.
+        match self.bytes.get(self.position..) {
+            Some(&[first, ..]) if first < 0x80 => {
+                self.position += 1;
+                Ok(u64::from(first))
+            }
+            Some(&[first, second, ..]) if second < 0x80 => {
+                self.position += 2;
+                Ok(u64::from(first & 0x7f) | u64::from(second) << 7)
+            }
+            _ => self.long_varint(),
         }
-        self.long_varint()
     }
 
     fn long_varint(&mut self) -> Result<u64, DamageKind> {
@@ -262,16 +274,19 @@ impl<'a> Reader<'a> {
         Err(DamageKind::Truncated)
     }
 
+    #[inline]
     fn delimited(&mut self) -> Result<&'a [u8], DamageKind> {
         let length = usize::try_from(self.varint()?).map_err(|_| DamageKind::Truncated)?;
         let rest = self.bytes.len() - self.position;
         self.take(if self.is_clipped { length.min(rest) } else { length })
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DamageKind> {
         self.take(N)?.try_into().map_err(|_| DamageKind::Truncated)
     }
 
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], DamageKind> {
         let end = self.position.checked_add(length).ok_or(DamageKind::Truncated)?;
         let taken = self.bytes.get(self.position..end).ok_or(DamageKind::Truncated)?;

@@ -64,16 +64,21 @@ impl Layout {
         }
         let used = is_used.into_iter().enumerate().filter(|(_, used)| *used);
         let rows = tables.functions.rows();
-        let key = |at: FunctionId| {
-            let row = &rows[at.index()];
-            let text = |id| tables.text(id);
-            (text(row.name), text(row.file), row.start_line, text(row.system_name))
+        // Most names differ at their beginning, which lies beside the handle, and few are equal.
+        let named = |at: usize| {
+            let name = tables.text(rows[at].name);
+            (beginning(name), name, FunctionId::from_index(at))
         };
-        // Most names differ at their beginning, which lies beside the handle.
-        let used = used.map(|(at, _)| FunctionId::from_index(at));
-        let mut used: Vec<_> = used.map(|at| (beginning(key(at).0), at)).collect();
-        used.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(&key(b.1))));
-        self.functions = used.into_iter().map(|(_, at)| at).collect();
+        let rest = |at: FunctionId| {
+            let row = &rows[at.index()];
+            (tables.text(row.file), row.start_line, tables.text(row.system_name))
+        };
+        let mut used: Vec<_> = used.map(|(at, _)| named(at)).collect();
+        used.sort_unstable_by(|a, b| {
+            let names = a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1));
+            names.then_with(|| rest(a.2).cmp(&rest(b.2)))
+        });
+        self.functions = used.into_iter().map(|(_, _, at)| at).collect();
         self.function_ranks = vec![0; tables.functions.len()];
         for (rank, at) in self.functions.iter().enumerate() {
             self.function_ranks[at.index()] = rank as u32;

@@ -9,7 +9,7 @@ use arrow::array::{
     UInt64Array,
 };
 use profile::handle::Handle;
-use profile::{AttributeValue, Line, Link, Location, Tables};
+use profile::{AttributeValue, Function, Line, Link, Location, Tables};
 use std::sync::Arc;
 
 /// Encodes them in the order of `layout`.
@@ -32,15 +32,16 @@ pub(super) fn encode(
 }
 
 fn functions(tables: &Tables, layout: &Layout, to: Encoder) -> Result<Option<File>, Error> {
-    let rows = || layout.functions.iter().filter_map(|&at| tables.functions.get(at));
+    let rows = layout.functions.iter().filter_map(|&at| tables.functions.get(at));
+    let rows: Vec<&Function> = rows.collect();
     let text = |id| tables.text(id);
     to.encode(
         "functions",
         vec![
-            Column::texts("name", rows().map(|row| text(row.name))).sorted(),
-            Column::texts("system_name", rows().map(|row| text(row.system_name))),
-            Column::texts("file", rows().map(|row| text(row.file))),
-            Column::u32s("start_line", rows().map(|row| row.start_line)).split(),
+            Column::texts("name", rows.iter().map(|row| text(row.name))).sorted(),
+            Column::texts("system_name", rows.iter().map(|row| text(row.system_name))),
+            Column::texts("file", rows.iter().map(|row| text(row.file))),
+            Column::u32s("start_line", rows.iter().map(|row| row.start_line)).split(),
         ],
     )
 }
@@ -72,7 +73,8 @@ fn nodes(layout: &Layout, to: Encoder) -> Result<Option<File>, Error> {
 }
 
 fn locations(tables: &Tables, layout: &Layout, to: Encoder) -> Result<Option<File>, Error> {
-    let rows = || rows_of(tables, layout);
+    let rows: Vec<&Location> = rows_of(tables, layout).collect();
+    let rows = || rows.iter();
     let mapping: UInt32Array = rows().map(|row| row.mapping.map(|id| id.0)).collect();
     let address: UInt64Array = rows().map(|row| Some(row.address).filter(|at| *at != 0)).collect();
     let frame_type = UInt8Array::from_iter_values(rows().map(|row| row.frame_type as u8));
@@ -93,18 +95,20 @@ fn rows_of<'a>(tables: &'a Tables, layout: &'a Layout) -> impl Iterator<Item = &
 }
 
 fn lines(tables: &Tables, layout: &Layout, to: Encoder) -> Result<Option<File>, Error> {
-    let lines = || {
-        let rows = rows_of(tables, layout).enumerate();
-        rows.flat_map(|(at, row)| row.lines.iter().map(move |line| (at as u32, line)))
-    };
+    // Locations lie all over memory: they are gone through once.
+    let mut lines: Vec<(u32, Line)> = Vec::with_capacity(layout.locations.len());
+    for (at, row) in rows_of(tables, layout).enumerate() {
+        lines.extend(row.lines.iter().map(|line| (at as u32, *line)));
+    }
     let function = |line: &Line| layout.function_ranks.get(line.function.index()).copied();
     to.encode(
         "lines",
         vec![
-            Column::u32s("location", lines().map(|(at, _)| at)).steps(),
-            Column::u32s("function", lines().map(|(_, line)| function(line).unwrap_or(0))).split(),
-            Column::u32s("line", lines().map(|(_, line)| line.line)).split(),
-            Column::u32s("column", lines().map(|(_, line)| line.column)),
+            Column::u32s("location", lines.iter().map(|(at, _)| *at)).steps(),
+            Column::u32s("function", lines.iter().map(|(_, line)| function(line).unwrap_or(0)))
+                .split(),
+            Column::u32s("line", lines.iter().map(|(_, line)| line.line)).split(),
+            Column::u32s("column", lines.iter().map(|(_, line)| line.column)),
         ],
     )
 }
