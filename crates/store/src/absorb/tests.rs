@@ -1,3 +1,5 @@
+//! Whether the same stacks, and only those, are taken for one.
+
 use super::*;
 use profile::{Mapping, Profile};
 use proptest::prelude::*;

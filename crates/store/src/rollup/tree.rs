@@ -68,7 +68,9 @@ impl Tree {
             sums.profiles.iter_mut().for_each(|row| row.0 = places[row.0 as usize]);
             sums.own.iter_mut().for_each(|row| row.0 = places[row.0 as usize]);
         }
-        used.iter().for_each(|prefix| places[*prefix as usize] = NONE);
+        for prefix in used {
+            places[prefix as usize] = NONE;
+        }
         let (functions, function_weights) = Default::default();
         let mut tree = Self { series, prefixes, sums, functions, function_weights };
         tree.add_functions(frames);

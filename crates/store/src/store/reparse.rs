@@ -3,7 +3,7 @@
 
 use super::repeats::{self, Key};
 use super::rewrite::{Change, Rewrite};
-use super::{Inner, Store};
+use super::{Inner, Store, space};
 use crate::Error;
 use crate::codec::Entry;
 use crate::hidden::Hidden;
@@ -228,7 +228,7 @@ impl Inner {
         }
         // Until the commit, the disk holds both.
         let bytes = inputs.iter().map(|segment| segment.row.bytes).sum();
-        self.space.check_for(&*self.layer, bytes)?;
+        space::check_for(&*self.layer, bytes)?;
         let (entries, updated) = self.entries_of(tenant, turns);
         let keys = self.keys_of(&entries);
         let mut outputs = Vec::new();
@@ -253,7 +253,9 @@ impl Inner {
         let change = Change::Reparsed(updated, repeats::encoded(&keys));
         self.begin_rewrite(Rewrite { inputs, outputs, change })?;
         let (mut repeats, now) = (self.repeats(), self.clock.now());
-        keys.into_iter().for_each(|(key, id)| repeats.remember(key, id, now));
+        for (key, id) in keys {
+            repeats.remember(key, id, now);
+        }
         Ok(())
     }
 

@@ -46,17 +46,6 @@ impl Space {
         }
     }
 
-    /// Refuses when there is no room for so many bytes more.
-    pub(super) fn check_for(&self, layer: &dyn FileLayer, bytes: u64) -> Result<(), Error> {
-        match layer.free_bytes().ok().flatten() {
-            Some(free) if free < DISK_RESERVE_BYTES.saturating_add(bytes) => {
-                let (free, bytes) = (free >> 20, bytes >> 20);
-                Err(Error::DiskFull { what: format!("{free} MiB are free, it takes {bytes} MiB") })
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Whether flushes fail because the disk is full.
     pub(super) fn is_flush_stuck(&self) -> bool {
         self.seen().is_flush_stuck
@@ -77,5 +66,16 @@ impl Space {
         if error.is_disk_full() {
             self.seen().at = None;
         }
+    }
+}
+
+/// Refuses when there is no room for so many bytes more.
+pub(super) fn check_for(layer: &dyn FileLayer, bytes: u64) -> Result<(), Error> {
+    match layer.free_bytes().ok().flatten() {
+        Some(free) if free < DISK_RESERVE_BYTES.saturating_add(bytes) => {
+            let (free, bytes) = (free >> 20, bytes >> 20);
+            Err(Error::DiskFull { what: format!("{free} MiB are free, it takes {bytes} MiB") })
+        }
+        _ => Ok(()),
     }
 }
