@@ -109,7 +109,7 @@ pub const ROLLUP_AGAIN: Duration = Duration::from_mins(5);
 /// How long maintenance rolls hours up at a time, while more wait.
 pub const ROLLUP_TURN: Duration = Duration::from_secs(5);
 /// Stack prefixes by series in memory after which what was added up of an hour so far is pruned:
-/// about 80 bytes each, as much again for a moment. The tables of one segment come on top.
+/// 16 bytes each, 80 more where stacks end. Prefixes and the tables of one segment come on top.
 pub const ROLLUP_CELLS_MAX: usize = 1 << 20;
 /// Rows in one page of a rollup's tables.
 pub const ROLLUP_PAGE_ROWS_MAX: usize = 4_096;
