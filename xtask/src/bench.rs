@@ -148,7 +148,8 @@ fn idle(children: &mut Children, seconds: u64, server: u32) -> anyhow::Result<()
 
 /// Builds binaries or an example.
 fn build(workspace: &Workspace, what: &[&str]) -> anyhow::Result<()> {
-    let mut words = vec!["build", "--workspace"];
+    let mut words = vec!["build"];
+    words.extend(stack::PRODUCT);
     words.extend(what);
     words.extend(workspace.is_release.then_some("--release"));
     run_command(&mut cargo(&workspace.root, &words))

@@ -13,7 +13,7 @@ mod jfr;
 mod truth;
 
 use crate::children::Children;
-use crate::command::{cargo, command, run as run_command};
+use crate::command::{command, run as run_command};
 use crate::setup;
 use crate::stack::{self, Purpose};
 use crate::workspace::Workspace;
@@ -31,7 +31,7 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
         bail!("{} holds no item with a truth.json", dir.display());
     }
     let doubtful = items::doubtful(dir);
-    run_command(&mut cargo(&workspace.root, &stack::BINARIES))?;
+    stack::build_binaries(workspace)?;
     let data = tempfile::tempdir()?;
     let mut children = Children::new(&workspace.target.join("corpus-logs"))?;
     let port = stack::free_port()?;

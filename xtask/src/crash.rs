@@ -2,7 +2,7 @@
 //! compactions and deletions all the time. After each, every acknowledged profile is there exactly
 //! once, what was deleted is not, and what clients send again is counted once.
 
-use crate::command::{cargo, command, now, run as run_command};
+use crate::command::{command, now};
 use crate::http::{Client, encode};
 use crate::workspace::Workspace;
 use crate::{signals, stack};
@@ -86,7 +86,7 @@ impl Dice {
 
 pub(crate) fn run(workspace: &Workspace, args: &CrashArgs) -> anyhow::Result<()> {
     // Without the page: nobody looks at it.
-    run_command(&mut cargo(&workspace.root, &stack::BINARIES))?;
+    stack::build_binaries(workspace)?;
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("vesta.toml"), SETTINGS)?;
     let (mut known, mut dice) = (Known::default(), Dice(args.seed));

@@ -12,15 +12,20 @@ use std::time::Duration;
 /// How long the server may take until it answers.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 
-/// Builds all binaries. The whole workspace is named, so that third-party crates are built with the
-/// same features as for the tests, and only once.
-pub(crate) const BINARIES: [&str; 3] = ["build", "--workspace", "--bins"];
+/// The product's crates. All are named whatever is wanted of them, so that third-party crates are built
+/// with the same features for all, and only once; xtask is not, for it was built by itself.
+pub(crate) const PRODUCT: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+
+/// Builds all binaries.
+pub(crate) fn build_binaries(workspace: &Workspace) -> anyhow::Result<()> {
+    run(cargo(&workspace.root, &["build", "--bins"]).args(PRODUCT))
+}
 
 /// Builds the page, then the binaries that hold it.
 pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
     setup::ensure(setup::BUILD)?;
     ui::build(workspace)?;
-    run(&mut cargo(&workspace.root, &BINARIES))
+    build_binaries(workspace)
 }
 
 /// What a server is started for.

@@ -91,7 +91,12 @@ fn clippy(workspace: &Workspace) -> anyhow::Result<()> {
 
 /// Tests find the built binaries beside themselves; `build` comes before.
 fn cargo_test(workspace: &Workspace) -> anyhow::Result<()> {
-    run_command(&mut cargo(&workspace.root, &["test", "--workspace", "--no-fail-fast"]))
+    let mut product = cargo(&workspace.root, &["test", "--no-fail-fast"]);
+    let results = [
+        run_command(product.args(stack::PRODUCT)),
+        run_command(&mut cargo(&workspace.root, &["test", "--package", "xtask"])),
+    ];
+    results.into_iter().collect()
 }
 
 fn test_ui(workspace: &Workspace) -> anyhow::Result<()> {

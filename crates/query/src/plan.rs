@@ -17,7 +17,6 @@ use datafusion_datasource_parquet::ParquetAccessPlan;
 use datafusion_datasource_parquet::source::ParquetSource;
 use datafusion_execution::object_store::ObjectStoreUrl;
 use datafusion_expr::Operator;
-use datafusion_functions_aggregate::count::count_udaf;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::aggregate::AggregateExprBuilder;
 use datafusion_physical_expr::expressions::{BinaryExpr, col, lit};
@@ -119,42 +118,41 @@ impl Group {
 }
 
 impl Sum {
-    fn column(self) -> &'static str {
+    fn column(self) -> Option<&'static str> {
         match self {
-            Self::Rows => "profile",
-            Self::Value(at) | Self::ValueAndRows(at) => VALUES[at.min(VALUES.len() - 1)],
+            Self::Rows => None,
+            Self::Value(at) | Self::ValueAndRows(at) => Some(VALUES[at]),
         }
     }
 }
 
 /// `SELECT group, sum(value) … WHERE predicate GROUP BY group`: the group's columns, then the sum
-/// (a count as i64, a sum of values in 128 bits) and, where asked for, the count.
+/// and, where asked for, the number of rows, all in 128 bits.
 pub(crate) fn sums(
     source: &Source,
     predicate: &Predicate,
     group: Group,
     sum: Sum,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    if let (Source::File { file, .. }, Group::Stack, Sum::Value(_)) = (source, group, sum)
-        && let Some(scan) = StackScan::of(file, predicate, sum.column())
+    if let (Source::File { file, .. }, Group::Stack, Sum::Value(at)) = (source, group, sum)
+        && let Some(scan) = StackScan::of(file, predicate, VALUES[at])
     {
         return Ok(Arc::new(scan));
     }
     let mut columns = group.columns();
-    columns.push(sum.column());
+    columns.extend(sum.column());
     let input = rows(source, predicate, &columns)?;
     let schema = input.schema();
-    let function = match sum {
-        Sum::Rows => count_udaf(),
-        Sum::Value(_) | Sum::ValueAndRows(_) => wide_sum(),
-    };
-    let build = |function, of, name: &str| {
-        let builder = AggregateExprBuilder::new(function, vec![of]).schema(Arc::clone(&schema));
+    let build = |of, name: &str| {
+        let builder = AggregateExprBuilder::new(wide_sum(), vec![of]).schema(Arc::clone(&schema));
         Ok::<_, DataFusionError>(Arc::new(builder.alias(name).build()?))
     };
-    let mut aggregates = vec![build(function, col(sum.column(), &schema)?, "value")?];
-    if let Sum::ValueAndRows(_) = sum {
-        aggregates.push(build(count_udaf(), lit(1_i64), "rows")?);
+    let mut aggregates = Vec::new();
+    if let Some(column) = sum.column() {
+        aggregates.push(build(col(column, &schema)?, "value")?);
+    }
+    if let Sum::Rows | Sum::ValueAndRows(_) = sum {
+        aggregates.push(build(lit(1_i64), "rows")?);
     }
     let filters = vec![None; aggregates.len()];
     let group = PhysicalGroupBy::new_single(group.exprs(&schema)?);

@@ -191,44 +191,26 @@ fn add_cells(batch: &RecordBatch, keys: usize, cells: &mut Vec<Cell>) -> Result<
         _ => return Err(error::column("group")),
     };
     let (value, rows) = match rest {
-        [value] => (value, None),
-        [value, rows] => (value, rows.as_primitive_opt::<Int64Type>()),
+        [value] => (numbers(value)?, None),
+        [value, rows] => (numbers(value)?, Some(numbers(rows)?)),
         _ => return Err(error::column("value")),
     };
-    let value = Value::of(value)?;
     let first = Key::of(first)?;
     let second = second.map(Key::of).transpose()?;
     cells.reserve(batch.num_rows());
     for row in 0..batch.num_rows() {
         let ordinal = |key: &Key<'_>| u32::try_from(key.at(row)).unwrap_or(NONE);
-        let rows = rows.map_or(0, |rows| rows.value(row).cast_unsigned());
+        let rows = rows.map_or(0, |rows| rows[row] as u64);
         let key = (first.at(row), second.as_ref().map_or(0, ordinal));
-        cells.push(Cell { key, value: value.at(row), rows });
+        cells.push(Cell { key, value: value[row], rows });
     }
     Ok(())
 }
 
-/// Counts, or sums in 128 bits.
-enum Value<'a> {
-    Count(&'a [i64]),
-    Sum(&'a [i128]),
-}
-
-impl<'a> Value<'a> {
-    fn of(column: &'a ArrayRef) -> Result<Self, ViewError> {
-        if let Some(column) = column.as_primitive_opt::<Int64Type>() {
-            return Ok(Self::Count(column.values()));
-        }
-        let column = column.as_primitive_opt::<Decimal128Type>();
-        column.map(|column| Self::Sum(column.values())).ok_or_else(|| error::column("value"))
-    }
-
-    fn at(&self, row: usize) -> i128 {
-        match self {
-            Self::Count(values) => values[row].into(),
-            Self::Sum(values) => values[row],
-        }
-    }
+/// Sums in 128 bits.
+fn numbers(column: &ArrayRef) -> Result<&[i128], ViewError> {
+    let column = column.as_primitive_opt::<Decimal128Type>();
+    column.map(|column| &**column.values()).ok_or_else(|| error::column("value"))
 }
 
 enum Key<'a> {
