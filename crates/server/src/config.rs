@@ -83,6 +83,8 @@ struct File {
     payload_budget: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memtable: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     retention: Vec<FileRetention>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -175,6 +177,8 @@ pub(crate) struct Config {
     pub(crate) resolution_rules: Vec<ResolutionRule>,
     /// Memory for what questions read of stored profiles, which later ones find there.
     pub(crate) cache_bytes_max: u64,
+    /// Memory for profiles that wait to be written to segments; as much again while they are.
+    pub(crate) memtable_bytes_max: u64,
     /// Bytes that profiles may take.
     pub(crate) disk_budget_bytes: Option<u64>,
     /// How long profiles wait in memory (and the log) until they are written to a segment.
@@ -212,6 +216,7 @@ impl Config {
         let payload_budget = file.payload_budget.as_deref().map(size).transpose()?;
         let payload_bytes_max = payload_budget.unwrap_or(Options::default().payload_bytes_max);
         let cache = file.cache.as_deref().map(size).transpose()?;
+        let memtable = file.memtable.as_deref().map(size).transpose()?;
         let config = Self {
             data_dir: file.data_dir.clone().map_or_else(default_data_dir, Ok)?,
             listen: address("listen", &listen)?,
@@ -230,7 +235,8 @@ impl Config {
             payload_bytes_max,
             resolution: resolution::named("time_resolution", &text(&file.time_resolution, "ms"))?,
             resolution_rules: resolution::rules(&file.resolution)?,
-            cache_bytes_max: cache.unwrap_or_else(memory::cache_bytes),
+            cache_bytes_max: cache.unwrap_or_else(|| memory::CACHE.bytes()),
+            memtable_bytes_max: memtable.unwrap_or_else(|| memory::MEMTABLE.bytes()),
             disk_budget_bytes: file.disk_budget.as_deref().map(size).transpose()?,
             flush_interval: interval("flush_interval_ms", file.flush_interval_ms)?,
             maintenance_interval: interval(
@@ -302,6 +308,7 @@ fn overlay(flags: &Flags, file: File) -> File {
         maintenance_interval_ms: file.maintenance_interval_ms,
         payload_budget: file.payload_budget,
         cache: file.cache,
+        memtable: file.memtable,
         retention: file.retention,
         payloads: file.payloads,
         time_resolution: file.time_resolution,

@@ -102,6 +102,7 @@ async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
         payload_bytes_max: config.payload_bytes_max,
         disk_budget_bytes: config.disk_budget_bytes,
         cache_bytes_max: usize::try_from(config.cache_bytes_max).unwrap_or(usize::MAX),
+        memtable_bytes_max: usize::try_from(config.memtable_bytes_max).unwrap_or(usize::MAX),
         ..default
     };
 

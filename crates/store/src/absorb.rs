@@ -3,7 +3,7 @@
 //! What is there already is known by a hash of its content, so that a stack that came before costs
 //! one look-up instead of one for each of its frames, functions and names.
 
-use crate::content::{Contents, drops_addresses, without_addresses};
+use crate::content::{Content, Contents, drops_addresses, without_addresses};
 use crate::places::Places;
 use crate::rows::NONE;
 use profile::handle::Handle;
@@ -79,12 +79,13 @@ impl Remap {
     }
 }
 
-/// Takes over every stack of `source`, what samples point to besides, and whatever those consist
-/// of. References that lead nowhere are dropped. `known` is what `target` has.
+/// Takes over the `wanted` stacks of `source`, what samples point to besides, and whatever those
+/// consist of. References that lead nowhere are dropped. `known` is what `target` has.
 pub(crate) fn absorb(
     target: &mut Tables,
     known: &mut Known,
     source: &Tables,
+    wanted: &[StackId],
     keep_addresses: bool,
 ) -> Remap {
     let contents = Contents::of(source, keep_addresses);
@@ -98,7 +99,7 @@ pub(crate) fn absorb(
         keep_addresses,
         strings: vec![None; source.strings.len()],
     };
-    let stacks = taking.all_stacks();
+    let stacks = taking.stacks(wanted);
     let threads = source.threads.rows().iter();
     let threads = threads.map(|row| {
         let name = taking.text(row.name);
@@ -130,28 +131,45 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// Takes all stacks, callers first.
-    fn all_stacks(&mut self) -> Vec<u32> {
-        let mut stacks = self.known.stacks.get_all(&self.contents.stacks);
-        stacks[0] = 0;
-        for (stack, parent, location) in self.source.stacks.iter() {
-            if stacks[stack.index()] != NONE {
-                continue;
-            }
-            // Another with other addresses may have come just now.
-            let content = self.contents.stacks[stack.index()];
-            let mut place = self.known.stacks.get(content);
-            if place == NONE {
-                let parent = stacks[parent.index()];
-                // A node without a location adds nothing to its parent's stack.
-                let added = self.location(location);
-                let added = added.and_then(|at| self.target.stacks.push(StackId(parent), at));
-                place = added.map_or(parent, |added| added.0);
-                self.known.stacks.insert(content, place);
-            }
-            stacks[stack.index()] = place;
+    /// Takes stacks; where those are known as wholes, nothing of what they consist of is looked at.
+    fn stacks(&mut self, wanted: &[StackId]) -> Vec<u32> {
+        let all = &self.contents.stacks;
+        let wanted: Vec<StackId> =
+            wanted.iter().copied().filter(|stack| stack.index() < all.len()).collect();
+        let contents: Vec<Content> = wanted.iter().map(|stack| all[stack.index()]).collect();
+        let mut places = vec![NONE; all.len()];
+        for (stack, place) in wanted.iter().zip(self.known.stacks.get_all(&contents)) {
+            places[stack.index()] = place;
         }
-        stacks
+        places[0] = 0;
+        let mut path = Vec::new();
+        for stack in wanted {
+            self.stack(stack, &mut places, &mut path);
+        }
+        places
+    }
+
+    /// Takes a stack: from its nearest caller that is there already down to itself.
+    fn stack(&mut self, stack: StackId, places: &mut [u32], path: &mut Vec<(StackId, LocationId)>) {
+        let mut at = stack;
+        while places[at.index()] == NONE {
+            // It may have come just now, with other addresses.
+            places[at.index()] = self.known.stacks.get(self.contents.stacks[at.index()]);
+            if places[at.index()] == NONE {
+                let Some((parent, location)) = self.source.stacks.node(at) else { break };
+                path.push((at, location));
+                at = parent;
+            }
+        }
+        let mut place = places[at.index()];
+        for (stack, location) in path.drain(..).rev() {
+            // A node without a location adds nothing to its parent's stack.
+            let added = self.location(location);
+            let added = added.and_then(|at| self.target.stacks.push(StackId(place), at));
+            place = added.map_or(place, |added| added.0);
+            self.known.stacks.insert(self.contents.stacks[stack.index()], place);
+            places[stack.index()] = place;
+        }
     }
 
     fn text(&mut self, id: StringId) -> StringId {

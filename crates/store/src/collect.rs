@@ -11,7 +11,7 @@ use crate::segment::layout::Layout;
 use arrow::array::{RecordBatch, UInt32Array};
 use profile::handle::Handle;
 use profile::labels::names::SERVICE;
-use profile::{KindIndex, Labels, Link, LinkId, Profile, Tables, VALUES_MAX};
+use profile::{KindIndex, Labels, Link, LinkId, Profile, StackId, Tables, VALUES_MAX};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp};
@@ -64,7 +64,8 @@ pub(crate) fn take_entry(
     rows: &mut Vec<Row>,
 ) -> ProfileRow {
     let profile = &*entry.profile;
-    let remap = absorb(tables, known, &profile.tables, options.keep_addresses);
+    let stacks: Vec<StackId> = profile.samples.iter().map(|sample| sample.stack).collect();
+    let remap = absorb(tables, known, &profile.tables, &stacks, options.keep_addresses);
     let (series, labels) = ordinals.series(&Arc::new(profile.labels.clone()));
     let start = clamp(profile.window.start);
     let window = TimeRange::new(start, clamp(profile.window.end).max(start));
@@ -168,7 +169,9 @@ impl Collector {
         keep_addresses: bool,
     ) -> Collected {
         let known = self.known.get_or_insert_with(|| Known::of(&self.tables));
-        let remap = absorb(Arc::make_mut(&mut self.tables), known, tables, keep_addresses);
+        let all: Vec<StackId> = tables.stacks.iter().map(|(stack, ..)| stack).collect();
+        let target = Arc::make_mut(&mut self.tables);
+        let remap = absorb(target, known, tables, &all, keep_addresses);
         self.add_profiles(remap, profiles)
     }
 

@@ -1,21 +1,32 @@
-//! How much memory there is, and what of it may hold what questions read.
+//! How much memory there is, and what of it may be taken for what.
 
 use std::path::Path;
 
-/// Part of the memory that tables and lists of stored profiles may take while they are asked for.
-const CACHE_SHARE: u64 = 16;
-const CACHE_BYTES_MIN: u64 = 64 << 20;
-const CACHE_BYTES_MAX: u64 = 512 << 20;
-
-/// The cache's size where the settings name none.
-pub(super) fn cache_bytes() -> u64 {
-    cache_bytes_of(total_bytes(Path::new("/")))
+/// A part of the memory, within bounds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    divisor: u64,
+    bytes_min: u64,
+    bytes_max: u64,
 }
 
-fn cache_bytes_of(total: Option<u64>) -> u64 {
-    total.map_or(CACHE_BYTES_MIN, |total| {
-        (total / CACHE_SHARE).clamp(CACHE_BYTES_MIN, CACHE_BYTES_MAX)
-    })
+/// For tables and lists of stored profiles while they are asked for.
+pub(super) const CACHE: Share = Share { divisor: 16, bytes_min: 64 << 20, bytes_max: 512 << 20 };
+/// For profiles that wait to be written to segments: the more at a time, the more of their stacks
+/// are the same, and the fewer segments are merged later.
+pub(super) const MEMTABLE: Share = Share { divisor: 64, bytes_min: 64 << 20, bytes_max: 256 << 20 };
+
+impl Share {
+    /// Its size where the settings name none.
+    pub(super) fn bytes(self) -> u64 {
+        self.bytes_of(total_bytes(Path::new("/")))
+    }
+
+    fn bytes_of(self, total: Option<u64>) -> u64 {
+        total.map_or(self.bytes_min, |total| {
+            (total / self.divisor).clamp(self.bytes_min, self.bytes_max)
+        })
+    }
 }
 
 /// Bytes of memory of this machine or, where it has less, of this process's control group
@@ -52,9 +63,12 @@ mod tests {
     }
 
     #[test]
-    fn a_sixteenth_of_the_memory_within_bounds_is_for_the_cache() {
-        let mib = |total: Option<u64>| cache_bytes_of(total) >> 20;
-        let found = [None, Some(512 << 20), Some(4 << 30), Some(64 << 30)].map(mib);
-        assert_eq!(found, [64, 64, 256, 512]);
+    fn a_share_grows_with_the_memory_within_its_bounds() {
+        let mib = |share: Share| {
+            let of = |total: Option<u64>| share.bytes_of(total) >> 20;
+            [None, Some(512 << 20), Some(4 << 30), Some(8 << 30), Some(64 << 30)].map(of)
+        };
+        assert_eq!(mib(CACHE), [64, 64, 256, 512, 512]);
+        assert_eq!(mib(MEMTABLE), [64, 64, 64, 128, 256]);
     }
 }

@@ -64,6 +64,8 @@ proptest! {
         keep_addresses in any::<bool>(),
         gaps in any::<bool>(),
         anew in 0_usize..5,
+        step in 1_usize..4,
+        backwards in any::<bool>(),
     ) {
         let (mut target, mut known) = (Tables::default(), Known::default());
         let mut stacks: BTreeMap<Vec<String>, u32> = BTreeMap::new();
@@ -73,22 +75,40 @@ proptest! {
             if at == anew {
                 known = Known::of(&target);
             }
-            let remap = absorb(&mut target, &mut known, &source, keep_addresses);
-            for stack in (0..source.stacks.len()).map(StackId::from_index) {
+            let all = (0..source.stacks.len()).map(StackId::from_index);
+            let mut asked: Vec<StackId> = all.step_by(step).collect();
+            if backwards {
+                asked.reverse();
+            }
+            let remap = absorb(&mut target, &mut known, &source, &asked, keep_addresses);
+            for &stack in &asked {
                 let (wanted, place) = (frames(&source, stack, keep_addresses), remap.stack(stack));
                 prop_assert_eq!(&frames(&target, StackId(place), true), &wanted);
                 prop_assert_eq!(*stacks.entry(wanted.clone()).or_insert(place), place);
                 prop_assert_eq!(taken.entry(place).or_insert_with(|| wanted.clone()), &wanted);
             }
             let size = (target.stacks.len(), target.locations.len(), target.strings.len());
-            let again = absorb(&mut target, &mut known, &source, keep_addresses);
-            let all = || (0..source.stacks.len()).map(StackId::from_index);
-            prop_assert!(all().map(|at| again.stack(at)).eq(all().map(|at| remap.stack(at))));
+            let again = absorb(&mut target, &mut known, &source, &asked, keep_addresses);
+            let same = |&at: &StackId| again.stack(at) == remap.stack(at);
+            prop_assert!(asked.iter().all(same));
             let now = (target.stacks.len(), target.locations.len(), target.strings.len());
             prop_assert_eq!(now, size, "what came before adds nothing");
         }
         prop_assert_eq!(doubles(&target), 0);
     }
+}
+
+#[test]
+fn what_no_wanted_stack_has_is_not_taken() {
+    let mut source = Tables::default();
+    let [a, b, c] = ["a", "b", "c"].map(|name| source.named_location(name));
+    let caller = source.stacks.intern(StackId(0), a);
+    let leaf = source.stacks.intern(caller, b);
+    source.stacks.intern(leaf, c);
+    let (mut target, mut known) = (Tables::default(), Known::default());
+    let place = absorb(&mut target, &mut known, &source, &[leaf, leaf], false).stack(leaf);
+    assert_eq!(frames(&target, StackId(place), false), frames(&source, leaf, false));
+    assert_eq!((target.stacks.len(), target.functions.len()), (3, 2));
 }
 
 #[test]
@@ -117,7 +137,7 @@ fn stacks_that_differ_in_one_place_are_two() {
     for names in all {
         let source = stack(names);
         let leaf = StackId::from_index(source.stacks.len() - 1);
-        let place = absorb(&mut target, &mut known, &source, false).stack(leaf);
+        let place = absorb(&mut target, &mut known, &source, &[leaf], false).stack(leaf);
         assert!(places.insert(place), "{names:?}");
     }
 }
