@@ -434,12 +434,14 @@ mod tests {
         let text = format!(
             "data_dir = '/d'\nlisten = '0.0.0.0:1'\notlp_grpc_listen = 'off'\n\
              disk_budget = '2GiB'\nretention_days = 3\nrollup_days = 30\n\
+             cache = '96MiB'\nmemtable = '3MiB'\n\
              time_resolution = 'us'\n[[resolution]]\nmatch = '{{service_name=\"shop\"}}'\ntimes = 'ns'\n\
              [[retention]]\nservice = 'shop'\nkind = 'heap'\ndays = 0.5\n\
              {TOKEN}token_sha256 = '{hash}'\n"
         );
         let config = check(&text).unwrap();
         assert_eq!(config.disk_budget_bytes, Some(2 << 30));
+        assert_eq!((config.cache_bytes_max, config.memtable_bytes_max), (96 << 20, 3 << 20));
         assert_eq!((config.otlp_grpc_listen, config.rollup_days), (None, 30.0));
         assert_eq!(config.retention_rules[0].keep, Duration::from_hours(12));
         assert_eq!(config.retention_rules[0].kind.as_deref(), Some("heap"));
@@ -459,6 +461,8 @@ mod tests {
             ("data_dir='/d'\nlisten = 'here'", "address and port"),
             ("data_dir='/d'\nretention_days = 0", "0.01 to 36500"),
             ("data_dir='/d'\ndisk_budget = '2 apples'", "GiB"),
+            ("data_dir='/d'\ncache = 'much'", "GiB"),
+            ("data_dir='/d'\nmemtable = '1 GB'", "GiB"),
             ("data_dir='/d'\n[[retention]]\ndays = 3", "names nothing"),
             ("data_dir='/d'\n[[payloads]]\ndays = 3", "missing field `service`"),
             ("data_dir='/d'\n[[payloads]]\nservice = ''", "'*'"),

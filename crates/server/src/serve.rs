@@ -185,6 +185,7 @@ fn figures(store: &Store) -> Vec<Figure> {
         figure("store_wal_written_bytes_total", "Bytes written to logs", stats.wal_bytes_written),
         figure("store_wal_bytes", "Bytes in logs", stats.wal_bytes),
         figure("store_memtable_bytes", "Bytes of the memtable", stats.memtable_bytes),
+        figure("store_cache_bytes", "Bytes kept for later queries", stats.cache_bytes),
         figure("store_segments", "Live segments", stats.segments),
         figure("store_segment_rows", "Rows of live segments", stats.segment_rows),
         figure("store_segment_profiles", "Profiles of live segments", stats.segment_profiles),

@@ -58,6 +58,11 @@ impl<T> Lru<T> {
         entries.shrink_to_fit();
     }
 
+    fn bytes(&self) -> usize {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().map(|entry| entry.bytes).sum()
+    }
+
     fn forget(&self, ids: &[Ulid]) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| !ids.contains(&entry.id));
@@ -135,6 +140,12 @@ impl Caches {
         self.runs.drop_unused();
         self.profiles.drop_unused();
         self.footers.drop_unused();
+    }
+
+    /// Bytes of everything in them.
+    pub(crate) fn bytes(&self) -> usize {
+        let Self { tables, profiles, runs, footers } = self;
+        tables.bytes() + profiles.bytes() + runs.bytes() + footers.bytes()
     }
 
     pub(crate) fn forget(&self, ids: &[Ulid]) {

@@ -241,7 +241,7 @@ impl Collected {
     pub(crate) fn mark_used(&self, batch: &RecordBatch, used: &mut Vec<bool>) -> Result<(), Error> {
         let stacks: &UInt32Array = column(batch, "stack")?;
         for stack in stacks.values() {
-            let at = self.remap.stack(profile::StackId(*stack)) as usize;
+            let at = self.remap.stack(StackId(*stack)) as usize;
             if at >= used.len() {
                 used.resize(at + 1, false);
             }
@@ -303,7 +303,7 @@ impl Arranged {
         let found = self.profiles.get(profile as usize);
         let found = found.ok_or_else(|| Error::corrupt("a sample is of no profile"))?;
         (row.profile, row.series) = (profile, found.series);
-        let stack = part.remap.stack(profile::StackId(row.stack)) as usize;
+        let stack = part.remap.stack(StackId(row.stack)) as usize;
         row.stack = self.layout.stacks.get(stack).copied().unwrap_or(0);
         row.thread = part.remap.thread(Some(profile::ThreadId(row.thread)));
         row.link = part.remap.link(Some(LinkId(row.link)));

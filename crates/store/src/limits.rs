@@ -135,6 +135,8 @@ pub struct Options {
     pub rollup_retention: Duration,
     /// What is kept of an hour.
     pub rollup_rules: views::rollup::Rules,
+    /// Stack prefixes by series that are added up in memory before they are pruned.
+    pub rollup_cells_max: usize,
     /// Which uploads are kept as they came; the first rule that names one counts. None by default.
     pub payload_rules: Vec<crate::payload::PayloadRule>,
     /// Bytes of all of them; the oldest go first.
@@ -163,6 +165,7 @@ impl Default for Options {
             retention_rules: Vec::new(),
             rollup_retention: Duration::from_hours(90 * 24),
             rollup_rules: views::rollup::Rules::default(),
+            rollup_cells_max: ROLLUP_CELLS_MAX,
             payload_rules: Vec::new(),
             payload_bytes_max: 1 << 30,
             disk_budget_bytes: None,

@@ -177,6 +177,8 @@ pub struct Stats {
     pub wal_bytes: u64,
     /// Estimated bytes of the memtable, chunks being flushed included.
     pub memtable_bytes: u64,
+    /// Estimated bytes of what queries read of segments and later ones find in memory.
+    pub cache_bytes: u64,
     /// Live segments.
     pub segments: u64,
     /// Their rows.
@@ -364,6 +366,7 @@ impl Store {
             wal_bytes_written: of(&counters.wal_bytes_written),
             wal_bytes: of(&counters.wal_bytes),
             memtable_bytes: state.bytes() as u64,
+            cache_bytes: self.inner.caches.bytes() as u64,
             segments: state.segments.len() as u64,
             segment_rows: sum(|segment| segment.row.rows),
             segment_profiles: sum(|segment| segment.index.profiles),

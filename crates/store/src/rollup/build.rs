@@ -5,7 +5,6 @@ use super::tally::Tally;
 use super::tree::Tree;
 use super::trie::{Frames, Trie};
 use crate::batch::column;
-use crate::limits::ROLLUP_CELLS_MAX;
 use crate::segment::Segment;
 use crate::{Error, ProfileRow};
 use arrow::array::{Array, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt32Array};
@@ -37,6 +36,7 @@ const PAIRS_MAX: usize = 1 << 20;
 pub(crate) struct Builder {
     hour_ms: i64,
     rules: Rules,
+    cells_max: usize,
     frames: Frames,
     /// Prefixes of all parts.
     trie: Trie,
@@ -98,10 +98,12 @@ struct Columns<'a> {
 }
 
 impl Builder {
-    pub(crate) fn new(hour_ms: i64, rules: Rules) -> Self {
+    /// Of an hour; there is pruned early where more than `cells_max` prefixes of series come together.
+    pub(crate) fn new(hour_ms: i64, rules: Rules, cells_max: usize) -> Self {
         Self {
             hour_ms,
             rules,
+            cells_max,
             frames: Frames::default(),
             trie: Trie::default(),
             parts: BTreeMap::new(),
@@ -139,7 +141,7 @@ impl Builder {
 
     /// Prunes what there is so far, if that is too much; says whether it was. Prefixes begin anew.
     fn squeeze(&mut self) -> bool {
-        if self.cells <= ROLLUP_CELLS_MAX {
+        if self.cells <= self.cells_max {
             return false;
         }
         let trie = std::mem::take(&mut self.trie);

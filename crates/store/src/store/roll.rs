@@ -316,7 +316,9 @@ impl Inner {
             let state = self.state();
             (state.segments.clone(), state.tombstones.clone())
         };
-        let mut builder = Builder::new(*hour_ms, self.options.rollup_rules);
+        let options = &self.options;
+        let (rules, cells_max) = (options.rollup_rules, options.rollup_cells_max);
+        let mut builder = Builder::new(*hour_ms, rules, cells_max);
         let hour = range_of(*hour_ms);
         let is_its = |segment: &&Arc<Segment>| {
             segment.row.tenant == *tenant

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{ManualClock, Rng, TimeRange, Timestamp};
+use store::limits::CACHE_UNUSED;
 use store::{ErrorKind, FileLayer, LocalFiles, Options, Resolution, ResolutionRule, Store};
 
 struct World {
@@ -274,5 +275,37 @@ fn maintenance_flushes_by_age_and_at_the_end() {
         stop.send(()).expect("still running");
         task.await.expect("ends");
         assert_eq!(world.store.stats().flushes, 2);
+    });
+}
+
+#[test]
+fn what_no_question_asks_for_any_more_leaves_memory() {
+    run(async {
+        let options = Options { flush_interval: Duration::from_millis(1), ..eager() };
+        let world = world(options);
+        let store = &world.store;
+        let profile = folded("main;work 3\n", testkit::profiles::BASE_MS);
+        store.append("t", vec![profile]).await.expect("appends");
+        store.flush().await.expect("flushes");
+        let ask = || async {
+            for part in store.snapshot("t", TimeRange::ALL).parts {
+                part.tables().await.expect("reads");
+                part.profiles().await.expect("reads");
+            }
+        };
+        assert_eq!(store.stats().cache_bytes, 0);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let stopped = async { stopped.await.expect("is told") };
+        let maintenance = Arc::clone(store).run_maintenance(stopped);
+        let idle = async {
+            ask().await;
+            assert!(store.stats().cache_bytes > 0);
+            while store.stats().cache_bytes > 0 {
+                world.clock.advance(CACHE_UNUSED);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            stop.send(()).expect("maintenance runs");
+        };
+        tokio::join!(maintenance, idle);
     });
 }

@@ -151,6 +151,33 @@ proptest! {
             Ok(())
         })?;
     }
+
+    #[test]
+    fn what_is_pruned_early_for_its_size_adds_up_where_all_is_kept(
+        profiles in prop::collection::vec(any_profile(), 2..10),
+        rollup_cells_max in 0..30_usize,
+        flushed in any::<bool>(),
+    ) {
+        run(async {
+            let all = u64::MAX;
+            let rollup_rules =
+                Rules { prefix_share: all, function_share: all, cells_max: 1 << 16 };
+            let mut world =
+                World::new(Options { rollup_rules, rollup_cells_max, ..Options::default() });
+            for mut profile in profiles {
+                // What weighs nothing so far is nothing that is kept.
+                for sample in &mut profile.samples {
+                    sample.values = sample.values.map(|value| 1 + (value & 0xff));
+                }
+                world.add(&profile).await;
+                if flushed {
+                    world.store.flush().await.expect("flushes");
+                }
+            }
+            world.roll().await;
+            world.check("pruned early").await;
+        });
+    }
 }
 
 #[test]
