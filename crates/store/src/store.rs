@@ -237,6 +237,8 @@ pub struct Stats {
     pub payloads_dropped: u64,
     /// Deletions that still hide something.
     pub open_deletions: u64,
+    /// Of those, the ones that should be done: files with what was deleted are still there.
+    pub overdue_deletions: u64,
     /// Profiles that came again and were not stored a second time.
     pub repeats: u64,
     /// Profiles that are remembered so that a repeat is recognised.
@@ -397,6 +399,7 @@ impl Store {
             payloads_too_large: of(&counters.payloads_too_large),
             payloads_dropped: of(&counters.payloads_dropped),
             open_deletions: state.tombstones.len() as u64,
+            overdue_deletions: delete::overdue(&state.tombstones, self.inner.clock.now()),
             remembered,
             forgotten_early,
         }
