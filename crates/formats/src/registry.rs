@@ -51,9 +51,6 @@ pub const FORMATS: &[Format] = &[
     },
 ];
 
-/// What frames of lz4 begin with.
-const LZ4_MAGIC: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
-
 /// The format of a payload, by content; compression is seen through.
 pub fn sniff(bytes: &[u8]) -> Option<&'static Format> {
     recognised(&head(bytes))
@@ -69,11 +66,6 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
     let plain = decompress(bytes, &options.limits, &mut issues);
     if let Some(format) = recognised(&plain[..plain.len().min(SNIFF_BYTES)]) {
         return (format.decode)(&plain, options).after(issues);
-    }
-    if bytes.starts_with(LZ4_MAGIC) {
-        issues.add(IssueKind::UnknownFormat, || {
-            "the payload is compressed with lz4, which is not read: use zstd or gzip".to_owned()
-        });
     }
     let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
     issues.add(IssueKind::UnknownFormat, || {

@@ -6,7 +6,7 @@ use crate::limits::PAYLOAD_ISSUES_MAX;
 use crate::normalise::Context;
 use crate::pipeline::{Ingest, Prepared, prepare};
 use crate::problem::Problem;
-use crate::receivers::{otlp_http, pyroscope, upload};
+use crate::receivers::{datadog, otlp_http, pyroscope, upload};
 use bytes::Bytes;
 use formats::{Decoded, Options};
 use http::{HeaderMap, HeaderValue, header};
@@ -27,6 +27,8 @@ pub enum Receiver {
     Pyroscope,
     /// A raw file.
     Upload,
+    /// Datadog's libraries.
+    Datadog,
 }
 
 impl Receiver {
@@ -37,6 +39,7 @@ impl Receiver {
             Self::Pyroscope => pyroscope::PARAMETERS.contains(&parameter),
             // It refuses those that it does not know.
             Self::Upload => true,
+            Self::Datadog => datadog::TAG_HEADERS.contains(&parameter),
         }
     }
 }
@@ -145,6 +148,11 @@ impl Request {
                 let body = pyroscope::body_of(body, &shape, &mut context).await?;
                 let decode = move |body: &[u8], options: &Options| shape.decode(body, options);
                 Ok((context, body, Box::new(decode)))
+            }
+            Receiver::Datadog => {
+                let (context, upload) = datadog::open(body, &headers, &self.parameters).await?;
+                let decode = move |_: &[u8], options: &Options| upload.decode(options);
+                Ok((context, Bytes::new(), Box::new(decode)))
             }
         }
     }

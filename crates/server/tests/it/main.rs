@@ -7,6 +7,7 @@ mod harness;
 mod auth;
 mod crash;
 mod damage;
+mod datadog;
 mod ground_truth;
 mod limits;
 mod payloads;
