@@ -17,6 +17,7 @@ use api::{
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use ingest::receivers::otlp_grpc::OtlpGrpc;
+use ingest::receivers::otlp_traces::TracesGrpc;
 use ingest::{Auth, Ingest, Sink};
 use names::StoreNames;
 use query::{Engine, Settings};
@@ -168,8 +169,9 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let main = protect(routes.fallback(page::serve));
     let otlp = ingest::receivers::otlp_routes(Arc::clone(&ingest));
     let otlp = protect(otlp.fallback(page::not_here));
+    let traces = Arc::new(TracesGrpc::new(Arc::clone(&ingest), Arc::clone(&auth)));
     let handler = Arc::new(OtlpGrpc::new(ingest, Arc::clone(&auth)));
-    let grpc = rpc::otlp::profiles_service(handler)
+    let grpc = rpc::otlp::services(handler, traces)
         .layer(from_fn_with_state(auth, ingest::auth::own_pages_only))
         .layer(from_fn_with_state(around, api::layers::around));
     Wired { main, grpc, otlp, metrics }
@@ -181,6 +183,10 @@ fn figures(store: &Store) -> Vec<Figure> {
     vec![
         figure("store_profiles_total", "Profiles appended", stats.profiles),
         figure("store_samples_total", "Samples appended", stats.samples),
+        figure("store_spans_total", "Spans appended", stats.spans),
+        figure("store_span_segments", "Live segments of spans", stats.span_segments),
+        figure("store_span_rows", "Spans of live segments", stats.span_rows),
+        figure("store_span_bytes", "Bytes of live segments of spans", stats.span_bytes),
         figure("store_wal_commits_total", "Group commits", stats.wal_commits),
         figure("store_wal_written_bytes_total", "Bytes written to logs", stats.wal_bytes_written),
         figure("store_wal_bytes", "Bytes in logs", stats.wal_bytes),
