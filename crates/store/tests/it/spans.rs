@@ -56,7 +56,11 @@ impl World {
     }
 
     fn segments(&self) -> Vec<Content> {
-        self.catalog.live().expect("lists").iter().map(|row| row.content).collect()
+        let rows = self.catalog.live().expect("lists");
+        let mut contents: Vec<Content> = rows.iter().map(|row| row.content).collect();
+        // Ids of one millisecond are in no order.
+        contents.sort_by_key(|content| content.name());
+        contents
     }
 
     fn files(&self) -> Vec<u8> {
