@@ -22,6 +22,11 @@ impl Ranges {
         self.rows.is_empty()
     }
 
+    /// How many rows.
+    pub(crate) fn count(&self) -> u64 {
+        self.rows.iter().map(|rows| rows.end - rows.start).sum()
+    }
+
     /// As the reader takes it, counted from the first of the row groups.
     pub(crate) fn selection(&self) -> RowSelection {
         let mut selectors = Vec::with_capacity(self.rows.len() * 2 + 1);

@@ -79,7 +79,7 @@ impl StackScan {
         ranges: Ranges,
         times: Option<(i64, i64)>,
     ) -> Result<RecordBatch> {
-        let mut sums = Sums::default();
+        let mut sums = Sums::of(ranges.count());
         if ranges.is_empty() {
             return sums.batch();
         }
@@ -156,14 +156,25 @@ impl ExecutionPlan for StackScan {
 /// Stands for a stack without rows.
 const NONE: i64 = i64::MIN;
 
-/// Sums by stack: in 64 bits, and in 128 of those that do not fit.
+/// Rows from which on a list of all stacks is worth being made and looked through: a part of fifty
+/// services has a million of them.
+const MANY_ROWS: u64 = 1 << 16;
+
+/// Sums by stack.
 #[derive(Default)]
 struct Sums {
-    small: Vec<i64>,
+    /// In 64 bits, by ordinal; where there are many rows.
+    small: Option<Vec<i64>>,
+    /// In 128 bits: those that do not fit, and all where there are few rows.
     large: FxHashMap<u32, i128>,
 }
 
 impl Sums {
+    /// Of so many rows.
+    fn of(rows: u64) -> Self {
+        Self { small: (rows >= MANY_ROWS).then(Vec::new), large: FxHashMap::default() }
+    }
+
     fn add(&mut self, batch: &RecordBatch, value: &str, times: Option<(i64, i64)>) -> Result<()> {
         let column = |name: &str| {
             let column = batch.column_by_name(name);
@@ -172,9 +183,11 @@ impl Sums {
         let wrong = || DataFusionError::Internal("a column has another type".to_owned());
         let stacks = column("stack")?.as_primitive_opt::<UInt32Type>().ok_or_else(wrong)?;
         let values = column(value)?.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
-        let last = stacks.values().iter().copied().max().unwrap_or(0) as usize;
-        if last >= self.small.len() {
-            self.small.resize((last + 1).max(self.small.len() * 2), NONE);
+        if let Some(small) = &mut self.small {
+            let last = stacks.values().iter().copied().max().unwrap_or(0) as usize;
+            if last >= small.len() {
+                small.resize((last + 1).max(small.len() * 2), NONE);
+            }
         }
         let value_of = |row: usize| if values.is_null(row) { 0 } else { values.value(row) };
         if let Some((from, until)) = times {
@@ -198,32 +211,37 @@ impl Sums {
 
     #[inline]
     fn add_one(&mut self, stack: u32, value: i64) {
-        let place = &mut self.small[stack as usize];
+        let Some(small) = &mut self.small else { return self.add_large(stack, value.into()) };
+        let place = &mut small[stack as usize];
         let sum = if *place == NONE { Some(value) } else { place.checked_add(value) };
         match sum {
             Some(sum) if sum != NONE => *place = sum,
-            _ => self.add_large(stack, value),
+            _ => {
+                let before = if *place == NONE { 0 } else { *place };
+                *place = 0;
+                self.add_large(stack, i128::from(before) + i128::from(value));
+            }
         }
     }
 
-    #[cold]
-    fn add_large(&mut self, stack: u32, value: i64) {
-        let place = &mut self.small[stack as usize];
-        let small = if *place == NONE { 0 } else { *place };
+    fn add_large(&mut self, stack: u32, value: i128) {
         let large = self.large.entry(stack).or_default();
-        *large = large.saturating_add(small.into()).saturating_add(value.into());
-        *place = 0;
+        *large = large.saturating_add(value);
     }
 
-    fn batch(&self) -> Result<RecordBatch> {
-        let found = self.small.iter().enumerate().filter(|(_, sum)| **sum != NONE);
-        let (stacks, sums): (Vec<u32>, Vec<i128>) = found
-            .map(|(stack, sum)| {
-                let stack = stack as u32;
-                let large = self.large.get(&stack).copied().unwrap_or(0);
-                (stack, large.saturating_add((*sum).into()))
-            })
-            .unzip();
+    fn batch(self) -> Result<RecordBatch> {
+        let Self { small, mut large } = self;
+        let small = small.unwrap_or_default().into_iter().enumerate();
+        let found = small.filter(|(_, sum)| *sum != NONE).map(|(stack, sum)| {
+            let stack = stack as u32;
+            (stack, large.remove(&stack).unwrap_or(0).saturating_add(sum.into()))
+        });
+        let (mut stacks, mut sums): (Vec<u32>, Vec<i128>) = found.unzip();
+        // All where there were few rows.
+        for (stack, sum) in large {
+            stacks.push(stack);
+            sums.push(sum);
+        }
         let sums = Decimal128Array::from(sums).with_precision_and_scale(38, 0)?;
         let columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(stacks)), Arc::new(sums)];
         Ok(RecordBatch::try_new(schema(), columns)?)
@@ -233,20 +251,64 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::Int64Array;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn few_rows_and_many_add_up_alike(
+            batches in prop::collection::vec(
+                prop::collection::vec((0..300_u32, prop::option::of(any::<i64>()), 0..9_i64), 0..50),
+                0..4,
+            ),
+            times in prop::option::of((0..5_i64, 3..9_i64)),
+        ) {
+            let mut expected: BTreeMap<u32, i128> = BTreeMap::new();
+            for (stack, value, time) in batches.iter().flatten() {
+                if times.is_none_or(|(from, until)| (from..until).contains(time)) {
+                    *expected.entry(*stack).or_default() += i128::from(value.unwrap_or(0));
+                }
+            }
+            for rows in [0, MANY_ROWS] {
+                let mut sums = Sums::of(rows);
+                for rows in &batches {
+                    let stacks: UInt32Array = rows.iter().map(|row| Some(row.0)).collect();
+                    let values: Int64Array = rows.iter().map(|row| row.1).collect();
+                    let ts_ms: Int64Array = rows.iter().map(|row| Some(row.2)).collect();
+                    let columns: [(&str, ArrayRef); 3] = [
+                        ("stack", Arc::new(stacks)),
+                        ("v0", Arc::new(values)),
+                        ("ts_ms", Arc::new(ts_ms)),
+                    ];
+                    let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+                    sums.add(&batch, "v0", times).expect("adds");
+                }
+                prop_assert_eq!(rows_of(sums), expected.clone().into_iter().collect::<Vec<_>>());
+            }
+        }
+    }
+
+    fn rows_of(sums: Sums) -> Vec<(u32, i128)> {
+        let batch = sums.batch().expect("two columns");
+        let stacks = batch.column(0).as_primitive::<UInt32Type>().values();
+        let values = batch.column(1).as_primitive::<arrow::datatypes::Decimal128Type>().values();
+        let mut rows: Vec<_> = stacks.iter().copied().zip(values.iter().copied()).collect();
+        rows.sort_unstable();
+        rows
+    }
 
     #[test]
     fn sums_beyond_64_bits_are_exact_and_a_sum_of_zero_is_a_row() {
-        let mut sums = Sums { small: vec![NONE; 5], ..Sums::default() };
-        for (stack, value) in
-            [(1, i64::MAX), (1, 5), (3, 0), (2, i64::MIN), (2, -1), (1, 7), (4, -3), (4, 2)]
-        {
-            sums.add_one(stack, value);
+        for small in [None, Some(vec![NONE; 5])] {
+            let mut sums = Sums { small, ..Sums::default() };
+            for (stack, value) in
+                [(1, i64::MAX), (1, 5), (3, 0), (2, i64::MIN), (2, -1), (1, 7), (4, -3), (4, 2)]
+            {
+                sums.add_one(stack, value);
+            }
+            let max = i128::from(i64::MAX);
+            assert_eq!(rows_of(sums), [(1, max + 12), (2, -max - 2), (3, 0), (4, -1)]);
         }
-        let batch = sums.batch().expect("two columns");
-        let stacks = batch.column(0).as_primitive::<UInt32Type>().values().to_vec();
-        let values = batch.column(1).as_primitive::<arrow::datatypes::Decimal128Type>();
-        let max = i128::from(i64::MAX);
-        assert_eq!(stacks, [1, 2, 3, 4]);
-        assert_eq!(values.values().to_vec(), [max + 12, -max - 2, 0, -1]);
     }
 }

@@ -227,6 +227,7 @@ fn figures(store: &Store) -> Vec<Figure> {
         figure("store_dropped_bytes_total", "Bytes freed", stats.dropped_bytes),
         figure("store_deletions_total", "Deletions asked for", stats.deletions),
         figure("store_open_deletions", "Deletions whose files remain", stats.open_deletions),
+        figure("store_overdue_deletions", "Those after ten minutes", stats.overdue_deletions),
         figure("store_orphans_removed_total", "Unknown folders moved aside", stats.orphans_removed),
         figure("store_orphans_left", "Unknown folders left", stats.orphans_left),
         figure("store_repeats_total", "Profiles sent twice and counted once", stats.repeats),

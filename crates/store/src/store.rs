@@ -346,6 +346,7 @@ impl Store {
             payloads_too_large: of(&counters.payloads_too_large),
             payloads_dropped: of(&counters.payloads_dropped),
             open_deletions: state.tombstones.len() as u64,
+            overdue_deletions: delete::overdue(&state.tombstones, self.inner.clock.now()),
             remembered,
             forgotten_early,
         }

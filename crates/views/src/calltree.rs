@@ -78,6 +78,13 @@ impl CallTree {
 
     /// The node of `frame` (from [`CallTree::intern`]) called from `parent`.
     pub fn child(&mut self, parent: u32, frame: u32) -> u32 {
+        // A first callee is mostly the node after its caller: seen without the look-up, which
+        // waits for memory.
+        let next = parent.wrapping_add(1);
+        if self.nodes.get(next as usize).is_some_and(|it| (it.parent, it.frame) == (parent, frame))
+        {
+            return next;
+        }
         let nodes = &mut self.nodes;
         let key = (u64::from(parent) << 32) | u64::from(frame);
         *self.children.entry(key).or_insert_with(|| {
@@ -105,6 +112,9 @@ impl CallTree {
         values: impl IntoIterator<Item = (StackId, V)>,
     ) {
         let mut resolver = Resolver::new(tables.into());
+        // In the order of the tables, which is mostly that of the nodes made of them.
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_unstable_by_key(|(stack, _)| *stack);
         for (stack, value) in values {
             let node = resolver.node(self, stack);
             self.add(node, value.into());

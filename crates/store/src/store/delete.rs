@@ -6,7 +6,7 @@ use super::{Inner, Store, count};
 use crate::Error;
 use crate::codec::Entry;
 use crate::hidden::{Hidden, Tombstone};
-use crate::limits::{DELETIONS_MAX, DELETIONS_REMEMBERED};
+use crate::limits::{DELETION_DEADLINE, DELETIONS_MAX, DELETIONS_REMEMBERED};
 use crate::rules::is_useful;
 use crate::segment::Segment;
 use catalog::Deletion;
@@ -147,6 +147,13 @@ impl Store {
         })
         .await
     }
+}
+
+/// How many deletions are still worked on at `now` that should be done.
+pub(super) fn overdue(open: &[Arc<Tombstone>], now: Timestamp) -> u64 {
+    let deadline = i64::try_from(DELETION_DEADLINE.as_nanos()).unwrap_or(i64::MAX);
+    let since = now.plus_nanos(-deadline);
+    open.iter().filter(|stone| !stone.is_newer_than(since)).count() as u64
 }
 
 impl Inner {

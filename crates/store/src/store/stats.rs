@@ -83,6 +83,8 @@ pub struct Stats {
     pub payloads_dropped: u64,
     /// Deletions that still hide something.
     pub open_deletions: u64,
+    /// Of those, the ones that should be done: files with what was deleted are still there.
+    pub overdue_deletions: u64,
     /// Profiles that came again and were not stored a second time.
     pub repeats: u64,
     /// Profiles that are remembered so that a repeat is recognised.

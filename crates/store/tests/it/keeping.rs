@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{ManualClock, Rng, TimeRange, Timestamp, Ulid};
+use store::limits::DELETION_DEADLINE;
 use store::{ErrorKind, FileLayer, Options, RetentionRule, Store};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -120,7 +121,13 @@ fn a_deletion_hides_at_once_and_leaves_no_name_behind() {
         world.add(of("bank", "main;again_e", NOW_MS + 5_000)).await;
         world.check("added after").await;
 
+        let overdue = || world.store.stats().overdue_deletions;
+        world.clock.advance(DELETION_DEADLINE.saturating_sub(Duration::from_millis(1)));
+        assert_eq!(overdue(), 0);
+        world.clock.advance(Duration::from_millis(1));
+        assert_eq!(overdue(), 1);
         assert_eq!(world.store.delete_once().await.expect("rewrites"), 2);
+        assert_eq!(overdue(), 0);
         world.check("rewritten").await;
         world.store.retain_once().await.expect("deletes files");
         let files = world.files();
