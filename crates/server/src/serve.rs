@@ -133,7 +133,10 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let engine = engine.with_naming(Arc::new(StoreNames::new(Arc::clone(store))));
     let views: Arc<dyn Views> = Arc::new(engine);
     let of_store = Arc::clone(store);
-    let metrics = Metrics::new(Arc::clone(&ingest), Box::new(move || figures(&of_store)));
+    let metrics = Metrics::new(
+        Arc::clone(&ingest),
+        Box::new(move || [figures(&of_store), span_figures(&of_store)].concat()),
+    );
     let metrics = Arc::new(metrics);
     let auth = Arc::new(Auth::new(config.tokens.clone(), api::rules()));
     let note = "no tokens are configured: whoever is on this machine may see and change everything";
@@ -183,10 +186,6 @@ fn figures(store: &Store) -> Vec<Figure> {
     vec![
         figure("store_profiles_total", "Profiles appended", stats.profiles),
         figure("store_samples_total", "Samples appended", stats.samples),
-        figure("store_spans_total", "Spans appended", stats.spans),
-        figure("store_span_segments", "Live segments of spans", stats.span_segments),
-        figure("store_span_rows", "Spans of live segments", stats.span_rows),
-        figure("store_span_bytes", "Bytes of live segments of spans", stats.span_bytes),
         figure("store_wal_commits_total", "Group commits", stats.wal_commits),
         figure("store_wal_written_bytes_total", "Bytes written to logs", stats.wal_bytes_written),
         figure("store_wal_bytes", "Bytes in logs", stats.wal_bytes),
@@ -237,6 +236,17 @@ fn figures(store: &Store) -> Vec<Figure> {
             "Forgotten within the hour for lack of memory",
             stats.forgotten_early,
         ),
+    ]
+}
+
+fn span_figures(store: &Store) -> Vec<Figure> {
+    let stats = store.stats();
+    let figure = |name, help, value: u64| Figure { name, help, value: value as f64 };
+    vec![
+        figure("store_spans_total", "Spans appended", stats.spans),
+        figure("store_span_segments", "Live segments of spans", stats.span_segments),
+        figure("store_span_rows", "Spans of live segments", stats.span_rows),
+        figure("store_span_bytes", "Bytes of live segments of spans", stats.span_bytes),
     ]
 }
 

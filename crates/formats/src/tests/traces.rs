@@ -15,7 +15,7 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
 
 fn len(number: u64, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    varint(number << 3 | 2, &mut out);
+    varint((number << 3) | 2, &mut out);
     varint(bytes.len() as u64, &mut out);
     out.extend_from_slice(bytes);
     out
@@ -23,7 +23,7 @@ fn len(number: u64, bytes: &[u8]) -> Vec<u8> {
 
 fn fixed(number: u64, value: u64) -> Vec<u8> {
     let mut out = Vec::new();
-    varint(number << 3 | 1, &mut out);
+    varint((number << 3) | 1, &mut out);
     out.extend_from_slice(&value.to_le_bytes());
     out
 }

@@ -55,11 +55,6 @@ impl Builder {
         }
     }
 
-    /// A batch of a resource begins.
-    pub(super) fn begin(&mut self) -> SpanBatch {
-        SpanBatch::default()
-    }
-
     /// A batch is over.
     pub(super) fn end(&mut self, batch: SpanBatch) {
         if batch.spans.is_empty() {

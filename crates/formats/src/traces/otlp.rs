@@ -24,7 +24,7 @@ fn note(all: &Fields<'_>, what: &str, issues: &mut Issues) {
 }
 
 fn resource_spans(message: &[u8], to: &mut Builder) {
-    let mut batch = to.begin();
+    let mut batch = SpanBatch::default();
     for resource in fields(message).filter(|field| field.number == 1) {
         let mut all = fields(resource.value.bytes().unwrap_or_default());
         for field in all.by_ref().filter(|field| field.number == 1) {

@@ -38,7 +38,7 @@ fn member<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 fn resource_spans(entry: &[u8], to: &mut Builder) {
-    let mut batch = to.begin();
+    let mut batch = SpanBatch::default();
     let resource = member(entry, "resource").unwrap_or_default();
     for (_, pair) in elements(member(resource, "attributes").unwrap_or_default()) {
         let (name, value) = key_value(pair);

@@ -41,7 +41,7 @@ fn texts(out: &mut Writer, spans: &[Span]) {
         rows.bytes.extend_from_slice(&span.trace_id.to_be_bytes());
         rows.bytes.extend_from_slice(&span.span_id.to_be_bytes());
         rows.bytes.extend_from_slice(&span.parent_id.to_be_bytes());
-        let flags = span.kind as u8 | u8::from(span.is_entry) << 3 | (span.status as u8) << 4;
+        let flags = span.kind as u8 | (u8::from(span.is_entry) << 3) | ((span.status as u8) << 4);
         rows.bytes.push(flags);
         for text in [&span.name, &span.resource, &span.message] {
             rows.number(place(text));

@@ -99,7 +99,7 @@ pub fn decode(
     let (kind, status) = (column("kind")?, column("status")?);
     let (name, resource, message) = (column("name")?, column("resource")?, column("message")?);
     let attributes = batch.column_by_name("attributes");
-    let mut attributes = attributes.map(|map| Attributes::of(map)).transpose()?;
+    let mut attributes = attributes.map(Attributes::of).transpose()?;
     let empty = texts.share("");
     let mut spans = Vec::with_capacity(batch.num_rows());
     for row in 0..batch.num_rows() {
