@@ -76,14 +76,18 @@ fn pattern(text: Option<&String>) -> Result<Option<Pattern>, ViewError> {
 
 /// An id of `digits` hexadecimal digits, or a decimal one.
 fn id(name: &str, text: Option<&String>, digits: usize) -> Result<Option<u128>, ViewError> {
-    let Some(text) = given(text) else { return Ok(None) };
+    given(text).map(|text| id_of(name, text, digits)).transpose()
+}
+
+/// As [`id`], of a text that is there.
+pub(crate) fn id_of(name: &str, text: &str, digits: usize) -> Result<u128, ViewError> {
     let hex = text.strip_prefix("0x").or((text.len() == digits).then_some(text));
     let number = match hex {
         Some(hex) => u128::from_str_radix(hex, 16).ok(),
         None => text.parse().ok(),
     };
     let number = number.filter(|number| digits >= 32 || number >> (digits * 4) == 0);
-    number.map(Some).ok_or_else(|| {
+    number.ok_or_else(|| {
         ViewError::Invalid(format!("{name}={text:?}: write {digits} hexadecimal digits"))
     })
 }

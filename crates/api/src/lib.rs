@@ -31,7 +31,7 @@ use axum::routing::get;
 use ingest::auth::{Auth, Rule};
 use ingest::{Need, Problem};
 use routes::{
-    diff, facets, flamegraph, moments, overview, profiles, sandwich, series, server, top,
+    diff, facets, flamegraph, moments, overview, profiles, sandwich, series, server, spans, top,
 };
 use std::sync::Arc;
 use tower_http::compression::CompressionLayer;
@@ -42,7 +42,7 @@ use utoipa_axum::routes;
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Vesta",
-    description = "Profiles of your services: what there is, flame graphs, tables, charts, upload. \
+    description = "Profiles and spans of your services: what there is, flame graphs, tables, charts, upload. \
         Errors are application/problem+json.",
 ))]
 struct Description;
@@ -80,6 +80,9 @@ pub const RULES: &[Rule] = &[
     read("/api/v1/profiles"),
     read("/api/v1/profiles/{id}"),
     read("/api/v1/profiles/{id}/pprof"),
+    read("/api/v1/traces/{trace_id}"),
+    read("/api/v1/spans"),
+    read("/api/v1/endpoints"),
 ];
 
 /// Rules of all routes: this crate's and the receivers'.
@@ -111,6 +114,9 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(profiles::list))
         .routes(routes!(profiles::detail))
         .routes(routes!(profiles::pprof))
+        .routes(routes!(spans::trace))
+        .routes(routes!(spans::spans))
+        .routes(routes!(spans::endpoints))
 }
 
 /// All questions; upload is `ingest`'s.

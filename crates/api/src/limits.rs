@@ -14,6 +14,12 @@ pub const TOP_ROWS_MAX: usize = 100_000;
 pub const PROFILES_DEFAULT: usize = 100;
 /// Most profiles of a page.
 pub const PROFILES_MAX: usize = 1000;
+/// Spans of a page when the question names no number.
+pub const SPANS_DEFAULT: usize = 100;
+/// Endpoints when the question names no number.
+pub const ENDPOINTS_DEFAULT: usize = 100;
+/// Most endpoints.
+pub const ENDPOINTS_MAX: usize = 1000;
 /// Most lines of a chart; the largest stay.
 pub const SERIES_MAX: usize = 100;
 /// Most points of all lines of a chart.

@@ -14,6 +14,7 @@ pub mod queries;
 pub mod sandwich;
 pub mod series;
 pub mod server;
+pub mod spans;
 pub mod symbols;
 pub mod top;
 pub mod upload;

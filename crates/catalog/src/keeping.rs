@@ -287,6 +287,7 @@ mod tests {
         let catalog = Catalog::open_in_memory().expect("opens");
         let segment = SegmentRow {
             id: Ulid::from(1),
+            content: crate::Content::Profiles,
             level: 0,
             tenant: "t".to_owned(),
             t_min_ns: 1,

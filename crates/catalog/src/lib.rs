@@ -1,4 +1,5 @@
-//! What exists: segments and their state, in SQLite. Inserting a segment's row is what commits it.
+//! What exists: segments, of profiles or of spans, and their state, in SQLite. Inserting a segment's
+//! row is what commits it.
 //!
 //! The schema is versioned by the table `migrations`; an older catalog is brought up to date when
 //! it is opened. Every transaction is durable when its call returns (`synchronous = FULL`).
@@ -46,20 +47,47 @@ impl Error {
     }
 }
 
+/// What a segment holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// Profiles and their samples.
+    #[default]
+    Profiles,
+    /// Spans.
+    Spans,
+}
+
+impl Content {
+    /// Its name in the catalog.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Profiles => "profiles",
+            Self::Spans => "spans",
+        }
+    }
+
+    /// The content of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Profiles, Self::Spans].into_iter().find(|content| content.name() == name)
+    }
+}
+
 /// A segment. Its range index is the store's own encoding and opaque here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentRow {
     /// Its name.
     pub id: Ulid,
+    /// What it holds.
+    pub content: Content,
     /// How often its rows have been compacted; 0 is fresh from the memtable.
     pub level: u8,
-    /// Whose samples it holds.
+    /// Whose it is.
     pub tenant: String,
     /// First time in it, nanoseconds since the epoch.
     pub t_min_ns: i64,
     /// Last time in it, inclusive.
     pub t_max_ns: i64,
-    /// Rows of `samples`.
+    /// Rows of `samples`, or of `spans`.
     pub rows: u64,
     /// Bytes of all its files.
     pub bytes: u64,
@@ -99,7 +127,8 @@ impl Catalog {
     pub fn live(&self) -> Result<Vec<SegmentRow>, Error> {
         let connection = self.lock();
         let mut query = connection.prepare(
-            "SELECT id, level, tenant, t_min_ns, t_max_ns, rows, bytes, created_at_ns, range_index
+            "SELECT id, level, tenant, t_min_ns, t_max_ns, rows, bytes, created_at_ns, range_index,
+                 content
              FROM segments WHERE state = 'live' ORDER BY id",
         )?;
         let rows = query.query_map([], |row| {
@@ -113,6 +142,7 @@ impl Catalog {
                 bytes: row.get::<_, i64>(6)?.max(0).cast_unsigned(),
                 created_at: Timestamp::from_nanos(row.get(7)?),
                 range_index: row.get(8)?,
+                content: content_of(&row.get::<_, String>(9)?)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -201,8 +231,8 @@ fn insert(changes: &Transaction<'_>, segments: &[SegmentRow]) -> Result<(), rusq
         }
         changes.execute(
             "INSERT INTO segments (id, level, tenant, t_min_ns, t_max_ns, rows, bytes, state,
-                 created_at_ns, range_index)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'live', ?8, ?9)",
+                 created_at_ns, range_index, content)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'live', ?8, ?9, ?10)",
             params![
                 row.id.to_string(),
                 row.level,
@@ -213,6 +243,7 @@ fn insert(changes: &Transaction<'_>, segments: &[SegmentRow]) -> Result<(), rusq
                 row.bytes.cast_signed(),
                 row.created_at.nanos(),
                 row.range_index,
+                row.content.name(),
             ],
         )?;
     }
@@ -223,13 +254,14 @@ fn insert(changes: &Transaction<'_>, segments: &[SegmentRow]) -> Result<(), rusq
 fn holds(changes: &Transaction<'_>, row: &SegmentRow) -> Result<bool, rusqlite::Error> {
     changes.query_row(
         "SELECT count(*) > 0 FROM segments WHERE id = ?1 AND state = 'live' AND tenant = ?2
-             AND rows = ?3 AND bytes = ?4 AND range_index = ?5",
+             AND rows = ?3 AND bytes = ?4 AND range_index = ?5 AND content = ?6",
         params![
             row.id.to_string(),
             row.tenant,
             row.rows.cast_signed(),
             row.bytes.cast_signed(),
-            row.range_index
+            row.range_index,
+            row.content.name()
         ],
         |row| row.get(0),
     )
@@ -240,6 +272,14 @@ fn retire(changes: &Transaction<'_>, ids: &[Ulid]) -> Result<usize, rusqlite::Er
     let query = "UPDATE segments SET state = 'retired' WHERE id = ?1 AND state = 'live'";
     let retired = ids.iter().map(|id| changes.execute(query, [id.to_string()]));
     retired.sum()
+}
+
+fn content_of(text: &str) -> Result<Content, rusqlite::Error> {
+    Content::from_name(text).ok_or_else(|| {
+        let what = format!("a segment holds {text:?}, which is not known");
+        let kind = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(9, kind, what.into())
+    })
 }
 
 fn ulid_of(text: &str) -> Result<Ulid, rusqlite::Error> {
@@ -259,6 +299,7 @@ mod tests {
     fn row(id: u128) -> SegmentRow {
         SegmentRow {
             id: Ulid::from(id),
+            content: Content::Profiles,
             level: 0,
             tenant: "t".to_owned(),
             t_min_ns: 1,
@@ -276,11 +317,12 @@ mod tests {
         let path = dir.path().join("catalog.sqlite");
         let catalog = Catalog::open(&path).expect("opens");
         catalog.commit_flush(&[row(1), row(2)], 7).expect("commits");
-        catalog.swap(&[row(1).id], &[row(3)]).expect("swaps");
+        let spans = SegmentRow { content: Content::Spans, ..row(3) };
+        catalog.swap(&[row(1).id], std::slice::from_ref(&spans)).expect("swaps");
         drop(catalog);
 
         let catalog = Catalog::open(&path).expect("opens again");
-        assert_eq!(catalog.live().expect("lists"), [row(2), row(3)]);
+        assert_eq!(catalog.live().expect("lists"), [row(2), spans]);
         assert_eq!(catalog.retired().expect("lists"), [row(1).id]);
         assert_eq!(catalog.wal_flushed().expect("reads"), 7);
         catalog.forget(&[row(1).id, row(2).id]).expect("forgets");

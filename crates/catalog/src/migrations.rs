@@ -6,7 +6,7 @@ use crate::Error;
 
 /// Schema changes in order; the position plus one is the version. An entry that was released never
 /// changes: stores in the field were made with it.
-pub(crate) const MIGRATIONS: [&str; 5] = [
+pub(crate) const MIGRATIONS: [&str; 6] = [
     "
     CREATE TABLE segments (
         id TEXT PRIMARY KEY,
@@ -87,6 +87,7 @@ pub(crate) const MIGRATIONS: [&str; 5] = [
 ",
     crate::names::SCHEMA,
     crate::payloads::SCHEMA,
+    "ALTER TABLE segments ADD COLUMN content TEXT NOT NULL DEFAULT 'profiles'",
 ];
 
 /// Brings the catalog up to date, in one transaction.
@@ -125,12 +126,15 @@ mod tests {
                 old.execute_batch(migration).expect("migrates");
                 old.execute("INSERT INTO migrations VALUES (?1)", [at as i64 + 1]).expect("notes");
             }
-            let row = "INSERT INTO segments VALUES ('00000000000000000000000007', 0, 't', 1, 2, 3,
-                4, 'live', 5, x'06'); UPDATE wal SET flushed = 9;";
+            let row = "INSERT INTO segments (id, level, tenant, t_min_ns, t_max_ns, rows, bytes,
+                state, created_at_ns, range_index) VALUES ('00000000000000000000000007', 0, 't', 1,
+                2, 3, 4, 'live', 5, x'06'); UPDATE wal SET flushed = 9;";
             old.execute_batch(row).expect("inserts");
             drop(old);
             let catalog = Catalog::open(&path).expect("opens");
-            assert_eq!(catalog.live().expect("lists").len(), 1, "version {version}");
+            let live = catalog.live().expect("lists");
+            let contents: Vec<_> = live.iter().map(|row| row.content).collect();
+            assert_eq!(contents, [crate::Content::Profiles], "version {version}");
             assert_eq!(catalog.wal_flushed().expect("reads"), 9);
             assert_eq!(catalog.pins().expect("lists").len(), 0);
             assert_eq!(catalog.uploads().expect("lists").len(), 0);

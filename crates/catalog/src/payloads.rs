@@ -204,6 +204,7 @@ mod tests {
         let catalog = Catalog::open_in_memory().expect("opens");
         let segment = |id: u128| SegmentRow {
             id: Ulid::from(id),
+            content: crate::Content::Profiles,
             level: 0,
             tenant: "t".to_owned(),
             t_min_ns: 1,

@@ -1,6 +1,7 @@
 //! Entry points for fuzzers and for the replay of their corpus: decode, and use what came out.
 
 use crate::decoded::{Decoded, Options};
+use crate::traces::Form;
 
 /// Decodes as pprof and writes the result again.
 pub fn pprof(bytes: &[u8]) {
@@ -21,6 +22,17 @@ pub fn jfr(bytes: &[u8]) {
 pub fn folded(bytes: &[u8]) {
     use_up(&crate::folded::decode_default(bytes, &Options::default()));
     use_up(&crate::decode(bytes, &Options::default()));
+}
+
+/// Decodes as OTLP traces, in both forms.
+pub fn traces(bytes: &[u8]) {
+    for form in [Form::Protobuf, Form::Json] {
+        let decoded = crate::traces::decode(bytes, form, &Options::default());
+        for span in decoded.batches.iter().flat_map(|batch| &batch.spans) {
+            assert!(span.trace_id != 0 && span.span_id != 0 && span.duration_nanos >= 0);
+            assert!(span.attributes.is_sorted_by(|a, b| a.0 < b.0));
+        }
+    }
 }
 
 fn use_up(decoded: &Decoded) {

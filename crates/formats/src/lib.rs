@@ -1,4 +1,4 @@
-//! Foreign profile formats to and from the data model.
+//! Foreign formats of profiles and spans to and from the data model.
 //!
 //! Decoding is total: it returns what could be read and a list of issues, never an error for the
 //! whole, never a panic, and within [`limits::Limits`]. Nothing here does I/O. The formats are
@@ -13,14 +13,17 @@ pub mod limits;
 pub mod otlp;
 pub mod pprof;
 pub mod registry;
+pub mod traces;
 
 mod intern;
+mod json;
 mod labels;
 mod rows;
 
 pub use decoded::{Decoded, DecodedProfile, Issue, IssueKind, MappedType, Options};
 pub use limits::Limits;
 pub use registry::{FORMATS, Format, decode, sniff};
+pub use traces::DecodedSpans;
 
 #[cfg(test)]
 mod tests;

@@ -72,6 +72,14 @@ pub const JFR_NOT_KEPT_NAMES_MAX: usize = 2_000;
 pub const JFR_NOT_KEPT_NAME_BYTES_MAX: usize = 128;
 /// Root spans of one JFR file whose endpoint is kept.
 pub const JFR_ENDPOINTS_MAX: usize = 200_000;
+/// Attributes of one span.
+pub const SPAN_ATTRIBUTES_MAX: usize = 64;
+/// Bytes of a span's name, of what it was about, and of the name of an attribute.
+pub const SPAN_NAME_BYTES_MAX: usize = 512;
+/// Bytes of the value of a span's attribute, and of what its status says.
+pub const SPAN_VALUE_BYTES_MAX: usize = 2048;
+/// How deep lists inside the values of a span's attributes are read.
+pub const SPAN_VALUE_DEPTH_MAX: usize = 3;
 
 impl Default for Limits {
     fn default() -> Self {

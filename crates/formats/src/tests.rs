@@ -8,6 +8,7 @@ mod jfr;
 mod limits;
 mod mutation;
 mod round_trip;
+mod traces;
 
 use crate::{Decoded, DecodedProfile};
 use profile::{Profile, Sample, folded};

@@ -35,6 +35,12 @@ counters! {
     profiles_repeated,
     /// Samples acknowledged.
     samples_accepted,
+    /// Spans acknowledged.
+    spans_accepted,
+    /// Spans that were left out of uploads that were acknowledged.
+    spans_rejected,
+    /// Spans acknowledged that were there already, because they were sent twice.
+    spans_repeated,
     /// Issues found while decoding and normalising.
     decode_issues,
     /// Panics caught while decoding.

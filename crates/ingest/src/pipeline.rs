@@ -21,6 +21,10 @@ use std::sync::atomic::Ordering;
 use stdx::{Clock, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 
+mod spans;
+
+pub use spans::SpanReceipt;
+
 /// The way in, shared by all receivers.
 pub struct Ingest {
     sink: Arc<dyn Sink>,

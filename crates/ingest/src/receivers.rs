@@ -3,6 +3,7 @@
 pub mod datadog;
 pub mod otlp_grpc;
 pub mod otlp_http;
+pub mod otlp_traces;
 pub mod pyroscope;
 pub mod upload;
 
@@ -13,6 +14,7 @@ use crate::principal::Need;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
+use otlp_traces::TRACES_PATH;
 use std::sync::Arc;
 
 /// Path of OTLP profiles over HTTP.
@@ -21,6 +23,7 @@ pub const OTLP_PATH: &str = "/v1development/profiles";
 /// What each receiver's route needs.
 pub const RULES: &[Rule] = &[
     Rule { method: "POST", path: OTLP_PATH, need: Need::Upload },
+    Rule { method: "POST", path: TRACES_PATH, need: Need::Upload },
     Rule { method: "POST", path: "/ingest", need: Need::Upload },
     Rule { method: "POST", path: "/pyroscope/ingest", need: Need::Upload },
     Rule { method: "POST", path: UPLOAD_PATH, need: Need::Upload },
@@ -41,7 +44,9 @@ pub const RULES: &[Rule] = &[
 
 /// OTLP over HTTP: for its own port, and part of [`routes`].
 pub fn otlp_routes(ingest: Arc<Ingest>) -> Router {
-    let routes = Router::new().route(OTLP_PATH, post(otlp_http::receive));
+    let routes = Router::new()
+        .route(OTLP_PATH, post(otlp_http::receive))
+        .route(TRACES_PATH, post(otlp_traces::receive));
     routes.layer(DefaultBodyLimit::disable()).with_state(ingest)
 }
 
@@ -54,6 +59,7 @@ pub fn datadog_routes(ingest: Arc<Ingest>) -> Router {
 pub fn routes(ingest: Arc<Ingest>) -> Router {
     Router::new()
         .route(OTLP_PATH, post(otlp_http::receive))
+        .route(TRACES_PATH, post(otlp_traces::receive))
         .route("/ingest", post(pyroscope::receive))
         .route("/pyroscope/ingest", post(pyroscope::receive))
         .route(UPLOAD_PATH, post(upload::receive))

@@ -1,8 +1,8 @@
-//! Where accepted profiles go. The server puts the store here.
+//! Where accepted profiles and spans go. The server puts the store here.
 
 use crate::payload::Payload;
 use futures::future::BoxFuture;
-use profile::Profile;
+use profile::{Profile, SpanBatch};
 use stdx::Ulid;
 
 /// A profile that is kept.
@@ -14,7 +14,7 @@ pub struct Kept {
     pub is_repeat: bool,
 }
 
-/// Takes profiles for good: an answer of `Ok` means they survive a power cut.
+/// Takes profiles and spans for good: an answer of `Ok` means they survive a power cut.
 pub trait Sink: Send + Sync + 'static {
     /// Stores `profiles` of one tenant, each once however often it is sent; what became of them
     /// comes back in the same order.
@@ -23,6 +23,18 @@ pub trait Sink: Send + Sync + 'static {
         tenant: &'a str,
         profiles: Vec<Profile>,
     ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>>;
+
+    /// Stores spans of one tenant, each batch once however often it is sent; what became of them
+    /// comes back in the same order.
+    fn append_spans<'a>(
+        &'a self,
+        tenant: &'a str,
+        batches: Vec<SpanBatch>,
+    ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>> {
+        let what =
+            format!("{} series of spans of {tenant:?}: there is no place for them", batches.len());
+        Box::pin(async move { Err(SinkError::Failed(what)) })
+    }
 
     /// Whether uploads may have to be kept as they came.
     fn keeps_payloads(&self) -> bool {

@@ -3,7 +3,8 @@
 //! A [`Profile`] is one upload for one time window of one series. Its [`Sample`]s are observed
 //! *events*: a stack, up to four values measured by that event, and optionally a time, a thread, a
 //! [`Link`] to a span and attributes. Everything a sample points to lives once in [`Tables`] and is
-//! named by a typed handle; stacks are nodes of a prefix tree ([`StackTable`]).
+//! named by a typed handle; stacks are nodes of a prefix tree ([`StackTable`]). Spans of traces
+//! ([`span`]) stand beside profiles.
 //!
 //! What is absent: I/O, serialization, clocks, async. Every id is a typed index that is only valid
 //! with the tables it came from.
@@ -18,6 +19,7 @@ pub mod labels;
 pub mod merge;
 pub mod prune;
 pub mod sample;
+pub mod span;
 pub mod stack;
 pub mod table;
 pub mod tables;
@@ -30,6 +32,7 @@ pub use hasher::KeyedMap;
 pub use kind::{Aggregation, Measure, ProfileTypeId, SampleKind, VALUES_MAX};
 pub use labels::Labels;
 pub use sample::{Metadata, Profile, Sample};
+pub use span::{Span, SpanBatch, SpanKind, SpanStatus};
 pub use stack::StackTable;
 pub use table::Table;
 pub use tables::{

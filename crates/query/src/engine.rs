@@ -13,10 +13,10 @@ use stdx::Ulid;
 use store::Store;
 use tokio::sync::Semaphore;
 use views::{
-    Answer, AnswerMeta, CallTree, Facet, GroupQuery, GroupTable, LabelValue, LateNames, Moments,
-    MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList, ProfileTypeInfo, Selection,
-    SeriesQuery, SeriesSet, Services, TopQuery, TopTable, Trend, Usage, UsageQuery, ViewError,
-    Views, infos, services,
+    Answer, AnswerMeta, CallTree, Endpoints, Facet, GroupQuery, GroupTable, LabelValue, LateNames,
+    Moments, MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList, ProfileTypeInfo, Selection,
+    SeriesQuery, SeriesSet, Services, SpanFilter, SpanList, SpanPage, TopQuery, TopTable, Trace,
+    Trend, Usage, UsageQuery, ViewError, Views, infos, services,
 };
 
 /// Answers from a store. Futures must be polled inside a tokio runtime; dropping one stops its
@@ -26,7 +26,7 @@ pub struct Engine {
     pub(crate) store: Arc<Store>,
     pub(crate) settings: Settings,
     naming: Option<Arc<dyn Naming>>,
-    permits: Arc<Semaphore>,
+    pub(crate) permits: Arc<Semaphore>,
 }
 
 /// What step 1 of a flame graph found.
@@ -268,5 +268,17 @@ impl Views for Engine {
             let infos: Vec<&ProfileInfo> = selected.infos.iter().collect();
             Ok(services::summarize(&infos, &selection.range, buckets))
         })
+    }
+
+    fn trace<'a>(&'a self, tenant: &'a str, id: u128) -> Answer<'a, Trace> {
+        Box::pin(self.trace_of(tenant, id))
+    }
+
+    fn spans<'a>(&'a self, filter: &'a SpanFilter, page: SpanPage) -> Answer<'a, SpanList> {
+        Box::pin(self.span_list(filter, page))
+    }
+
+    fn endpoints<'a>(&'a self, filter: &'a SpanFilter, limit: usize) -> Answer<'a, Endpoints> {
+        Box::pin(self.endpoint_sums(filter, limit))
     }
 }

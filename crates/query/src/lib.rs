@@ -30,6 +30,7 @@ mod scan;
 mod select;
 mod series;
 mod session;
+mod spans;
 mod stack_scan;
 mod transplant;
 mod tree;

@@ -1,4 +1,4 @@
-//! The OTLP profiles service (`v1development`), client and server.
+//! The OTLP services of profiles (`v1development`), client and server, and of traces, server.
 //!
 //! Contract: `opentelemetry/proto/collector/profiles/v1development/profiles_service.proto` of
 //! opentelemetry-proto v1.11.0.
@@ -8,13 +8,16 @@ mod server;
 
 pub use client::{Error, ProfilesClient};
 pub use server::{
-    ExportFuture, PartialSuccess, ProfilesHandler, Rejection, RejectionCode, profiles_service,
-    unframe,
+    ExportFuture, PartialSuccess, ProfilesHandler, Rejection, RejectionCode, encode_response,
+    profiles_service, services, unframe,
 };
 
 /// Path of the one method.
 pub const EXPORT_PATH: &str =
     "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export";
+
+/// Path of the one method of the service of traces.
+pub const TRACES_EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ use api::{
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use ingest::receivers::otlp_grpc::OtlpGrpc;
+use ingest::receivers::otlp_traces::TracesGrpc;
 use ingest::{Auth, Ingest, Sink};
 use names::StoreNames;
 use query::{Engine, Settings};
@@ -139,7 +140,10 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let engine = engine.with_naming(Arc::new(StoreNames::new(Arc::clone(store))));
     let views: Arc<dyn Views> = Arc::new(engine);
     let of_store = Arc::clone(store);
-    let metrics = Metrics::new(Arc::clone(&ingest), Box::new(move || figures(&of_store)));
+    let metrics = Metrics::new(
+        Arc::clone(&ingest),
+        Box::new(move || [figures(&of_store), span_figures(&of_store)].concat()),
+    );
     let metrics = Arc::new(metrics);
     let auth = Arc::new(Auth::new(config.tokens.clone(), api::rules()));
     let note = "no tokens are configured: whoever is on this machine may see and change everything";
@@ -177,8 +181,9 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let otlp = protect(otlp.fallback(page::not_here));
     let datadog = ingest::receivers::datadog_routes(Arc::clone(&ingest));
     let datadog = protect(datadog.fallback(page::not_here));
+    let traces = Arc::new(TracesGrpc::new(Arc::clone(&ingest), Arc::clone(&auth)));
     let handler = Arc::new(OtlpGrpc::new(ingest, Arc::clone(&auth)));
-    let grpc = rpc::otlp::profiles_service(handler)
+    let grpc = rpc::otlp::services(handler, traces)
         .layer(from_fn_with_state(auth, ingest::auth::own_pages_only))
         .layer(from_fn_with_state(around, api::layers::around));
     Wired { main, grpc, otlp, datadog, metrics }
@@ -240,6 +245,17 @@ fn figures(store: &Store) -> Vec<Figure> {
             "Forgotten within the hour for lack of memory",
             stats.forgotten_early,
         ),
+    ]
+}
+
+fn span_figures(store: &Store) -> Vec<Figure> {
+    let stats = store.stats();
+    let figure = |name, help, value: u64| Figure { name, help, value: value as f64 };
+    vec![
+        figure("store_spans_total", "Spans appended", stats.spans),
+        figure("store_span_segments", "Live segments of spans", stats.span_segments),
+        figure("store_span_rows", "Spans of live segments", stats.span_rows),
+        figure("store_span_bytes", "Bytes of live segments of spans", stats.span_bytes),
     ]
 }
 

@@ -11,7 +11,7 @@ use profile::Labels;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
-use views::Matcher;
+use views::{Matcher, SpanInfo};
 
 /// A deletion that is not done yet.
 #[derive(Debug)]
@@ -93,6 +93,15 @@ impl Hidden {
             })
         };
         rows.iter().map(&mut find).collect()
+    }
+
+    /// The deletion that hides a span, where one does.
+    pub(crate) fn of_span(&self, info: &SpanInfo) -> Option<Ulid> {
+        let bounds = (info.span.start.nanos(), info.span.end().nanos());
+        let mut stones = self.0.iter();
+        let found = stones
+            .find(|stone| stone.reaches(info.received_at, bounds) && stone.names(&info.labels));
+        found.map(|stone| stone.id)
     }
 
     /// The rows as queries may see them.

@@ -15,6 +15,7 @@ pub mod layer;
 pub mod limits;
 pub mod part;
 pub mod schema;
+pub mod spans;
 pub mod store;
 pub mod wal;
 
@@ -48,6 +49,7 @@ pub use rollup::{HourPart, Hours, ROLLUP_VERSION};
 pub use rows::{KindTotals, ProfileRow, Run};
 pub use rules::RetentionRule;
 pub use segment::bloom::SpanKey;
+pub use spans::part::{SpanPart, Spans};
 pub use store::{
     Appended, Backup, Checked, Matching, NewNames, Outcome, Parsed, Reparsed, Restored,
     RetentionStatus, Stats, Store, TenantUsage,

@@ -1,6 +1,7 @@
-//! Profiles that are in the log but not yet in a segment: per tenant a list of chunks, each a part
-//! of its own. Only the last chunk grows; a snapshot shares everything by reference, and growing
-//! under a snapshot copies a small chunk's tables, and a large chunk then stops growing.
+//! Profiles and spans that are in the log but not yet in a segment: of profiles, per tenant a list of
+//! chunks, each a part of its own. Only the last chunk grows; a snapshot shares everything by
+//! reference, and growing under a snapshot copies a small chunk's tables, and a large chunk then stops
+//! growing.
 
 use crate::Error;
 use crate::absorb::Known;
@@ -9,6 +10,7 @@ use crate::codec::Entry;
 use crate::collect::{Arranged, Collector, Ordinals, take_entry};
 use crate::limits::{Options, SHARED_CHUNK_BYTES_MAX};
 use crate::rows::{ProfileRow, Row};
+use crate::spans::{self, Pile};
 use arrow::array::RecordBatch;
 use profile::Tables;
 use profile::labels::names::SERVICE;
@@ -104,7 +106,9 @@ struct TenantChunks {
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {
     tenants: BTreeMap<Arc<str>, TenantChunks>,
-    /// When the first profile came.
+    /// Spans of all tenants.
+    pub(crate) spans: Pile,
+    /// When the first profile or span came.
     pub(crate) since: Option<Timestamp>,
 }
 
@@ -137,9 +141,17 @@ impl Memtable {
         Ok(())
     }
 
+    /// Adds spans of a commit group.
+    pub(crate) fn add_spans(&mut self, entry: spans::Entry, now: Timestamp) {
+        self.since.get_or_insert(now);
+        self.spans.add(entry);
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         let tenants = self.tenants.values();
-        tenants.map(|t| t.frozen_bytes + t.growing.as_ref().map_or(0, |chunk| chunk.bytes)).sum()
+        let bytes =
+            |t: &TenantChunks| t.frozen_bytes + t.growing.as_ref().map_or(0, |chunk| chunk.bytes);
+        tenants.map(bytes).sum::<usize>() + self.spans.bytes()
     }
 
     /// Everything of a tenant.

@@ -7,7 +7,7 @@ pub(crate) mod merge;
 mod profiles;
 pub(crate) mod read;
 mod samples;
-mod table;
+pub(crate) mod table;
 mod tables;
 pub(crate) mod write;
 

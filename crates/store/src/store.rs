@@ -17,6 +17,8 @@ mod retain;
 mod rewrite;
 mod roll;
 mod space;
+mod spans;
+mod stats;
 mod sweep;
 mod tar;
 
@@ -27,6 +29,7 @@ pub use fsck::Checked;
 pub use names::NewNames;
 pub use pins::{RetentionStatus, TenantUsage};
 pub use reparse::{Outcome, Parsed, Reparsed};
+pub use stats::Stats;
 
 use crate::Error;
 use crate::cache::Caches;
@@ -36,8 +39,9 @@ use crate::limits::{CACHE_UNUSED, FLUSH_RETRY, MAINTENANCE_TICK, Options, ROLLUP
 use crate::memtable::{ChunkView, Memtable};
 use crate::part::{Part, Snapshot, Source};
 use crate::segment::Segment;
+use crate::spans::Pile;
 use crate::wal::WalWriter;
-use catalog::Catalog;
+use catalog::{Catalog, Content};
 use object_store::ObjectStore;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -93,7 +97,10 @@ struct State {
     memtable: Memtable,
     /// What is being written to segments.
     flushing: Option<Frozen>,
+    /// Segments of profiles.
     segments: Vec<Arc<Segment>>,
+    /// Segments of spans.
+    spans: Vec<Arc<Segment>>,
     retired: Vec<Retired>,
     /// A compaction whose commit failed: whether the catalog has it is not known.
     unsure: Option<Unsure>,
@@ -107,6 +114,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Frozen {
     chunks: BTreeMap<Arc<str>, Vec<ChunkView>>,
+    spans: Arc<Pile>,
     bytes: usize,
     /// The last log that holds any of it.
     sequence: u64,
@@ -138,6 +146,7 @@ struct Retired {
 struct Counters {
     profiles: AtomicU64,
     samples: AtomicU64,
+    spans: AtomicU64,
     wal_commits: AtomicU64,
     wal_bytes_written: AtomicU64,
     wal_bytes: AtomicU64,
@@ -162,95 +171,25 @@ struct Counters {
     payloads_dropped: AtomicU64,
 }
 
-/// Figures for `/metrics`; counters are since the store was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Profiles appended.
-    pub profiles: u64,
-    /// Samples appended.
-    pub samples: u64,
-    /// Group commits, each with one sync of the log.
-    pub wal_commits: u64,
-    /// Bytes written to logs.
-    pub wal_bytes_written: u64,
-    /// Bytes in logs that no segment holds yet.
-    pub wal_bytes: u64,
-    /// Estimated bytes of the memtable, chunks being flushed included.
-    pub memtable_bytes: u64,
-    /// Estimated bytes of what queries read of segments and later ones find in memory.
-    pub cache_bytes: u64,
-    /// Live segments.
-    pub segments: u64,
-    /// Their rows.
-    pub segment_rows: u64,
-    /// Their profiles.
-    pub segment_profiles: u64,
-    /// Bytes of their files.
-    pub segment_bytes: u64,
-    /// Segments whose files wait for deletion.
-    pub retired_segments: u64,
-    /// Flushes that wrote segments.
-    pub flushes: u64,
-    /// Flushes that failed and will be tried again.
-    pub flush_failures: u64,
-    /// Compactions.
-    pub compactions: u64,
-    /// Segments dropped because of their age.
-    pub dropped_by_retention: u64,
-    /// Segments dropped because the disk budget was used up.
-    pub dropped_by_budget: u64,
-    /// Damaged log records skipped when the store was opened.
-    pub corrupt_records: u64,
-    /// Logs that ended in the middle of a record when the store was opened.
-    pub torn_logs: u64,
-    /// Folders that the catalog does not name, moved aside when the store was opened.
-    pub orphans_removed: u64,
-    /// Such folders that were left, because there were more than a cut-off flush explains.
-    pub orphans_left: u64,
-    /// Appends refused for lack of memory.
-    pub rejected_full: u64,
-    /// Appends refused because the disk is full.
-    pub rejected_disk_full: u64,
-    /// Segments written anew without some of their profiles.
-    pub rewrites: u64,
-    /// Bytes of files that retention and deletions freed.
-    pub dropped_bytes: u64,
-    /// Deletions asked for.
-    pub deletions: u64,
-    /// Live hourly rollups.
-    pub rollups: u64,
-    /// Bytes of their files.
-    pub rollup_bytes: u64,
-    /// Hours rolled up.
-    pub rollups_made: u64,
-    /// Hours that something came to since they were rolled up.
-    pub open_hours: u64,
-    /// Uploads that are kept as they came.
-    pub payloads: u64,
-    /// Bytes of them.
-    pub payload_bytes: u64,
-    /// Uploads that were kept.
-    pub payloads_kept: u64,
-    /// Uploads that a rule asked for and that were too large for it.
-    pub payloads_too_large: u64,
-    /// Kept uploads that went: too old, for room, or with their profiles.
-    pub payloads_dropped: u64,
-    /// Deletions that still hide something.
-    pub open_deletions: u64,
-    /// Of those, the ones that should be done: files with what was deleted are still there.
-    pub overdue_deletions: u64,
-    /// Profiles that came again and were not stored a second time.
-    pub repeats: u64,
-    /// Profiles that are remembered so that a repeat is recognised.
-    pub remembered: u64,
-    /// Of those, forgotten before their hour was over because there were too many.
-    pub forgotten_early: u64,
-}
-
 impl State {
     /// Estimated bytes of what is in no segment yet.
     fn bytes(&self) -> usize {
         self.memtable.bytes() + self.flushing.as_ref().map_or(0, |frozen| frozen.bytes)
+    }
+
+    /// Segments of profiles, then those of spans.
+    fn all_segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.iter().chain(&self.spans).cloned().collect()
+    }
+
+    /// Puts segments where those with the same content are.
+    fn put(&mut self, segments: impl IntoIterator<Item = Arc<Segment>>) {
+        for segment in segments {
+            match segment.row.content {
+                Content::Profiles => self.segments.push(segment),
+                Content::Spans => self.spans.push(segment),
+            }
+        }
     }
 }
 
@@ -329,12 +268,16 @@ impl Store {
         snapshot
     }
 
-    /// Tenants that have profiles, sorted.
+    /// Tenants that have profiles or spans, sorted.
     pub fn tenants(&self) -> Vec<String> {
         let state = self.inner.state();
-        let segments = state.segments.iter().map(|segment| segment.row.tenant.clone());
-        let flushing = state.flushing.iter().flat_map(|frozen| frozen.chunks.keys());
-        let chunks = flushing.chain(state.memtable.tenants());
+        let segments = state.segments.iter().chain(&state.spans);
+        let segments = segments.map(|segment| segment.row.tenant.clone());
+        let flushing = state.flushing.iter();
+        let flushing =
+            flushing.flat_map(|frozen| frozen.chunks.keys().chain(frozen.spans.tenants()));
+        let growing = state.memtable.tenants().chain(state.memtable.spans.tenants());
+        let chunks = flushing.chain(growing);
         let all: std::collections::BTreeSet<String> =
             segments.chain(chunks.map(ToString::to_string)).collect();
         all.into_iter().collect()
@@ -364,6 +307,10 @@ impl Store {
         Stats {
             profiles: of(&counters.profiles),
             samples: of(&counters.samples),
+            spans: of(&counters.spans),
+            span_segments: state.spans.len() as u64,
+            span_rows: state.spans.iter().map(|segment| segment.row.rows).sum(),
+            span_bytes: state.spans.iter().map(|segment| segment.row.bytes).sum(),
             wal_commits: of(&counters.wal_commits),
             wal_bytes_written: of(&counters.wal_bytes_written),
             wal_bytes: of(&counters.wal_bytes),

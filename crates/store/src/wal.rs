@@ -1,12 +1,15 @@
-//! Write-ahead log files: a header, then records of one profile each. Format page:
+//! Write-ahead log files: a header, then records of one profile each, or of an upload's spans of one
+//! series. Format page:
 //! `docs/formats/wal.md`.
 
 use crate::codec::write::Writer;
 use crate::codec::{Entry, crc32, decode, encode, sent};
 use crate::layer::{FileLayer, LayerFile};
 use crate::limits::{WAL_COMPRESS_BYTES_MIN, WAL_RECORD_BYTES_MAX, WAL_ZSTD_LEVEL};
+use crate::spans;
 use profile::Profile;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
@@ -16,13 +19,15 @@ use zstd::bulk::Compressor;
 pub const DIR: &str = "wal";
 /// First bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"VESTAWAL";
-/// Version of the format.
-pub const VERSION: u32 = 1;
+/// Version of the format. Version 1 had no records of spans; it is read, too.
+pub const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 20;
 const RECORD_HEADER_BYTES: usize = 13;
 const FLAG_ZSTD: u8 = 1;
 /// The stored bytes begin with the profile's key.
 const FLAG_KEY: u8 = 2;
+/// The record is of spans.
+const FLAG_SPANS: u8 = 4;
 const KEY_BYTES: usize = 16;
 
 /// The path of a log file.
@@ -46,7 +51,7 @@ pub fn header(sequence: u64) -> Vec<u8> {
 /// A record of an entry: stored length, raw length, flags, checksum of those and the bytes, bytes.
 /// `None` when the entry is too large.
 pub fn record(entry: &Entry) -> Option<Vec<u8>> {
-    framed(encode(entry), None)
+    framed(encode(entry), None, 0)
 }
 
 /// As [`record`], with a key by which the same profile is recognised when it comes again, and the
@@ -60,12 +65,22 @@ pub fn keyed_record(entry: &Entry, again: &mut dyn FnMut(u128) -> u128) -> Optio
     // The head is the store's own (the id, when it came); what follows is the client's.
     debug_assert!(raw.starts_with(&own.bytes), "the head of an entry");
     let key = again(hash(&entry.tenant, raw.get(own.bytes.len()..)?));
-    Some((key, framed(raw, Some(key))?))
+    Some((key, framed(raw, Some(key), 0)?))
+}
+
+/// A record of spans with its key, as [`keyed_record`] makes them of profiles.
+pub fn spans_record(
+    entry: &spans::Entry,
+    again: &mut impl FnMut(u128) -> u128,
+) -> Option<(u128, Vec<u8>)> {
+    let (raw, head) = spans::codec::encode(entry);
+    let key = again(hash(&entry.tenant, raw.get(head..)?));
+    Some((key, framed(raw, Some(key), FLAG_SPANS)?))
 }
 
 /// As [`record`], with a key that is known.
 pub(crate) fn record_with_key(entry: &Entry, key: u128) -> Option<Vec<u8>> {
-    framed(encode(entry), Some(key))
+    framed(encode(entry), Some(key), 0)
 }
 
 /// The hash of all that a client sent of a profile: what its key is made of.
@@ -81,7 +96,7 @@ fn hash(tenant: &str, sent: &[u8]) -> u128 {
     u128::from_be_bytes(half)
 }
 
-fn framed(raw: Vec<u8>, key: Option<u128>) -> Option<Vec<u8>> {
+fn framed(raw: Vec<u8>, key: Option<u128>, of: u8) -> Option<Vec<u8>> {
     if raw.len() > WAL_RECORD_BYTES_MAX {
         return None;
     }
@@ -89,7 +104,7 @@ fn framed(raw: Vec<u8>, key: Option<u128>) -> Option<Vec<u8>> {
         .then(|| pack(&raw))
         .flatten()
         .filter(|packed| packed.len() < raw.len());
-    let flags = if packed.is_some() { FLAG_ZSTD } else { 0 };
+    let flags = if packed.is_some() { of | FLAG_ZSTD } else { of };
     let flags = if key.is_some() { flags | FLAG_KEY } else { flags };
     let raw_length = raw.len() as u32;
     let bytes = packed.unwrap_or(raw);
@@ -126,6 +141,8 @@ fn pack(raw: &[u8]) -> Option<Vec<u8>> {
 pub struct Replay {
     /// Entries in the order they were written, and their keys where they have one.
     pub entries: Vec<(Entry, Option<u128>)>,
+    /// The same of spans.
+    pub spans: Vec<(spans::Entry, Option<u128>)>,
     /// Records that were damaged.
     pub damaged: u64,
     /// Whether the file ends in the middle of a record, as after a power cut.
@@ -135,13 +152,19 @@ pub struct Replay {
 /// Reads a log file. A damaged record is skipped; where the lengths themselves are damaged, the
 /// rest of the file is.
 pub fn replay(bytes: &[u8]) -> Replay {
-    let mut entries = Vec::new();
+    let mut found = Replay::default();
     let mut undecodable = 0;
-    let (damaged, torn) = each_record(bytes, |record| match record.decode() {
-        Some(entry) => entries.push((entry, record.key)),
-        None => undecodable += 1,
+    let (damaged, torn) = each_record(bytes, |record| {
+        let decoded = match record.raw() {
+            None => None,
+            Some(raw) if record.flags & FLAG_SPANS != 0 => {
+                spans::codec::decode(&raw).ok().map(|entry| found.spans.push((entry, record.key)))
+            }
+            Some(raw) => decode(&raw).ok().map(|entry| found.entries.push((entry, record.key))),
+        };
+        undecodable += u64::from(decoded.is_none());
     });
-    Replay { entries, damaged: damaged + undecodable, torn }
+    Replay { damaged: damaged + undecodable, torn, ..found }
 }
 
 /// The keys of a log file's intact records, in order; nothing is decompressed.
@@ -160,12 +183,11 @@ struct Record<'a> {
 }
 
 impl Record<'_> {
-    fn decode(&self) -> Option<Entry> {
+    fn raw(&self) -> Option<Cow<'_, [u8]>> {
         if self.flags & FLAG_ZSTD == 0 {
-            return decode(self.body).ok();
+            return Some(Cow::Borrowed(self.body));
         }
-        let raw = zstd::bulk::decompress(self.body, self.raw).ok()?;
-        decode(&raw).ok()
+        zstd::bulk::decompress(self.body, self.raw).ok().map(Cow::Owned)
     }
 }
 
@@ -174,7 +196,8 @@ fn each_record(bytes: &[u8], mut take: impl FnMut(&Record<'_>)) -> (u64, bool) {
     let Some((header, mut rest)) = bytes.split_at_checked(HEADER_BYTES) else {
         return (0, !bytes.is_empty());
     };
-    if !header.starts_with(&MAGIC) || header[8..12] != VERSION.to_le_bytes() {
+    let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+    if !header.starts_with(&MAGIC) || !(1..=VERSION).contains(&version) {
         return (1, false);
     }
     let mut damaged = 0;
@@ -202,7 +225,7 @@ fn each_record(bytes: &[u8], mut take: impl FnMut(&Record<'_>)) -> (u64, bool) {
 }
 
 fn split_key(body: &[u8], flags: u8) -> Option<(Option<u128>, &[u8])> {
-    if flags & !(FLAG_ZSTD | FLAG_KEY) != 0 {
+    if flags & !(FLAG_ZSTD | FLAG_KEY | FLAG_SPANS) != 0 {
         return None;
     }
     if flags & FLAG_KEY == 0 {

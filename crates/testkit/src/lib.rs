@@ -4,3 +4,4 @@
 pub mod amplify;
 pub mod load;
 pub mod profiles;
+pub mod spans;

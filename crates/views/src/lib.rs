@@ -28,6 +28,7 @@ pub mod series;
 pub mod services;
 pub mod shape;
 pub mod sources;
+pub mod spans;
 pub mod top;
 pub mod usage;
 
@@ -48,6 +49,7 @@ pub use selection::{Matcher, MatcherOp, Selection, parse_matchers};
 pub use series::{Series, SeriesQuery, SeriesSet, Trend};
 pub use services::{Sampling, ServiceSummary, Services};
 pub use shape::Shape;
+pub use spans::{Endpoint, Endpoints, SpanFilter, SpanInfo, SpanList, SpanOrder, SpanPage, Trace};
 pub use top::{TopFunction, TopQuery, TopSort, TopTable};
 pub use usage::{Usage, UsageQuery, UsageRow};
 
@@ -248,4 +250,10 @@ pub trait Views: Send + Sync {
     ) -> Answer<'a, Option<(ProfileInfo, Profile)>>;
     /// One line per service, with `buckets` points of CPU use over the range.
     fn services<'a>(&'a self, selection: &'a Selection, buckets: usize) -> Answer<'a, Services>;
+    /// All spans of a trace, whenever they were.
+    fn trace<'a>(&'a self, tenant: &'a str, id: u128) -> Answer<'a, Trace>;
+    /// A page of spans.
+    fn spans<'a>(&'a self, filter: &'a SpanFilter, page: SpanPage) -> Answer<'a, SpanList>;
+    /// What the endpoints of services did, the `limit` ones that took most time altogether.
+    fn endpoints<'a>(&'a self, filter: &'a SpanFilter, limit: usize) -> Answer<'a, Endpoints>;
 }

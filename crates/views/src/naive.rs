@@ -9,11 +9,12 @@ use crate::moments::{self, MomentSums};
 use crate::series::Buckets;
 use crate::usage::UsageSums;
 use crate::{
-    Answer, AnswerMeta, CallTree, Facet, GroupBy, GroupQuery, GroupTable, LabelValue, LateNames,
-    Moments, MomentsQuery, Naming, ProfileList, ProfileTypeInfo, Selection, SeriesQuery, SeriesSet,
-    Services, Usage, UsageQuery, ViewError, Views, services,
+    Answer, AnswerMeta, CallTree, Endpoints, Facet, GroupBy, GroupQuery, GroupTable, LabelValue,
+    LateNames, Moments, MomentsQuery, Naming, ProfileList, ProfileTypeInfo, Selection, SeriesQuery,
+    SeriesSet, Services, SpanFilter, SpanInfo, SpanList, SpanPage, Trace, Usage, UsageQuery,
+    ViewError, Views, services, spans,
 };
-use profile::{Labels, Profile, Sample, VALUES_MAX};
+use profile::{Labels, Profile, Sample, SpanBatch, VALUES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::{Timestamp, Ulid, saturate};
@@ -22,6 +23,7 @@ use stdx::{Timestamp, Ulid, saturate};
 #[derive(Debug, Default)]
 pub struct Naive {
     profiles: Vec<(ProfileInfo, Profile)>,
+    spans: spans::naive::Stored,
     naming: Option<Arc<dyn Naming>>,
 }
 
@@ -182,6 +184,13 @@ fn label<'a>(labels: &'a Labels, name: &str) -> &'a str {
 }
 
 impl Naive {
+    /// Adds spans.
+    pub fn add_spans(&mut self, tenant: &str, received_at: Timestamp, batch: SpanBatch) {
+        let labels = Arc::new(batch.labels);
+        let info = |span| SpanInfo { labels: Arc::clone(&labels), received_at, span };
+        self.spans.extend(batch.spans.into_iter().map(|span| (tenant.to_owned(), info(span))));
+    }
+
     /// Takes a profile.
     pub fn insert(&mut self, id: Ulid, tenant: &str, received_at: Timestamp, profile: Profile) {
         self.profiles.push((info_of(id, tenant, received_at, &profile), profile));
@@ -316,5 +325,17 @@ impl Views for Naive {
         let infos = self.selected(selection);
         let infos: Vec<&ProfileInfo> = infos.iter().collect();
         ready(Ok(services::summarize(&infos, &selection.range.whole_millis(), buckets)))
+    }
+
+    fn trace<'a>(&'a self, tenant: &'a str, id: u128) -> Answer<'a, Trace> {
+        ready(Ok(spans::naive::trace(&self.spans, tenant, id)))
+    }
+
+    fn spans<'a>(&'a self, filter: &'a SpanFilter, page: SpanPage) -> Answer<'a, SpanList> {
+        ready(Ok(spans::naive::spans(&self.spans, filter, page)))
+    }
+
+    fn endpoints<'a>(&'a self, filter: &'a SpanFilter, limit: usize) -> Answer<'a, Endpoints> {
+        ready(Ok(spans::naive::endpoints(&self.spans, filter, limit)))
     }
 }

@@ -17,8 +17,13 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 4] =
-    [("pprof", fuzz::pprof), ("otlp", fuzz::otlp), ("jfr", fuzz::jfr), ("folded", fuzz::folded)];
+const TARGETS: [(&str, Target); 5] = [
+    ("pprof", fuzz::pprof),
+    ("otlp", fuzz::otlp),
+    ("jfr", fuzz::jfr),
+    ("folded", fuzz::folded),
+    ("traces", fuzz::traces),
+];
 
 fn seeds() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/go-pprof");
@@ -59,7 +64,9 @@ fn starts() -> Vec<Vec<u8>> {
     let folded = crate::folded::encode(&decoded.profiles[0].profile, profile::KindIndex(0), 0);
     let corpus = TARGETS.iter().flat_map(|(name, _)| corpus(name));
     let jfr = [super::jfr::writer::small(true), super::jfr::writer::small(false)];
-    let written = [folded.into_bytes(), super::bombs::export()].into_iter().chain(jfr);
+    let written = [folded.into_bytes(), super::bombs::export(), super::traces::request()]
+        .into_iter()
+        .chain(jfr);
     seeds().into_iter().chain(written).chain(corpus).collect()
 }
 

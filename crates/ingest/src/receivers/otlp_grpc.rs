@@ -52,7 +52,7 @@ impl ProfilesHandler for OtlpGrpc {
     }
 }
 
-fn rejection(problem: &Problem) -> Rejection {
+pub(super) fn rejection(problem: &Problem) -> Rejection {
     let code = match problem.status {
         StatusCode::UNAUTHORIZED => RejectionCode::Unauthenticated,
         StatusCode::FORBIDDEN => RejectionCode::PermissionDenied,

@@ -13,8 +13,6 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
 use std::sync::Arc;
-use wire::Message;
-use wire::otlp::collector_profiles::{ExportProfilesPartialSuccess, ExportProfilesServiceResponse};
 
 const PROTOBUF: &str = "application/x-protobuf";
 
@@ -31,7 +29,7 @@ pub async fn receive(
     let now = ingest.clock.now();
     let of = (Kept::of(Receiver::Otlp, now, &[], &parts.headers), context(&parts.headers));
     let receipt = ingest.store(&principal, received, of, decode::otlp).await?;
-    let body = encode_response(&receipt);
+    let body = rpc::otlp::encode_response(&partial_success(&receipt));
     Ok(([(header::CONTENT_TYPE, PROTOBUF)], body).into_response())
 }
 
@@ -43,16 +41,6 @@ pub(crate) fn context(headers: &HeaderMap) -> Context {
 /// The receipt in OTLP's words.
 pub(crate) fn partial_success(receipt: &Receipt) -> rpc::otlp::PartialSuccess {
     rpc::otlp::PartialSuccess { rejected: 0, message: receipt.issues.join("; ") }
-}
-
-fn encode_response(receipt: &Receipt) -> Vec<u8> {
-    let part = partial_success(receipt);
-    let is_whole = part.rejected == 0 && part.message.is_empty();
-    let partial_success = (!is_whole).then_some(ExportProfilesPartialSuccess {
-        rejected_profiles: part.rejected,
-        error_message: part.message,
-    });
-    ExportProfilesServiceResponse { partial_success }.encode_to_vec()
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {

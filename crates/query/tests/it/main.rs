@@ -12,3 +12,4 @@ mod late;
 mod limits;
 mod reads;
 mod rollups;
+mod spans;

@@ -17,12 +17,12 @@ use tonic::{Code, Status};
 use wire::Message;
 use wire::otlp::collector_profiles::{ExportProfilesPartialSuccess, ExportProfilesServiceResponse};
 
-use super::EXPORT_PATH;
+use super::{EXPORT_PATH, TRACES_EXPORT_PATH};
 
 /// What a handler answers.
 pub type ExportFuture = BoxFuture<'static, Result<PartialSuccess, Rejection>>;
 
-/// Takes export requests.
+/// Takes export requests, of profiles or of spans.
 pub trait ProfilesHandler: Send + Sync + 'static {
     /// Takes one request, whose body is one message as [`unframe`] reads it. Answering `Ok`
     /// acknowledges it.
@@ -34,7 +34,7 @@ pub trait ProfilesHandler: Send + Sync + 'static {
 /// What of a request that was taken had to be left out; all zero and empty when nothing was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartialSuccess {
-    /// Number of profiles refused.
+    /// Number of profiles or spans refused.
     pub rejected: i64,
     /// Why, or a warning when nothing was refused.
     pub message: String,
@@ -117,9 +117,17 @@ pub fn profiles_service(handler: Arc<dyn ProfilesHandler>) -> Router {
     Router::new().route(EXPORT_PATH, post(export)).fallback(unknown_method).with_state(handler)
 }
 
+/// The services of profiles and of traces as one router.
+pub fn services(profiles: Arc<dyn ProfilesHandler>, traces: Arc<dyn ProfilesHandler>) -> Router {
+    let traces = Router::new().route(TRACES_EXPORT_PATH, post(export)).with_state(traces);
+    profiles_service(profiles).merge(traces)
+}
+
 async fn unknown_method() -> Response {
-    Status::unimplemented("here is one method only, ProfilesService/Export of OTLP v1development")
-        .into_http()
+    Status::unimplemented(
+        "here are ProfilesService/Export of OTLP v1development and TraceService/Export of v1 only",
+    )
+    .into_http()
 }
 
 async fn export(State(handler): State<Arc<dyn ProfilesHandler>>, request: Request) -> Response {
@@ -136,14 +144,19 @@ async fn export(State(handler): State<Arc<dyn ProfilesHandler>>, request: Reques
     }
 }
 
+/// The message of a successful answer. That of traces has the same fields as that of profiles.
+pub fn encode_response(part: &PartialSuccess) -> Vec<u8> {
+    let is_whole = part.rejected == 0 && part.message.is_empty();
+    let partial_success = (!is_whole).then(|| ExportProfilesPartialSuccess {
+        rejected_profiles: part.rejected,
+        error_message: part.message.clone(),
+    });
+    ExportProfilesServiceResponse { partial_success }.encode_to_vec()
+}
+
 /// A successful answer: one frame, then the status as trailers.
 fn answer(part: PartialSuccess) -> Response {
-    let is_whole = part.rejected == 0 && part.message.is_empty();
-    let partial_success = (!is_whole).then_some(ExportProfilesPartialSuccess {
-        rejected_profiles: part.rejected,
-        error_message: part.message,
-    });
-    let message = ExportProfilesServiceResponse { partial_success }.encode_to_vec();
+    let message = encode_response(&part);
     let mut framed = BytesMut::with_capacity(message.len() + 5);
     framed.put_u8(0);
     framed.put_u32(message.len() as u32);

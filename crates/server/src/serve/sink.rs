@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 use ingest::{Kept, Payload, Sink, SinkError};
-use profile::Profile;
+use profile::{Profile, SpanBatch};
 use std::sync::Arc;
 use store::{Appended, Error, ErrorKind, NewPayload, Store};
 
@@ -18,6 +18,15 @@ impl Sink for StoreSink {
     ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>> {
         let (store, tenant) = (Arc::clone(&self.0), tenant.to_owned());
         run(async move { store.append_once(&tenant, profiles).await })
+    }
+
+    fn append_spans<'a>(
+        &'a self,
+        tenant: &'a str,
+        batches: Vec<SpanBatch>,
+    ) -> BoxFuture<'a, Result<Vec<Kept>, SinkError>> {
+        let (store, tenant) = (Arc::clone(&self.0), tenant.to_owned());
+        run(async move { store.append_spans(&tenant, batches).await })
     }
 
     fn keeps_payloads(&self) -> bool {

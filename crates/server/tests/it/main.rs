@@ -14,4 +14,5 @@ mod payloads;
 mod ports;
 mod settings;
 mod symbols;
+mod traces;
 mod uploads;

@@ -22,7 +22,8 @@ use stdx::{TimeRange, Timestamp, Ulid};
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1 << 16;
 
-fn reader(file: Bytes) -> Result<ParquetRecordBatchReader, Error> {
+/// A file's rows in batches.
+pub(crate) fn reader(file: Bytes) -> Result<ParquetRecordBatchReader, Error> {
     Ok(ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS).build()?)
 }
 

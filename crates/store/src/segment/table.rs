@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(crate) type File = (&'static str, Vec<u8>);
 
 /// What every file of a segment has.
-pub(super) fn properties(zstd_level: i32) -> WriterPropertiesBuilder {
+pub(crate) fn properties(zstd_level: i32) -> WriterPropertiesBuilder {
     let level = ZstdLevel::try_new(zstd_level).unwrap_or_default();
     WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
@@ -27,7 +27,7 @@ pub(super) fn properties(zstd_level: i32) -> WriterPropertiesBuilder {
 
 /// A column: its name, values, whether it may hold nulls, and how its values are written when not
 /// by dictionary.
-pub(super) struct Column {
+pub(crate) struct Column {
     name: &'static str,
     values: ArrayRef,
     nullable: bool,
@@ -36,27 +36,27 @@ pub(super) struct Column {
 }
 
 impl Column {
-    pub(super) fn new(name: &'static str, values: ArrayRef) -> Self {
+    pub(crate) fn new(name: &'static str, values: ArrayRef) -> Self {
         Self { name, values, nullable: false, encoding: None, is_looked_up: false }
     }
 
-    pub(super) fn u32s(name: &'static str, values: impl Iterator<Item = u32>) -> Self {
+    pub(crate) fn u32s(name: &'static str, values: impl Iterator<Item = u32>) -> Self {
         Self::new(name, Arc::new(UInt32Array::from_iter_values(values)))
     }
 
-    pub(super) fn u64s(name: &'static str, values: impl Iterator<Item = u64>) -> Self {
+    pub(crate) fn u64s(name: &'static str, values: impl Iterator<Item = u64>) -> Self {
         Self::new(name, Arc::new(UInt64Array::from_iter_values(values)))
     }
 
-    pub(super) fn i64s(name: &'static str, values: impl Iterator<Item = i64>) -> Self {
+    pub(crate) fn i64s(name: &'static str, values: impl Iterator<Item = i64>) -> Self {
         Self::new(name, Arc::new(Int64Array::from_iter_values(values)))
     }
 
-    pub(super) fn texts<'a>(name: &'static str, values: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn texts<'a>(name: &'static str, values: impl Iterator<Item = &'a str>) -> Self {
         Self::new(name, Arc::new(values.map(Some).collect::<StringArray>()))
     }
 
-    pub(super) fn nullable(self) -> Self {
+    pub(crate) fn nullable(self) -> Self {
         Self { nullable: true, ..self }
     }
 
@@ -66,40 +66,40 @@ impl Column {
     }
 
     /// Values that are searched for in many files: a bloom filter says which may hold one.
-    pub(super) fn looked_up(self) -> Self {
+    pub(crate) fn looked_up(self) -> Self {
         Self { is_looked_up: true, ..self }
     }
 
     /// Values that grow row by row.
-    pub(super) fn steps(self) -> Self {
+    pub(crate) fn steps(self) -> Self {
         Self { encoding: Some(Encoding::DELTA_BINARY_PACKED), ..self }
     }
 
     /// Numbers with few high bytes, in no order.
-    pub(super) fn split(self) -> Self {
+    pub(crate) fn split(self) -> Self {
         Self { encoding: Some(Encoding::BYTE_STREAM_SPLIT), ..self }
     }
 
     /// Distinct texts in order.
-    pub(super) fn sorted(self) -> Self {
+    pub(crate) fn sorted(self) -> Self {
         Self { encoding: Some(Encoding::DELTA_BYTE_ARRAY), ..self }
     }
 }
 
 /// Encodes tables.
 #[derive(Clone, Copy)]
-pub(super) struct Tables {
+pub(crate) struct Tables {
     zstd_level: i32,
 }
 
 impl Tables {
     /// `is_compacted`: written to stay, so that more time may go into it.
-    pub(super) fn new(is_compacted: bool) -> Self {
+    pub(crate) fn new(is_compacted: bool) -> Self {
         Self { zstd_level: if is_compacted { NAMES_ZSTD_LEVEL } else { SEGMENT_ZSTD_LEVEL } }
     }
 
     /// Encodes a table; an empty one gives no file.
-    pub(super) fn encode(
+    pub(crate) fn encode(
         self,
         name: &'static str,
         columns: Vec<Column>,

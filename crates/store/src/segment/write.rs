@@ -7,7 +7,7 @@ use crate::collect::Arranged;
 use crate::index::RangeIndex;
 use crate::rows::Row;
 use crate::{Error, schema};
-use catalog::SegmentRow;
+use catalog::{Content, SegmentRow};
 use parquet::file::metadata::KeyValue;
 use stdx::{Timestamp, Ulid};
 
@@ -35,6 +35,7 @@ pub(crate) fn encode(
     };
     let row = SegmentRow {
         id,
+        content: Content::Profiles,
         level,
         tenant: arranged.tenant.to_string(),
         t_min_ns,
@@ -82,6 +83,6 @@ fn samples(
     ])
 }
 
-pub(super) fn key(name: &str, value: impl ToString) -> KeyValue {
+pub(crate) fn key(name: &str, value: impl ToString) -> KeyValue {
     KeyValue::new(format!("vesta.{name}"), value.to_string())
 }

@@ -6,6 +6,7 @@ use crate::Error;
 use crate::codec::Entry;
 use crate::limits::{APPEND_PROFILES_MAX, TENANT_BYTES_MAX};
 use crate::payload::{Origin, unmark};
+use crate::spans;
 use crate::wal::{self, WalWriter};
 use profile::Profile;
 use rustc_hash::FxHashMap;
@@ -23,7 +24,7 @@ pub struct Appended {
     pub is_repeat: bool,
 }
 
-type Answer = Result<Vec<Appended>, Error>;
+pub(super) type Answer = Result<Vec<Appended>, Error>;
 
 /// Appends that wait for a commit.
 #[derive(Debug, Default)]
@@ -38,12 +39,28 @@ struct Group {
     done: oneshot::Sender<Answer>,
 }
 
-/// A profile that waits.
+/// A profile, or spans, that waits.
 #[derive(Debug)]
-struct Waiting {
-    entry: Entry,
-    record: Vec<u8>,
-    key: Option<Key>,
+pub(super) struct Waiting {
+    pub(super) entry: Logged,
+    pub(super) record: Vec<u8>,
+    pub(super) key: Option<Key>,
+}
+
+/// What a record of the log holds.
+#[derive(Debug)]
+pub(super) enum Logged {
+    Profile(Entry),
+    Spans(spans::Entry),
+}
+
+impl Logged {
+    fn id(&self) -> Ulid {
+        match self {
+            Self::Profile(entry) => entry.id,
+            Self::Spans(entry) => entry.id,
+        }
+    }
 }
 
 impl Store {
@@ -80,6 +97,12 @@ impl Store {
             return Ok(Vec::new());
         }
         let waiting = inner.prepare(tenant, profiles, once, payload)?;
+        self.commit(waiting).await
+    }
+
+    /// Has what waits committed, together with what others wait for.
+    pub(super) async fn commit(&self, waiting: Vec<Waiting>) -> Answer {
+        let inner = &self.inner;
         let (done, mut answer) = oneshot::channel();
         {
             let mut pending = inner.pending();
@@ -107,12 +130,17 @@ impl Store {
 }
 
 pub(super) fn check(tenant: &str, profiles: &[Profile]) -> Result<(), Error> {
+    check_count(tenant, profiles.len())
+}
+
+/// Checks the tenant's name and how many profiles, or batches of spans, come at once.
+pub(super) fn check_count(tenant: &str, count: usize) -> Result<(), Error> {
     if tenant.is_empty() || tenant.len() > TENANT_BYTES_MAX {
         let what = format!("a tenant's name has 1 to {TENANT_BYTES_MAX} bytes");
         return Err(Error::Invalid { what });
     }
-    if profiles.len() > APPEND_PROFILES_MAX {
-        let what = format!("{} profiles at once, at most {APPEND_PROFILES_MAX}", profiles.len());
+    if count > APPEND_PROFILES_MAX {
+        let what = format!("{count} profiles or series at once, at most {APPEND_PROFILES_MAX}");
         return Err(Error::Invalid { what });
     }
     Ok(())
@@ -185,7 +213,7 @@ impl Inner {
             };
             let too_large = || Error::Invalid { what: "a profile too large to store".to_owned() };
             let (key, record) = record.ok_or_else(too_large)?;
-            waiting.push(Waiting { entry, record, key });
+            waiting.push(Waiting { entry: Logged::Profile(entry), record, key });
         }
         Ok(waiting)
     }
@@ -203,10 +231,9 @@ impl Inner {
                 waiting.into_iter().map(|row| self.take_in(row, &mut batch)).collect();
             answers.push((done, appended));
         }
-        let Batch { entries, records, added } = batch;
-        let result = self.write(&mut wal, &entries, &records);
+        let result = self.write(&mut wal, &batch);
         if result.is_err() {
-            self.repeats().take_back(&added);
+            self.repeats().take_back(&batch.added);
         }
         for (done, appended) in answers {
             let answer = match &result {
@@ -221,12 +248,12 @@ impl Inner {
     /// Adds one that waits to the batch, unless the same came before.
     fn take_in(&self, row: Waiting, batch: &mut Batch) -> Appended {
         let Waiting { entry, record, key } = row;
-        let id = entry.id;
+        let id = entry.id();
         if let Some(key) = key {
             let now = self.clock.now();
             let before = self.repeats().find(key, now);
             // What was deleted since and comes again is meant to be there again.
-            let before = before.filter(|first| !self.is_deleted(&entry, *first));
+            let before = before.filter(|first| !self.was_deleted(&entry, *first));
             if let Some(id) = before {
                 count(&self.counters.repeats, 1);
                 return Appended { id, is_repeat: true };
@@ -235,12 +262,23 @@ impl Inner {
             batch.added.push((key, id));
         }
         batch.records.extend_from_slice(&record);
-        batch.entries.push(entry);
+        match entry {
+            Logged::Profile(entry) => batch.entries.push(entry),
+            Logged::Spans(entry) => batch.spans.push(entry),
+        }
         Appended { id, is_repeat: false }
     }
 
-    fn write(&self, wal: &mut WalWriter, entries: &[Entry], records: &[u8]) -> Result<(), Error> {
-        if entries.is_empty() {
+    fn was_deleted(&self, entry: &Logged, first: Ulid) -> bool {
+        match entry {
+            Logged::Profile(entry) => self.is_deleted(entry, first),
+            Logged::Spans(entry) => self.are_deleted(entry, first),
+        }
+    }
+
+    fn write(&self, wal: &mut WalWriter, batch: &Batch) -> Result<(), Error> {
+        let records = &batch.records;
+        if records.is_empty() {
             return Ok(());
         }
         let written = wal.commit(records).map_err(Error::io("commit the log"));
@@ -248,14 +286,20 @@ impl Inner {
         count(&self.counters.wal_commits, 1);
         count(&self.counters.wal_bytes_written, records.len() as u64);
         count(&self.counters.wal_bytes, records.len() as u64);
-        self.show(entries)
+        self.show(batch)
     }
 
-    fn show(&self, entries: &[Entry]) -> Result<(), Error> {
+    fn show(&self, Batch { entries, spans, .. }: &Batch) -> Result<(), Error> {
         let now = self.clock.now();
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.state().memtable.add(entries, &self.options, now, &mut rng);
+        let result = {
+            let mut state = self.state();
+            spans.iter().for_each(|entry| state.memtable.add_spans(entry.clone(), now));
+            state.memtable.add(entries, &self.options, now, &mut rng)
+        };
         drop(rng);
+        let spans: usize = spans.iter().map(|entry| entry.batch.spans.len()).sum();
+        count(&self.counters.spans, spans as u64);
         let samples: usize = entries.iter().map(|entry| entry.profile.samples.len()).sum();
         count(&self.counters.profiles, entries.len() as u64);
         count(&self.counters.samples, samples as u64);
@@ -267,6 +311,7 @@ impl Inner {
 #[derive(Default)]
 struct Batch {
     entries: Vec<Entry>,
+    spans: Vec<spans::Entry>,
     records: Vec<u8>,
     /// Keys that are known from now on, unless the commit fails.
     added: Vec<(Key, Ulid)>,

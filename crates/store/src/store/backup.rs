@@ -8,7 +8,7 @@ use crate::limits::{BACKUP_CHUNK_BYTES, BACKUP_FILE_BYTES_MAX};
 use crate::rollup::{self, Rollup};
 use crate::segment::{self, Segment};
 use bytes::Bytes;
-use catalog::{NamesRow, OpenHour, PayloadRow, Pin, SegmentRow};
+use catalog::{Content, NamesRow, OpenHour, PayloadRow, Pin, SegmentRow};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,8 +17,8 @@ use std::io::Read;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
 
-/// Version 1 had no rollups and no names, version 2 no payloads.
-const VERSION: u64 = 3;
+/// Version 1 had no rollups and no names, version 2 no payloads, version 3 no spans.
+const VERSION: u64 = 4;
 const MANIFEST: &str = "manifest.json";
 
 /// A backup being made. Its files stay until it is dropped.
@@ -70,7 +70,7 @@ impl Store {
         self.delete_once().await?;
         self.flush().await?;
         let is_its = |have: &str| tenant.is_none_or(|tenant| tenant == have);
-        let segments = self.inner.state().segments.clone();
+        let segments = self.inner.state().all_segments();
         let segments = segments.into_iter().filter(|segment| is_its(&segment.row.tenant)).collect();
         let pins = self.inner.pins();
         let pins = pins.iter().filter(|pin| is_its(&pin.tenant)).cloned().collect();
@@ -165,8 +165,8 @@ pub(super) fn put_file(put: &mut dyn FnMut(Bytes) -> bool, path: &str, mut file:
 
 fn describe(row: &SegmentRow, files: serde_json::Map<String, Value>) -> Value {
     json!({
-        "id": row.id.to_string(), "level": row.level, "tenant": row.tenant,
-        "t_min_ns": row.t_min_ns, "t_max_ns": row.t_max_ns, "rows": row.rows, "bytes": row.bytes,
+        "id": row.id.to_string(), "content": row.content.name(), "level": row.level,
+        "tenant": row.tenant, "t_min_ns": row.t_min_ns, "t_max_ns": row.t_max_ns, "rows": row.rows, "bytes": row.bytes,
         "created_at_ns": row.created_at.nanos(), "range_index": hex(&row.range_index),
         "files": files,
     })
@@ -211,6 +211,10 @@ fn segment_of(value: &Value) -> Option<SegmentRow> {
     let number = |name: &str| value[name].as_i64();
     Some(SegmentRow {
         id: Ulid::from_string(value["id"].as_str()?).ok()?,
+        content: match value["content"].as_str() {
+            Some(name) => Content::from_name(name)?,
+            None => Content::Profiles,
+        },
         level: u8::try_from(number("level")?).ok()?,
         tenant: value["tenant"].as_str()?.to_owned(),
         t_min_ns: number("t_min_ns")?,
@@ -266,7 +270,7 @@ pub(super) fn id_in(dir: &str, path: &str) -> Option<Ulid> {
 
 impl<'a> Incoming<'a> {
     fn new(inner: &'a Inner) -> Self {
-        let known = inner.state().segments.iter().map(|segment| segment.id).collect();
+        let known = inner.state().all_segments().iter().map(|segment| segment.id).collect();
         let known_rollups = inner.rolled().live.values().map(|rollup| rollup.row.id).collect();
         Self {
             inner,
@@ -367,11 +371,13 @@ impl<'a> Incoming<'a> {
         let pins: Option<Vec<Pin>> = pins.collect();
         let pins = pins.ok_or_else(|| wrong("the manifest is damaged"))?;
         let rollups = roll::backup::take(self, manifest)?;
-        let hours = roll::backup::open_hours(self.inner, manifest, &segments, &rollups)?;
+        let of_profiles = segments.iter().filter(|it| it.row.content == Content::Profiles);
+        let of_profiles: Vec<_> = of_profiles.cloned().collect();
+        let hours = roll::backup::open_hours(self.inner, manifest, &of_profiles, &rollups)?;
         found.rollups = rollups.len() as u64;
         self.commit_parts(&rows, &rollups, &hours)?;
         self.inner.restored(rollups, hours);
-        self.inner.state().segments.extend(segments);
+        self.inner.state().put(segments);
         for pin in &pins {
             found.pins += u64::from(self.inner.catalog.add_pin(pin)?);
         }

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::collect::Collector;
 use crate::limits::{
     BUCKET_NANOS, BUCKET_SETTLE_NANOS, COMPACTION_FANIN_MIN, COMPACTION_INPUTS_MAX,
-    COMPACTION_RAW_BYTES_MAX, COMPACTION_ROWS_MAX, LEVEL_MAX,
+    COMPACTION_RAW_BYTES_MAX, COMPACTION_ROWS_MAX, LEVEL_MAX, SPAN_COMPACTION_RAW_BYTES_MAX,
 };
 use crate::segment::Segment;
 use crate::segment::merge::{Input, Merge};
@@ -20,13 +20,20 @@ impl Store {
         super::in_background(move || {
             inner.finish_unsure()?;
             inner.finish_rewrite()?;
-            let mut segments = inner.state().segments.clone();
+            let (mut segments, spans) = {
+                let state = inner.state();
+                (state.segments.clone(), state.spans.clone())
+            };
             let awaited = inner.awaited();
             segments.retain(|segment| !awaited.contains(&segment.id));
-            let group = choose(&segments, inner.clock.now().nanos());
-            let merged = !group.is_empty();
-            if merged {
-                inner.merge(&group)?;
+            let now = inner.clock.now().nanos();
+            let group = choose(&segments, now, COMPACTION_RAW_BYTES_MAX);
+            let mut merged = !group.is_empty();
+            inner.merge(&group)?;
+            if !merged {
+                let group = choose(&spans, now, SPAN_COMPACTION_RAW_BYTES_MAX);
+                merged = !group.is_empty();
+                inner.merge_spans(&group)?;
             }
             inner.delete_retired()?;
             drop(turn);
@@ -37,7 +44,7 @@ impl Store {
 }
 
 /// The group to merge next: the lowest level first, oldest day first.
-fn choose(segments: &[Arc<Segment>], now: i64) -> Vec<Arc<Segment>> {
+fn choose(segments: &[Arc<Segment>], now: i64, raw_bytes_max: u64) -> Vec<Arc<Segment>> {
     let mut buckets: BTreeMap<(u8, i64, &str), Vec<&Arc<Segment>>> = BTreeMap::new();
     for segment in segments.iter().filter(|segment| segment.row.level < LEVEL_MAX) {
         let day = segment.row.t_min_ns.div_euclid(BUCKET_NANOS);
@@ -47,7 +54,7 @@ fn choose(segments: &[Arc<Segment>], now: i64) -> Vec<Arc<Segment>> {
         let end = day.saturating_add(1).saturating_mul(BUCKET_NANOS);
         let is_settled = now.saturating_sub(end) >= BUCKET_SETTLE_NANOS;
         let needed = if is_settled { 2 } else { COMPACTION_FANIN_MIN };
-        let group = fitting(bucket);
+        let group = fitting(bucket, raw_bytes_max);
         if group.len() >= needed {
             return group;
         }
@@ -56,12 +63,12 @@ fn choose(segments: &[Arc<Segment>], now: i64) -> Vec<Arc<Segment>> {
 }
 
 /// As many of a bucket, oldest first, as fit the limits together.
-fn fitting(bucket: Vec<&Arc<Segment>>) -> Vec<Arc<Segment>> {
+fn fitting(bucket: Vec<&Arc<Segment>>, raw_bytes_max: u64) -> Vec<Arc<Segment>> {
     let (mut rows, mut raw_bytes) = (0, 0);
     let mut group = Vec::new();
     for segment in bucket {
         let grown = (rows + segment.row.rows, raw_bytes + segment.index.raw_bytes);
-        let fits = grown.0 <= COMPACTION_ROWS_MAX && grown.1 <= COMPACTION_RAW_BYTES_MAX;
+        let fits = grown.0 <= COMPACTION_ROWS_MAX && grown.1 <= raw_bytes_max;
         if fits && group.len() < COMPACTION_INPUTS_MAX {
             (rows, raw_bytes) = grown;
             group.push(Arc::clone(segment));
@@ -83,6 +90,15 @@ impl Inner {
         let arranged = collector.arrange(None);
         let level = group.iter().map(|segment| segment.row.level).max().unwrap_or(0) + 1;
         let merged = self.write_segment(&arranged, Merge::new(&arranged, &inputs)?, level)?;
+        self.begin_swap(group, merged)
+    }
+
+    /// Puts a segment that is written in the place of others.
+    pub(super) fn begin_swap(
+        &self,
+        group: &[Arc<Segment>],
+        merged: Arc<Segment>,
+    ) -> Result<(), Error> {
         let inputs: Vec<_> = group.iter().map(|segment| segment.id).collect();
         self.state().unsure = Some(Unsure { inputs, merged });
         self.finish_unsure()

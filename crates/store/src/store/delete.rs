@@ -132,6 +132,10 @@ impl Store {
             for segment in &segments {
                 replaced += usize::from(inner.rewrite_hidden(segment)?);
             }
+            let spans = inner.state().spans.clone();
+            for segment in &spans {
+                replaced += usize::from(inner.rewrite_hidden_spans(segment)?);
+            }
             let meant = |stone: &&Arc<Tombstone>| open.contains(&stone.id);
             let stones: Vec<_> = inner.state().tombstones.iter().filter(meant).cloned().collect();
             inner.delete_from_sealed(&stones)?;
@@ -154,7 +158,7 @@ pub(super) fn overdue(open: &[Arc<Tombstone>], now: Timestamp) -> u64 {
 
 impl Inner {
     /// Deletions of the last day, done or not.
-    fn recent_deletions(&self) -> MutexGuard<'_, Vec<Arc<Tombstone>>> {
+    pub(super) fn recent_deletions(&self) -> MutexGuard<'_, Vec<Arc<Tombstone>>> {
         self.recent_deletions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -242,6 +246,7 @@ impl Inner {
             let hidden = Hidden::of(&state.tombstones, tenant, chunk.time_bounds);
             found.extend(hidden.iter().flat_map(|h| h.by_profile(&chunk.profiles)).flatten());
         }
+        found.extend(super::spans::hidden_in_memory(&state));
         found
     }
 }

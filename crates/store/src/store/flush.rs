@@ -5,7 +5,9 @@ use super::{Frozen, Inner, Store, count, repeats};
 use crate::collect::Arranged;
 use crate::memtable::{self, ChunkView};
 use crate::rows::Row;
+use crate::segment::table::File;
 use crate::segment::{self, Segment, write};
+use crate::spans::file::Sorted;
 use crate::{Error, files, wal};
 use catalog::SegmentRow;
 use std::collections::BTreeMap;
@@ -43,14 +45,16 @@ impl Inner {
         let views = |tenant: &Arc<str>| memtable.views(tenant).cloned().collect();
         let chunks: BTreeMap<Arc<str>, Vec<ChunkView>> =
             memtable.tenants().map(|tenant| (Arc::clone(tenant), views(tenant))).collect();
-        if chunks.is_empty() {
+        let spans = Arc::new(memtable.spans.clone());
+        if chunks.is_empty() && spans.is_empty() {
             return;
         }
         let wal_bytes = self.counters.wal_bytes.load(Ordering::Relaxed);
         let bytes = memtable.bytes();
         let uploads = self.repeats().freeze();
         let segments = None;
-        state.flushing = Some(Frozen { chunks, bytes, sequence, wal_bytes, uploads, segments });
+        state.flushing =
+            Some(Frozen { chunks, spans, bytes, sequence, wal_bytes, uploads, segments });
     }
 
     fn write_frozen(&self) -> Result<(), Error> {
@@ -79,41 +83,43 @@ impl Inner {
         {
             let mut state = self.state();
             state.flushing = None;
-            state.segments.extend(segments);
+            state.put(segments);
         }
         count(&self.counters.flushes, 1);
         self.counters.wal_bytes.fetch_sub(frozen.wal_bytes, Ordering::Relaxed);
         self.remove_logs(frozen.sequence)
     }
 
-    /// Writes what is frozen, a segment a tenant, and remembers them for another try.
+    /// Writes what is frozen, for each tenant a segment of profiles and one of spans, and remembers them for another try.
     fn write_segments(&self, frozen: &Frozen) -> Result<Vec<Arc<Segment>>, Error> {
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         self.forget_noted();
-        for (tenant, chunks) in &frozen.chunks {
-            let written = memtable::collect(tenant, chunks, self.options.keep_addresses).and_then(
-                |(arranged, rows)| {
-                    let hours = self.hours_of(&rows);
-                    let segment = self.write_segment(&arranged, rows.into_iter().map(Ok), 0)?;
-                    self.note_hours(segment.id, hours);
-                    Ok(segment)
-                },
-            );
-            match written {
-                Ok(segment) => segments.push(segment),
-                Err(error) => {
-                    for segment in segments {
-                        // What stays behind is removed when the store is opened.
-                        let _ = self.layer.remove_dir(&segment::dir(segment.id));
-                    }
-                    return Err(error);
-                }
+        if let Err(error) = self.write_each(frozen, &mut segments) {
+            for segment in segments {
+                // What stays behind is removed when the store is opened.
+                let _ = self.layer.remove_dir(&segment::dir(segment.id));
             }
+            return Err(error);
         }
         if let Some(frozen) = &mut self.state().flushing {
             frozen.segments = Some(segments.clone());
         }
         Ok(segments)
+    }
+
+    fn write_each(&self, frozen: &Frozen, to: &mut Vec<Arc<Segment>>) -> Result<(), Error> {
+        for (tenant, chunks) in &frozen.chunks {
+            let collected = memtable::collect(tenant, chunks, self.options.keep_addresses);
+            let (arranged, rows) = collected?;
+            let hours = self.hours_of(&rows);
+            let segment = self.write_segment(&arranged, rows.into_iter().map(Ok), 0)?;
+            self.note_hours(segment.id, hours);
+            to.push(segment);
+        }
+        for (tenant, entries) in frozen.spans.all() {
+            to.extend(self.write_spans(&Sorted::of_entries(tenant, entries), 0)?);
+        }
+        Ok(())
     }
 
     fn remove_logs(&self, flushed: u64) -> Result<(), Error> {
@@ -137,7 +143,17 @@ impl Inner {
     ) -> Result<Arc<Segment>, Error> {
         let id: Ulid = self.new_id();
         let (row, files) = write::encode(arranged, rows, id, level, self.clock.now())?;
-        if let Err(error) = files::put_tables(&*self.layer, segment::DIR, &segment::dir(id), &files)
+        self.write_files(row, &files)
+    }
+
+    /// Writes the files of a segment.
+    pub(super) fn write_files(
+        &self,
+        row: SegmentRow,
+        files: &[File],
+    ) -> Result<Arc<Segment>, Error> {
+        let id = row.id;
+        if let Err(error) = files::put_tables(&*self.layer, segment::DIR, &segment::dir(id), files)
         {
             let _ = self.layer.remove_dir(&segment::dir(id));
             return Err(error);

@@ -6,6 +6,7 @@ use crate::batch::column;
 use crate::limits::FSCK_PROBLEMS_MAX;
 use crate::segment::{self, Segment, read};
 use arrow::array::{Array, RecordBatch, UInt32Array};
+use catalog::Content;
 use profile::Tables;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Checked {
     pub profiles: u64,
     /// Rows of samples.
     pub rows: u64,
+    /// Spans.
+    pub spans: u64,
     /// Hourly rollups looked at.
     pub rollups: u64,
     /// What is wrong, with the segment's name; at most [`FSCK_PROBLEMS_MAX`].
@@ -55,7 +58,7 @@ impl Store {
 impl Inner {
     fn check(&self) -> Result<Checked, Error> {
         let mut found = Checked::default();
-        let segments = self.state().segments.clone();
+        let segments = self.state().all_segments();
         let known: BTreeSet<Ulid> = segments.iter().map(|segment| segment.id).collect();
         let listed: BTreeSet<Ulid> = self.catalog.live()?.iter().map(|row| row.id).collect();
         for id in known.symmetric_difference(&listed) {
@@ -109,6 +112,9 @@ impl Checked {
             }
         }
         self.bytes += total;
+        if segment.row.content == Content::Spans {
+            return self.look_at_spans(segment);
+        }
         let (tables, profiles) = (segment.read_tables()?, segment.read_profiles()?);
         self.profiles += profiles.len() as u64;
         if profiles.len() as u64 != segment.index.profiles {
@@ -133,6 +139,18 @@ impl Checked {
         let wrong = wrong.count();
         if wrong > 0 {
             self.note(segment.id, &format!("{wrong} profiles have another number of samples"));
+        }
+        Ok(())
+    }
+}
+
+impl Checked {
+    fn look_at_spans(&mut self, segment: &Segment) -> Result<(), Error> {
+        let spans = crate::spans::read::spans(segment)?;
+        self.spans += spans.len() as u64;
+        if spans.len() as u64 != segment.row.rows {
+            let what = format!("{} spans, the catalog says {}", spans.len(), segment.row.rows);
+            self.note(segment.id, &what);
         }
         Ok(())
     }

@@ -52,9 +52,9 @@ impl Store {
         let counters = Counters::default();
         let mut state = State::default();
         for row in catalog.live()? {
-            state.segments.push(Arc::new(Segment::new(row, Arc::clone(&layer))?));
+            state.put([Arc::new(Segment::new(row, Arc::clone(&layer))?)]);
         }
-        sweep::run(&*layer, &catalog, &state.segments, &counters)?;
+        sweep::run(&*layer, &catalog, &state.all_segments(), &counters)?;
         let rolled = super::roll::Rolled::load(&layer, &catalog)?;
         let mut recent_deletions = Vec::new();
         let mut floor = 0;
@@ -146,6 +146,15 @@ impl Replayer<'_> {
             count(&self.counters.wal_bytes, bytes.len() as u64);
             if replay.damaged > 0 {
                 tracing::error!(path, records = replay.damaged, "damaged log records skipped");
+            }
+            for (entry, key) in replay.spans {
+                if let Some(key) = key {
+                    if superseded(&mut copies, key) {
+                        continue;
+                    }
+                    repeats.add(key, entry.id, self.clock.now());
+                }
+                state.memtable.add_spans(entry, self.clock.now());
             }
             for (entry, key) in &replay.entries {
                 if let Some(key) = key {

@@ -141,7 +141,7 @@ impl Store {
         super::in_background(move || {
             let drops = inner.catalog.drops()?;
             let mut tenants: BTreeMap<String, TenantUsage> = BTreeMap::new();
-            let segments = inner.state().segments.clone();
+            let segments = inner.state().all_segments();
             for segment in &segments {
                 let row = &segment.row;
                 let usage = tenants.entry(row.tenant.clone()).or_default();

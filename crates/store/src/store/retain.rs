@@ -10,6 +10,7 @@ use crate::limits::{RETENTION_SLACK_NANOS_MIN, RETENTION_SLACK_PART, TRASH_KEPT}
 use crate::rows::ProfileRow;
 use crate::rules::{is_pinned, keep_nanos, may_pin, newest};
 use crate::segment::{self, Segment};
+use catalog::Content;
 use profile::labels::names::SERVICE;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -62,9 +63,11 @@ impl Inner {
 
     fn verdict(&self, segment: &Segment, now: i64) -> Verdict {
         let (tenant, index) = (&segment.row.tenant, &segment.index);
+        // A profile may have no samples, and then no kind.
+        let also = (segment.row.content == Content::Profiles).then_some("");
         let (mut shortest, mut longest) = (i64::MAX, 0);
         for service in &index.services {
-            for kind in index.kinds.iter().map(String::as_str).chain([""]) {
+            for kind in index.kinds.iter().map(String::as_str).chain(also) {
                 let keep = keep_nanos(&self.options, tenant, service, kind);
                 (shortest, longest) = (shortest.min(keep), longest.max(keep));
             }
@@ -89,7 +92,7 @@ impl Inner {
 
     fn drop_old(&self) -> Result<usize, Error> {
         let now = self.clock.now().nanos();
-        let segments = self.state().segments.clone();
+        let segments = self.state().all_segments();
         self.looked_at().retain(|id, _| segments.iter().any(|segment| segment.id == *id));
         let (mut old, mut mixed) = (Vec::new(), Vec::new());
         for segment in segments {
@@ -109,12 +112,15 @@ impl Inner {
     }
 
     /// When segments were last read whole without finding anything too old.
-    fn looked_at(&self) -> MutexGuard<'_, BTreeMap<Ulid, i64>> {
+    pub(super) fn looked_at(&self) -> MutexGuard<'_, BTreeMap<Ulid, i64>> {
         self.looked_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Writes a segment anew without what is too old; says whether there was any.
     fn drop_part(&self, segment: &Arc<Segment>, now: i64) -> Result<bool, Error> {
+        if segment.row.content == Content::Spans {
+            return self.drop_old_spans(segment, now);
+        }
         let pins = self.pins();
         let mut keep = |row: &ProfileRow, kind: &str| {
             let service = row.labels.get(SERVICE).unwrap_or("");
@@ -137,7 +143,7 @@ impl Inner {
     fn drop_for_budget(&self) -> Result<usize, Error> {
         let Some(budget) = self.options.disk_budget_bytes else { return Ok(0) };
         let logs = self.counters.wal_bytes.load(Ordering::Relaxed);
-        let mut segments = self.state().segments.clone();
+        let mut segments = self.state().all_segments();
         segments.sort_by_key(|segment| (Self::newest(segment), segment.id));
         let segment_bytes = segments.iter().map(|segment| segment.row.bytes).sum::<u64>();
         let mut used = logs + self.rollup_bytes() + segment_bytes + self.payloads.size().1;
@@ -168,6 +174,12 @@ impl Inner {
     /// Writes a segment anew with only what is pinned. Returns the bytes that it still takes.
     fn keep_pinned(&self, segment: &Arc<Segment>) -> Result<u64, Error> {
         let pins = self.pins();
+        if segment.row.content == Content::Spans {
+            let before = self.segment_bytes();
+            self.keep_pinned_spans(segment, &pins)?;
+            let freed = before.saturating_sub(self.segment_bytes());
+            return Ok(segment.row.bytes.saturating_sub(freed));
+        }
         if segment.read_profiles()?.iter().all(|row| is_pinned(&pins, row)) {
             return Ok(segment.row.bytes);
         }
@@ -177,7 +189,7 @@ impl Inner {
     }
 
     fn segment_bytes(&self) -> u64 {
-        self.state().segments.iter().map(|segment| segment.row.bytes).sum()
+        self.state().all_segments().iter().map(|segment| segment.row.bytes).sum()
     }
 
     /// Takes segments out of sight and puts their replacement there, in one step.
@@ -188,10 +200,12 @@ impl Inner {
     ) {
         let since = self.clock.monotonic();
         let mut state = self.state();
-        let (gone, mut kept): (Vec<_>, Vec<_>) =
-            state.segments.drain(..).partition(|segment| ids.contains(&segment.id));
-        kept.extend(replacement);
-        state.segments = kept;
+        let all = state.all_segments();
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|segment| ids.contains(&segment.id));
+        state.segments.clear();
+        state.spans.clear();
+        state.put(kept.into_iter().chain(replacement));
         let retired = gone.iter();
         let retired = retired.map(|segment| Retired {
             id: segment.id,

@@ -7,7 +7,7 @@ use crate::collect::Collector;
 use crate::prune::Pruned;
 use crate::rows::ProfileRow;
 use crate::segment::Segment;
-use catalog::{Dropped, PayloadRow, Uploads};
+use catalog::{Content, Dropped, PayloadRow, Uploads};
 use std::sync::Arc;
 use stdx::Ulid;
 
@@ -52,10 +52,13 @@ impl Inner {
         if segments.is_empty() {
             return Ok(());
         }
+        let of_profiles = segments.iter();
+        let of_profiles = of_profiles.filter(|segment| segment.row.content == Content::Profiles);
+        let of_profiles: Vec<_> = of_profiles.cloned().collect();
         if why != Reason::Deletion {
-            self.seal_hours(segments)?;
+            self.seal_hours(&of_profiles)?;
         }
-        self.drop_payloads_with(segments)?;
+        self.drop_payloads_with(&of_profiles)?;
         let inputs = segments.iter().map(|segment| segment.id).collect();
         let drops = segments.iter().map(|segment| self.dropped(segment, None, why)).collect();
         let change = Change::Dropped(drops, Vec::new());
@@ -107,7 +110,12 @@ impl Inner {
         self.write_segment(&arranged, rows, segment.row.level).map(Some)
     }
 
-    fn dropped(&self, input: &Segment, output: Option<&Segment>, why: Reason) -> Dropped {
+    pub(super) fn dropped(
+        &self,
+        input: &Segment,
+        output: Option<&Segment>,
+        why: Reason,
+    ) -> Dropped {
         let left = output.map_or((0, 0), |output| (output.index.profiles, output.row.bytes));
         Dropped {
             at: self.clock.now(),

@@ -3,14 +3,14 @@
 //! the newest anew, which is only right while its version is not yet published.
 
 use crate::reading::contents;
-use profile::{Link, Profile, Thread};
+use profile::{Link, Profile, Span, SpanBatch, SpanKind, SpanStatus, Thread};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stdx::{ManualClock, Rng, TimeRange, Timestamp, Ulid};
 use store::codec::Entry;
-use store::{LocalFiles, Options, Store, wal};
+use store::{LocalFiles, Options, Store, spans, wal};
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -34,6 +34,26 @@ fn profile(text: &str) -> Profile {
         sample.time = Some(start.plus_nanos(1_234_567_890));
     }
     profile
+}
+
+fn span_batch(resource: &str) -> SpanBatch {
+    let span = Span {
+        trace_id: 1 << 100,
+        span_id: 2,
+        parent_id: 3,
+        is_entry: true,
+        kind: SpanKind::Client,
+        status: SpanStatus::Error,
+        name: "query".into(),
+        resource: resource.into(),
+        message: "no such table".into(),
+        start: Timestamp::from_nanos(1_700_000_000_123_456_789),
+        duration_nanos: 1_500_000,
+        attributes: vec![("db.system".into(), "sqlite".into())],
+    };
+    let labels = [("service_name", "shop"), ("team", "blue")].into_iter().collect();
+    let other = Span { parent_id: 0, attributes: Vec::new(), message: "".into(), ..span.clone() };
+    SpanBatch { labels, spans: vec![span, other] }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -70,6 +90,46 @@ fn write_newest(folder: &Path) {
     });
 }
 
+/// Stores with spans: `spans-vN` has a segment of them and a log.
+fn write_spans(folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).expect("creates");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+    runtime.block_on(async {
+        let store = open(folder).await;
+        store.append_spans("t", vec![span_batch("SELECT 1")]).await.expect("appends");
+        store.flush().await.expect("flushes");
+        store.append_spans("t", vec![span_batch("SELECT 2")]).await.expect("appends");
+    });
+}
+
+#[test]
+fn spans_of_every_version_open_and_are_the_same() {
+    let newest = golden().join(format!("spans-v{}", spans::SPANS_VERSION));
+    if option_env!("UPDATE_GOLDEN").is_some() {
+        write_spans(&newest);
+    }
+    for version in 1..=spans::SPANS_VERSION {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        copy(&golden().join(format!("spans-v{version}")), dir.path());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        let found = runtime.block_on(async {
+            let store = open(dir.path()).await;
+            let mut found = Vec::new();
+            for part in store.span_parts("t", TimeRange::ALL) {
+                found.extend(part.all().await.expect("reads"));
+            }
+            found
+        });
+        let wanted = ["SELECT 1", "SELECT 2"].map(span_batch);
+        let labels: Vec<_> = found.iter().map(|info| (*info.labels).clone()).collect();
+        assert!(labels.iter().all(|have| *have == wanted[0].labels), "{labels:?}");
+        let found: Vec<_> = found.into_iter().map(|info| info.span).collect();
+        let wanted: Vec<_> = wanted.into_iter().flat_map(|batch| batch.spans).collect();
+        assert_eq!(found, wanted, "version {version}");
+    }
+}
+
 /// What a store holds, opened in a copy.
 fn described(folder: &Path) -> String {
     let dir = tempfile::tempdir().expect("temporary directory");
@@ -102,7 +162,7 @@ fn stores_of_every_version_open_and_hold_the_same() {
 }
 
 #[test]
-fn the_log_of_version_1_is_written_byte_by_byte() {
+fn logs_of_every_version_are_read_and_the_newest_written_byte_by_byte() {
     let entry = Entry {
         id: Ulid::from(5_u128 << 80),
         tenant: "t".into(),
@@ -111,7 +171,16 @@ fn the_log_of_version_1_is_written_byte_by_byte() {
     };
     let mut bytes = wal::header(3);
     bytes.extend(wal::record(&entry).expect("small"));
-    let file = golden().join("v1.wal");
+    let spans = spans::Entry {
+        id: Ulid::from(6_u128 << 80),
+        tenant: "t".into(),
+        received_at: Timestamp::from_millis(1_700_000_000_002),
+        batch: Arc::new(span_batch("SELECT 1")),
+    };
+    bytes.extend(wal::spans_record(&spans, &mut |key| key).expect("small").1);
+    let old = wal::replay(&fs::read(golden().join("v1.wal")).expect("golden file"));
+    assert_eq!((old.entries.len(), old.spans.len(), old.damaged, old.torn), (1, 0, 0, false));
+    let file = golden().join("v2.wal");
     if option_env!("UPDATE_GOLDEN").is_some() {
         fs::write(&file, &bytes).expect("writes");
     }
@@ -119,6 +188,8 @@ fn the_log_of_version_1_is_written_byte_by_byte() {
     assert_eq!(golden, bytes);
     let replay = wal::replay(&golden);
     assert_eq!((replay.entries.len(), replay.damaged, replay.torn), (1, 0, false));
+    assert_eq!(*replay.spans[0].0.batch, span_batch("SELECT 1"));
     let torn = wal::replay(&golden[..golden.len() - 1]);
-    assert_eq!((torn.entries.len(), torn.damaged, torn.torn), (0, 0, true));
+    let counts = (torn.entries.len(), torn.spans.len(), torn.damaged, torn.torn);
+    assert_eq!(counts, (1, 0, 0, true));
 }

@@ -15,3 +15,4 @@ mod reading;
 mod repeats;
 mod rollup_golden;
 mod rollups;
+mod spans;

@@ -1,0 +1,118 @@
+//! OTLP traces: `POST /v1/traces`, protobuf or JSON, plain, gzip or zstd, and the same over gRPC.
+//!
+//! Contract: <https://opentelemetry.io/docs/specs/otlp/>. A request whose spans were left out in
+//! part is answered with success and says how many, as the contract wants it: it is not to be sent
+//! again.
+
+use super::otlp_grpc::rejection;
+use super::otlp_http::context;
+use crate::auth::Auth;
+use crate::decode;
+use crate::pipeline::{Ingest, SpanReceipt};
+use crate::principal::{Need, Principal};
+use crate::problem::Problem;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use formats::traces::Form;
+use http::{HeaderMap, header};
+use rpc::otlp::{ExportFuture, PartialSuccess, ProfilesHandler};
+use std::sync::Arc;
+
+/// Path of OTLP traces over HTTP.
+pub const TRACES_PATH: &str = "/v1/traces";
+
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+
+/// Takes one export request.
+pub async fn receive(
+    State(ingest): State<Arc<Ingest>>,
+    principal: Principal,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let form = form_of(&parts.headers).map_err(|problem| ingest.count(problem))?;
+    decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
+    let received = ingest.receive(&parts.headers, body).await?;
+    let receipt = ingest
+        .store_spans(&principal, received, context(&parts.headers), move |bytes, options| {
+            formats::traces::decode(bytes, form, options)
+        })
+        .await?;
+    let part = partial_success(receipt);
+    let (kind, body) = match form {
+        Form::Protobuf => (PROTOBUF, rpc::otlp::encode_response(&part)),
+        Form::Json => (JSON, json_response(&part)),
+    };
+    Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
+}
+
+/// The receipt in OTLP's words.
+fn partial_success(receipt: SpanReceipt) -> PartialSuccess {
+    let rejected = i64::try_from(receipt.rejected).unwrap_or(i64::MAX);
+    PartialSuccess { rejected, message: receipt.issues.join("; ") }
+}
+
+fn json_response(part: &PartialSuccess) -> Vec<u8> {
+    if *part == PartialSuccess::default() {
+        return b"{}".to_vec();
+    }
+    // 64 bits are text in protobuf's JSON.
+    let body = serde_json::json!({ "partialSuccess": {
+        "rejectedSpans": part.rejected.to_string(), "errorMessage": part.message,
+    }});
+    body.to_string().into_bytes()
+}
+
+fn form_of(headers: &HeaderMap) -> Result<Form, Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let given = given.unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        PROTOBUF | "application/protobuf" => Ok(Form::Protobuf),
+        JSON => Ok(Form::Json),
+        _ => Err(Problem::unsupported(
+            format!("content type {given:?} on {TRACES_PATH}"),
+            format!("send {PROTOBUF} or {JSON}"),
+        )),
+    }
+}
+
+/// Takes export requests over gRPC.
+#[derive(Debug)]
+pub struct TracesGrpc {
+    ingest: Arc<Ingest>,
+    auth: Arc<Auth>,
+}
+
+impl TracesGrpc {
+    /// A handler that stores through `ingest` for those whom `auth` admits.
+    pub fn new(ingest: Arc<Ingest>, auth: Arc<Auth>) -> Self {
+        Self { ingest, auth }
+    }
+}
+
+impl ProfilesHandler for TracesGrpc {
+    fn export(&self, request: Request) -> ExportFuture {
+        let (ingest, auth) = (Arc::clone(&self.ingest), Arc::clone(&self.auth));
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let headers = &parts.headers;
+            // Before anything of the body is read.
+            let principal = auth.admit(headers, Need::Upload).map_err(|p| rejection(&p))?;
+            let mut received = ingest.receive(headers, body).await.map_err(|p| rejection(&p))?;
+            // What is compressed stays so: the decoder undoes it within its own limits.
+            received.bytes = rpc::otlp::unframe(headers, received.bytes)?;
+            let decode = |bytes: &[u8], options: &formats::Options| {
+                formats::traces::decode(bytes, Form::Protobuf, options)
+            };
+            let stored = ingest.store_spans(&principal, received, context(headers), decode).await;
+            stored.map(partial_success).map_err(|problem| rejection(&problem))
+        })
+    }
+
+    fn panicked(&self) {
+        tracing::error!("an export of spans over gRPC panicked");
+        self.ingest.count_panic();
+    }
+}
