@@ -17,6 +17,11 @@ pub fn jfr(bytes: &[u8]) {
     use_up(&crate::jfr::decode(bytes, &Options::default()));
 }
 
+/// Decodes as a nettrace file.
+pub fn nettrace(bytes: &[u8]) {
+    use_up(&crate::nettrace::decode(bytes, &Options::default()));
+}
+
 /// Decodes as folded text, and by content.
 pub fn folded(bytes: &[u8]) {
     use_up(&crate::folded::decode_default(bytes, &Options::default()));

@@ -17,8 +17,13 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 4] =
-    [("pprof", fuzz::pprof), ("otlp", fuzz::otlp), ("jfr", fuzz::jfr), ("folded", fuzz::folded)];
+const TARGETS: [(&str, Target); 5] = [
+    ("pprof", fuzz::pprof),
+    ("otlp", fuzz::otlp),
+    ("jfr", fuzz::jfr),
+    ("nettrace", fuzz::nettrace),
+    ("folded", fuzz::folded),
+];
 
 fn seeds() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/go-pprof");
@@ -60,6 +65,7 @@ fn starts() -> Vec<Vec<u8>> {
     let corpus = TARGETS.iter().flat_map(|(name, _)| corpus(name));
     let jfr = [super::jfr::writer::small(true), super::jfr::writer::small(false)];
     let written = [folded.into_bytes(), super::bombs::export()].into_iter().chain(jfr);
+    let written = written.chain(super::nettrace::writer::FORMS.map(super::nettrace::writer::small));
     seeds().into_iter().chain(written).chain(corpus).collect()
 }
 
