@@ -12,9 +12,9 @@ pub fn otlp(bytes: &[u8]) {
     use_up(&crate::otlp::decode(bytes, &Options::default()));
 }
 
-/// Decodes as a JFR file.
+/// Decodes as a JFR file, and as the labels beside one.
 pub fn jfr(bytes: &[u8]) {
-    use_up(&crate::jfr::decode(bytes, &Options::default()));
+    use_up(&crate::jfr::decode_labelled(bytes, bytes, &Options::default()));
 }
 
 /// Decodes as a nettrace file.

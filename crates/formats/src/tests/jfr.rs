@@ -1,6 +1,7 @@
 //! JFR: chunks written here, a recording of a known program, and everything damaged.
 
 mod chunks;
+mod contexts;
 mod golden;
 mod hostile;
 pub(super) mod writer;
