@@ -15,6 +15,7 @@ mod kinds;
 mod layout;
 mod metadata;
 mod names;
+mod old;
 mod pools;
 mod samples;
 pub mod table;

@@ -1,11 +1,12 @@
 //! The passes over a file's chunks.
 
 use super::contexts::Contexts;
-use super::header::{HEADER_BYTES, Header, RawChunk, chunks};
+use super::header::{HEADER_BYTES, Header, RawChunk, chunks, only};
 use super::info::Info;
 use super::input::Input;
 use super::kinds::settle;
 use super::metadata::Types;
+use super::old;
 use super::pools::{Pools, chain};
 use super::samples::read_samples;
 use super::table::{EVENTS, INFORMATION};
@@ -40,6 +41,14 @@ pub fn decode_labelled(bytes: &[u8], labels: &[u8], options: &Options) -> Decode
     let mut not_kept = BTreeMap::new();
     let mut window: Option<(i64, i64)> = None;
     for raw in chunks(&body, &mut out.issues) {
+        let rewritten;
+        let mut raw = raw;
+        if raw.0.is_old {
+            let new = old::rewritten(raw.1, &options.limits, &mut out.issues);
+            rewritten = new.unwrap_or_default();
+            let Some(header) = only(&rewritten, &mut out.issues) else { continue };
+            raw = (header, rewritten.as_slice());
+        }
         let chunk = Chunk::open(raw, &mut out.budget, &mut out.issues);
         chunk.count_not_kept(&mut not_kept);
         info.read(&chunk, &mut out);

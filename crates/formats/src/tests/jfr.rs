@@ -4,6 +4,7 @@ mod chunks;
 mod contexts;
 mod golden;
 mod hostile;
+pub(super) mod old;
 pub(super) mod writer;
 
 use profile::{Profile, Sample};
