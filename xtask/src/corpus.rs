@@ -1,6 +1,6 @@
 //! `cargo xtask corpus DIR`: uploads every binary pprof of a corpus to a real server, through each
-//! way in, every JFR file, and the uploads of Datadog's libraries as captured, and compares what the
-//! server then answers with the truth other tools computed.
+//! way in, every JFR and nettrace file, and the uploads of Datadog's libraries as captured, and
+//! compares what the server then answers with the truth other tools computed.
 //!
 //! A corpus is a folder of items, at any depth: an item is a folder with payload files,
 //! `meta.json` and `truth.json`. Archives (`*.tar.zst`) of such folders are unpacked first. A line
@@ -11,6 +11,7 @@ mod check;
 mod datadog;
 mod items;
 mod jfr;
+mod nettrace;
 mod truth;
 
 use crate::children::Children;
@@ -45,7 +46,9 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
     for item in &items {
         let (found, recordings) = (truth::files_with_truth(item)?, jfr::files_with_truth(item)?);
         let captures = datadog::captures(item)?;
-        if found.is_empty() && recordings.is_empty() && captures.is_empty() {
+        let traces = nettrace::files_with_truth(item)?;
+        let none = found.is_empty() && recordings.is_empty();
+        if none && captures.is_empty() && traces.is_empty() {
             println!("skipped  {}: {}", item.name, truth::why_without(item));
         }
         let doubt = doubtful.contains(&item.name);
@@ -68,6 +71,10 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
             children.check()?;
         }
         for file in &recordings {
+            judge(&file.name, file.check(&mut checker));
+            children.check()?;
+        }
+        for file in &traces {
             judge(&file.name, file.check(&mut checker));
             children.check()?;
         }

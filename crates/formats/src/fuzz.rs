@@ -13,9 +13,14 @@ pub fn otlp(bytes: &[u8]) {
     use_up(&crate::otlp::decode(bytes, &Options::default()));
 }
 
-/// Decodes as a JFR file.
+/// Decodes as a JFR file, and as the labels beside one.
 pub fn jfr(bytes: &[u8]) {
-    use_up(&crate::jfr::decode(bytes, &Options::default()));
+    use_up(&crate::jfr::decode_labelled(bytes, bytes, &Options::default()));
+}
+
+/// Decodes as a nettrace file.
+pub fn nettrace(bytes: &[u8]) {
+    use_up(&crate::nettrace::decode(bytes, &Options::default()));
 }
 
 /// Decodes as folded text, and by content.

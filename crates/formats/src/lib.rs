@@ -10,6 +10,7 @@ pub mod folded;
 pub mod fuzz;
 pub mod jfr;
 pub mod limits;
+pub mod nettrace;
 pub mod otlp;
 pub mod pprof;
 pub mod registry;

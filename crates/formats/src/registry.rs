@@ -29,6 +29,13 @@ pub const FORMATS: &[Format] = &[
         recognise: is_jfr,
     },
     Format {
+        name: "nettrace",
+        extensions: &["nettrace"],
+        description: "Nettrace: .NET's EventPipe, dotnet-trace, dotnet-monitor",
+        decode: crate::nettrace::decode,
+        recognise: is_nettrace,
+    },
+    Format {
         name: "pprof",
         extensions: &["pprof", "pb.gz", "prof", "pb"],
         description: "pprof protobuf: Go, Datadog and Pyroscope libraries, Rust, C++",
@@ -76,6 +83,11 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
 
 fn is_jfr(head: &[u8]) -> bool {
     head.starts_with(crate::jfr::MAGIC)
+}
+
+fn is_nettrace(head: &[u8]) -> bool {
+    use crate::nettrace::{MAGIC, NETPERF_MAGIC};
+    head.starts_with(MAGIC) || head.starts_with(NETPERF_MAGIC)
 }
 
 /// The first fields are pprof's, with its wire types.
