@@ -166,7 +166,8 @@ pub(super) fn put_file(put: &mut dyn FnMut(Bytes) -> bool, path: &str, mut file:
 fn describe(row: &SegmentRow, files: serde_json::Map<String, Value>) -> Value {
     json!({
         "id": row.id.to_string(), "content": row.content.name(), "level": row.level,
-        "tenant": row.tenant, "t_min_ns": row.t_min_ns, "t_max_ns": row.t_max_ns, "rows": row.rows, "bytes": row.bytes,
+        "tenant": row.tenant, "t_min_ns": row.t_min_ns, "t_max_ns": row.t_max_ns,
+        "rows": row.rows, "bytes": row.bytes,
         "created_at_ns": row.created_at.nanos(), "range_index": hex(&row.range_index),
         "files": files,
     })

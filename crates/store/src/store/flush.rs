@@ -90,7 +90,8 @@ impl Inner {
         self.remove_logs(frozen.sequence)
     }
 
-    /// Writes what is frozen, for each tenant a segment of profiles and one of spans, and remembers them for another try.
+    /// Writes what is frozen, for each tenant a segment of profiles and one of spans, and remembers
+    /// them for another try.
     fn write_segments(&self, frozen: &Frozen) -> Result<Vec<Arc<Segment>>, Error> {
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         self.forget_noted();
