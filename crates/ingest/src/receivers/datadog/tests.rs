@@ -8,11 +8,11 @@ use profile::{Profile, SampleKind};
 use stdx::Timestamp;
 
 const EVENT: &str = r#"{"start":"2026-11-20T15:30:47.5Z","end":"2026-11-20T15:31:00Z","version":"4",
-    "family":"python","attachments":["profile.pprof"],
-    "tags_profiler":"env:staging,service:checkout,,version:1.2.3,runtime:CPython,team:payments,
-     runtime-id:a78c,process_id:31499,profile_seq:0,_dd.x:1,source:git,profiler_version:4.16.0,host:vm,",
+    "family":"python","attachments":["profile.pprof"],"tags_profiler":"TAGS",
     "endpoint_counts":{"GET /deep":168,"GET /lock":86,"odd":null},"process_tags":"svc.user:true",
     "info":{"runtime":{"available_processors":2},"profiler":{"settings":{"a":1},"none":null}}}"#;
+const TAGS: &str = "env:staging,service:checkout,,version:1.2.3,runtime:CPython,team:payments,\
+    runtime-id:a78c,process_id:31499,profile_seq:0,_dd.x:1,source:git,profiler_version:4.16.0,host:vm,";
 
 /// A part: name of it, name of its file, bytes.
 type Given<'a> = (&'a str, &'a str, &'a [u8]);
@@ -64,13 +64,13 @@ fn info<'a>(profile: &'a Profile, name: &str) -> Option<&'a str> {
 
 #[tokio::test]
 async fn tags_become_labels_and_what_changes_with_each_upload_information() {
-    let cpu = pprof("main;work 5\n");
+    let (cpu, event) = (pprof("main;work 5\n"), EVENT.replace("TAGS", TAGS));
     let metrics = br#"[["go_num_goroutine", 40], ["name", "text"], 7]"#;
     let parts: [Given<'_>; 4] = [
         ("profile.pprof", "profile.pprof", &cpu),
         ("code-provenance", "code-provenance.json", b"{}"),
         ("metrics.json", "metrics.json", &gzip(metrics)),
-        ("event", "event.json", EVENT.as_bytes()),
+        ("event", "event.json", event.as_bytes()),
     ];
     let (context, upload) = opened(&parts).await.unwrap();
     for (name, value) in [
@@ -196,8 +196,8 @@ async fn what_has_no_event_or_no_end_is_refused_and_many_tags_are_bounded() {
     let detail = |opened: Result<(Context, Upload), Problem>| opened.unwrap_err().detail;
     assert!(detail(opened(&[part]).await).contains("no part named `event`"));
     assert!(detail(opened(&[("event", "event.json", b"[1]")]).await).contains("no JSON object"));
-    assert!(detail(opened(&vec![part; 1000]).await).contains("16 files"));
-    assert!(detail(opened(&vec![("tags[]", "", b"a:b".as_slice()); 1000]).await).contains("128"));
+    assert!(detail(opened(&[part; 1000]).await).contains("16 files"));
+    assert!(detail(opened(&[("tags[]", "", b"a:b".as_slice()); 1000]).await).contains("128"));
     let tags: Vec<String> = (0..5000).map(|at| format!("t{at}:{at}")).collect();
     let counts: Vec<String> = (0..5000).map(|at| format!("\"GET /{at}\":{at}")).collect();
     let event = format!(
