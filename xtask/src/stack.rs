@@ -52,6 +52,7 @@ pub(crate) fn start_server(
     serve.arg("--data-dir").arg(data).args(["--listen", &listen]);
     if purpose == Purpose::Test {
         serve.args(["--otlp-grpc-listen", "off", "--otlp-http-listen", "off"]);
+        serve.args(["--datadog-listen", "off"]);
         serve.args(["--retention-days", "36500"]);
     }
     serve.env("OTEL_SERVICE_NAME", "vesta");
