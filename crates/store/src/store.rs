@@ -177,6 +177,15 @@ impl State {
         self.memtable.bytes() + self.flushing.as_ref().map_or(0, |frozen| frozen.bytes)
     }
 
+    fn span_stats(&self) -> Stats {
+        Stats {
+            span_segments: self.spans.len() as u64,
+            span_rows: self.spans.iter().map(|segment| segment.row.rows).sum(),
+            span_bytes: self.spans.iter().map(|segment| segment.row.bytes).sum(),
+            ..Stats::default()
+        }
+    }
+
     /// Segments of profiles, then those of spans.
     fn all_segments(&self) -> Vec<Arc<Segment>> {
         self.segments.iter().chain(&self.spans).cloned().collect()
@@ -308,9 +317,6 @@ impl Store {
             profiles: of(&counters.profiles),
             samples: of(&counters.samples),
             spans: of(&counters.spans),
-            span_segments: state.spans.len() as u64,
-            span_rows: state.spans.iter().map(|segment| segment.row.rows).sum(),
-            span_bytes: state.spans.iter().map(|segment| segment.row.bytes).sum(),
             wal_commits: of(&counters.wal_commits),
             wal_bytes_written: of(&counters.wal_bytes_written),
             wal_bytes: of(&counters.wal_bytes),
@@ -349,6 +355,7 @@ impl Store {
             overdue_deletions: delete::overdue(&state.tombstones, self.inner.clock.now()),
             remembered,
             forgotten_early,
+            ..state.span_stats()
         }
     }
 
