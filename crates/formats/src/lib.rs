@@ -12,7 +12,11 @@ pub mod jfr;
 pub mod limits;
 pub mod otlp;
 pub mod pprof;
+pub mod push;
 pub mod registry;
+pub mod speedscope;
+pub mod tree;
+pub mod trie;
 
 mod intern;
 mod labels;

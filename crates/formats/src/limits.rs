@@ -72,6 +72,10 @@ pub const JFR_NOT_KEPT_NAMES_MAX: usize = 2_000;
 pub const JFR_NOT_KEPT_NAME_BYTES_MAX: usize = 128;
 /// Root spans of one JFR file whose endpoint is kept.
 pub const JFR_ENDPOINTS_MAX: usize = 200_000;
+/// Profiles of one push of Pyroscope's clients.
+pub const PUSH_PROFILES_MAX: usize = 256;
+/// Each of them may at least read this much again and again, however small its share of the push.
+pub const PUSH_PROFILE_WORK_BYTES_MIN: usize = 4 << 20;
 
 impl Default for Limits {
     fn default() -> Self {

@@ -22,6 +22,7 @@ pub const RULES: &[Rule] = &[
     Rule { method: "POST", path: OTLP_PATH, need: Need::Upload },
     Rule { method: "POST", path: "/ingest", need: Need::Upload },
     Rule { method: "POST", path: "/pyroscope/ingest", need: Need::Upload },
+    Rule { method: "POST", path: pyroscope::push::PUSH_PATH, need: Need::Upload },
     Rule { method: "POST", path: UPLOAD_PATH, need: Need::Upload },
 ];
 
@@ -37,6 +38,7 @@ pub fn routes(ingest: Arc<Ingest>) -> Router {
         .route(OTLP_PATH, post(otlp_http::receive))
         .route("/ingest", post(pyroscope::receive))
         .route("/pyroscope/ingest", post(pyroscope::receive))
+        .route(pyroscope::push::PUSH_PATH, post(pyroscope::push::receive))
         .route(UPLOAD_PATH, post(upload::receive))
         // Bodies are read through the pipeline, which has limits of its own.
         .layer(DefaultBodyLimit::disable())
