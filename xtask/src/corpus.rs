@@ -1,5 +1,5 @@
 //! `cargo xtask corpus DIR`: uploads every binary pprof of a corpus to a real server, through each
-//! way in, and every JFR file, and compares what the server then answers with the truth other tools
+//! way in, and every JFR file, sends captured requests of clients again, and compares what the server then answers with the truth other tools
 //! computed.
 //!
 //! A corpus is a folder of items, at any depth: an item is a folder with payload files,
@@ -10,6 +10,7 @@
 mod check;
 mod items;
 mod jfr;
+mod pyroscope;
 mod truth;
 
 use crate::children::Children;
@@ -40,7 +41,8 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
     let (mut exact, mut differ, mut doubted) = (0, 0, 0);
     for item in &items {
         let (found, recordings) = (truth::files_with_truth(item)?, jfr::files_with_truth(item)?);
-        if found.is_empty() && recordings.is_empty() {
+        let replays = pyroscope::requests(item)?;
+        if found.is_empty() && recordings.is_empty() && replays.is_empty() {
             println!("skipped  {}: {}", item.name, truth::why_without(item));
         }
         let doubt = doubtful.contains(&item.name);
@@ -60,6 +62,10 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
         }
         for file in &recordings {
             judge(&file.name, file.check(&mut checker));
+            children.check()?;
+        }
+        for replay in &replays {
+            judge(&replay.name, replay.check(&mut checker));
             children.check()?;
         }
     }
