@@ -105,7 +105,8 @@ impl Push<'_> {
         self.read += 1;
         let name = labels.iter().find(|(name, _)| *name == NAME).map(|(_, value)| *value);
         let mut options = self.options.clone();
-        options.family = name.map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
+        options.family =
+            name.map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
         // All profiles of a request together may cost what one payload may.
         let limits = &mut options.limits;
         limits.decompressed_bytes_max = self.bytes_left;
@@ -215,9 +216,11 @@ mod tests {
         let body = PushRequest { series: vec![RawProfileSeries { labels, samples }] };
         let limits = Limits { text_bytes_max: 1 << 20, ..Limits::default() };
         let decoded = decode(&body.encode_to_vec(), &Options { limits, ..Options::default() });
-        let text: usize = decoded.profiles.iter().map(|one| {
-            one.profile.labels.get("n").unwrap_or_default().len()
-        }).sum();
+        let text: usize = decoded
+            .profiles
+            .iter()
+            .map(|one| one.profile.labels.get("n").unwrap_or_default().len())
+            .sum();
         assert!(decoded.profiles.len() == 100 && text <= 1 << 20, "{text}");
     }
 }

@@ -10,7 +10,9 @@ use crate::intern::{Budget, text};
 use crate::rows::Rows;
 use form::{File, Frame, Recording};
 use profile::handle::Handle;
-use profile::{Function, KeyedMap, Line, Location, LocationId, Profile, Sample, StackId, Thread, ThreadId};
+use profile::{
+    Function, KeyedMap, Line, Location, LocationId, Profile, Sample, StackId, Thread, ThreadId,
+};
 use std::borrow::Cow;
 
 /// A file of speedscope says so near its beginning, or has its two main parts there.
@@ -31,6 +33,9 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
             return Decoded::new(Vec::new(), issues);
         }
     };
+    if file.profiles.is_empty() {
+        issues.add(IssueKind::Malformed, || "the file has no profiles".to_owned());
+    }
     let mut units: Vec<Unit> = Vec::new();
     for recording in &file.profiles {
         match Unit::of(&recording.unit) {
@@ -151,7 +156,8 @@ impl<'a> Reader<'a> {
         let count = recording.samples.len();
         if count != recording.weights.len() {
             let weights = recording.weights.len();
-            self.issues.add(IssueKind::ValueCount, || format!("{count} samples have {weights} weights"));
+            self.issues
+                .add(IssueKind::ValueCount, || format!("{count} samples have {weights} weights"));
         }
         for at in 0..count {
             // Without weights, each sample is one.
@@ -179,7 +185,8 @@ impl<'a> Reader<'a> {
         let mut last_whole = unit.whole(last);
         for event in &recording.events {
             if event.at < last {
-                let example = || "events are out of order: the time of some is not counted".to_owned();
+                let example =
+                    || "events are out of order: the time of some is not counted".to_owned();
                 self.issues.add(IssueKind::Malformed, example);
             } else {
                 let whole = unit.whole(event.at);
@@ -208,7 +215,10 @@ impl<'a> Reader<'a> {
                         open.truncate(at);
                     }
                 }
-                _ => self.issues.add(IssueKind::Malformed, || "an event of no known type".to_owned()),
+                _ => {
+                    self.issues
+                        .add(IssueKind::Malformed, || "an event of no known type".to_owned());
+                }
             }
         }
         if !open.is_empty() {
@@ -246,7 +256,8 @@ impl<'a> Reader<'a> {
         }
         let frame = &self.frames[at as usize];
         let name = self.intern(&frame.name);
-        let file = frame.file.as_deref().map_or(profile::StringId::default(), |file| self.intern(file));
+        let file =
+            frame.file.as_deref().map_or(profile::StringId::default(), |file| self.intern(file));
         let tables = &mut self.profile.tables;
         let function = Function { name, file, ..Function::default() };
         let function = tables.functions.intern(function);

@@ -155,9 +155,11 @@ pub(crate) mod tests {
     }
 
     fn folded(decoded: &Decoded) -> String {
-        decoded.profiles.iter().map(|one| {
-            crate::folded::encode(&one.profile, profile::KindIndex(0), 0)
-        }).collect()
+        decoded
+            .profiles
+            .iter()
+            .map(|one| crate::folded::encode(&one.profile, profile::KindIndex(0), 0))
+            .collect()
     }
 
     #[test]

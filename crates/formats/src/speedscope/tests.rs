@@ -35,13 +35,19 @@ fn samples_and_events_read_with_threads_lines_and_units() {
     let (kind, at) = measure(&decoded, "space");
     assert_eq!(profile.totals(profile::KindIndex(kind))[at], 50);
     assert_eq!(folded(&decoded, kind), "main 20\nmain;work 30\n");
-    let threads: Vec<_> = profile.tables.threads.iter().map(|(_, thread)| {
-        (thread.id, profile.tables.text(thread.name).to_owned())
-    }).collect();
+    let threads: Vec<_> = profile
+        .tables
+        .threads
+        .iter()
+        .map(|(_, thread)| (thread.id, profile.tables.text(thread.name).to_owned()))
+        .collect();
     assert_eq!(threads, [(7, "pool".to_owned()), (0, "heap".to_owned())]);
-    let names: Vec<_> = profile.tables.functions.iter().map(|(_, row)| {
-        (profile.tables.text(row.name), profile.tables.text(row.file))
-    }).collect();
+    let names: Vec<_> = profile
+        .tables
+        .functions
+        .iter()
+        .map(|(_, row)| (profile.tables.text(row.name), profile.tables.text(row.file)))
+        .collect();
     assert_eq!(names, [("work", ""), ("main", "a.py"), ("<x y>", "")]);
     assert_eq!(profile.metadata.client, "py-spy@0.4.3");
 }

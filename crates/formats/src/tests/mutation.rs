@@ -17,8 +17,16 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 4] =
-    [("pprof", fuzz::pprof), ("otlp", fuzz::otlp), ("jfr", fuzz::jfr), ("folded", fuzz::folded)];
+const TARGETS: [(&str, Target); 8] = [
+    ("pprof", fuzz::pprof),
+    ("otlp", fuzz::otlp),
+    ("jfr", fuzz::jfr),
+    ("folded", fuzz::folded),
+    ("push", fuzz::push),
+    ("tree", fuzz::tree),
+    ("trie", fuzz::trie),
+    ("speedscope", fuzz::speedscope),
+];
 
 fn seeds() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/go-pprof");
