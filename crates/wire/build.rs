@@ -65,9 +65,7 @@ fn json_form((kind, is_repeated, is_optional): (i32, bool, bool), type_name: &st
             let name = type_name.rsplit('.').next().unwrap_or_default();
             format!(", deserialize_with = \"crate::json::{}\"", snake_case(name))
         }
-        TYPE_MESSAGE if !is_repeated => {
-            ", skip_serializing_if = \"Option::is_none\"".to_owned()
-        }
+        TYPE_MESSAGE if !is_repeated => ", skip_serializing_if = \"Option::is_none\"".to_owned(),
         _ => String::new(),
     }
 }

@@ -146,9 +146,9 @@ impl Request {
                 Ok((context, body, Box::new(formats::decode)))
             }
             Receiver::Pyroscope => {
-                let (mut context, shape) =
+                let (mut context, mut shape) =
                     pyroscope::read_form(&self.parameters, &headers, asked_at)?;
-                let body = pyroscope::body_of(body, &shape, &mut context).await?;
+                let body = pyroscope::body_of(body, &mut shape, &mut context).await?;
                 let decode = move |body: &[u8], options: &Options| shape.decode(body, options);
                 Ok((context, body, Box::new(decode)))
             }

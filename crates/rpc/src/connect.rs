@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fmt::Write;
 use wire::Message;
 
 /// How a client speaks.
@@ -46,7 +47,9 @@ impl Code {
             StatusCode::FORBIDDEN => Self("permission_denied", 7, status),
             StatusCode::NOT_FOUND => Self("not_found", 5, status),
             StatusCode::CONFLICT => Self("aborted", 10, status),
-            StatusCode::REQUEST_TIMEOUT => Self("deadline_exceeded", 4, StatusCode::GATEWAY_TIMEOUT),
+            StatusCode::REQUEST_TIMEOUT => {
+                Self("deadline_exceeded", 4, StatusCode::GATEWAY_TIMEOUT)
+            }
             // Its own status tells clients that sending it again does not help.
             StatusCode::PAYLOAD_TOO_LARGE => Self("resource_exhausted", 8, status),
             StatusCode::TOO_MANY_REQUESTS => Self("resource_exhausted", 8, status),
@@ -188,7 +191,7 @@ fn percent_encoded(text: &str) -> String {
         if matches!(byte, b' '..=b'~') && byte != b'%' {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded
@@ -235,7 +238,7 @@ mod tests {
         let proto = wanted.encode_to_vec();
         assert_eq!(Dialect::Proto.read::<LabelValuesRequest>(&proto), Ok(wanted));
         assert_eq!(Dialect::Json.read(b" "), Ok(LabelValuesRequest::default()));
-        for bad in [&b"{"[..], b"[]", br#"{"start":"soon"}"#, br#"{"start":1.5}"#] {
+        for bad in [&b"{"[..], b"7", br#"{"start":"soon"}"#, br#"{"start":1.5}"#] {
             assert!(Dialect::Json.read::<LabelValuesRequest>(bad).is_err());
         }
     }
@@ -246,12 +249,18 @@ mod tests {
         let message = ProfileTypesResponse { profile_types: vec![profile_type] };
         let (json, _) = collected(Dialect::Json.answer(&message));
         let json = String::from_utf8(json).unwrap();
-        assert!(json.starts_with(r#"{"profileTypes":[{"ID":"a:b","name":"","sampleType""#), "{json}");
+        assert!(
+            json.starts_with(r#"{"profileTypes":[{"ID":"a:b","name":"","sampleType""#),
+            "{json}"
+        );
         let proto = message.encode_to_vec();
         assert_eq!(collected(Dialect::Proto.answer(&message)).0, proto);
         let framed = [&[0, 0, 0, 0, proto.len() as u8], proto.as_slice()].concat();
         let (grpc, trailers) = collected(Dialect::Grpc.answer(&message));
-        assert_eq!((grpc, trailers.unwrap()["grpc-status"].as_bytes()), (framed.clone(), &b"0"[..]));
+        assert_eq!(
+            (grpc, trailers.unwrap()["grpc-status"].as_bytes()),
+            (framed.clone(), &b"0"[..])
+        );
         let (web, _) = collected(Dialect::GrpcWeb.answer(&message));
         assert!(web.starts_with(&framed) && web.ends_with(b"grpc-status: 0\r\n"));
         assert_eq!(web[framed.len()], TRAILERS);

@@ -56,7 +56,10 @@ pub(crate) mod int64 {
     use super::{Deserialize, Deserializer, Serializer, Whole};
     use std::fmt::Display;
 
-    pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.collect_str(value)
     }
 
@@ -122,8 +125,8 @@ pub(crate) mod base64 {
     use super::{Deserialize, Deserializer, Error, Serializer};
     use base64::Engine;
     use base64::alphabet;
-    use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
     use base64::engine::DecodePaddingMode;
+    use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
     use std::borrow::Cow;
 
     const READER: GeneralPurpose = GeneralPurpose::new(

@@ -58,11 +58,11 @@ pub async fn receive(
 ) -> Result<Json<Receipt>, Problem> {
     let (parts, body) = request.into_parts();
     let now = ingest.clock.now();
-    let (mut context, shape) =
+    let (mut context, mut shape) =
         read_form(&parameters, &parts.headers, now).map_err(|problem| ingest.count(problem))?;
     decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
     let mut received = ingest.receive(&parts.headers, body).await?;
-    let body = body_of(std::mem::take(&mut received.bytes), &shape, &mut context).await;
+    let body = body_of(std::mem::take(&mut received.bytes), &mut shape, &mut context).await;
     received.bytes = body.map_err(|problem| ingest.count(problem))?;
     let decode = move |body: &[u8], options: &Options| shape.decode(body, options);
     let request = Kept::of(Receiver::Pyroscope, now, &parameters, &parts.headers);
@@ -77,7 +77,11 @@ impl Shape {
             Self::Tree(values) => formats::tree::decode(body, values, options),
             Self::Trie(values) => formats::trie::decode(body, values, options),
             Self::Speedscope => formats::speedscope::decode(body, options),
-            Self::File | Self::Multipart(_) => formats::decode(body, options),
+            Self::File => formats::decode(body, options),
+            Self::Multipart(parts) => {
+                let family = parts.family.to_owned();
+                formats::decode(body, &Options { family, ..options.clone() })
+            }
         }
     }
 }
@@ -85,7 +89,7 @@ impl Shape {
 /// What of a body holds the profile.
 pub(crate) async fn body_of(
     body: Bytes,
-    shape: &Shape,
+    shape: &mut Shape,
     context: &mut Context,
 ) -> Result<Bytes, Problem> {
     match shape {

@@ -12,6 +12,22 @@ pub(crate) struct Parts {
     boundary: String,
     /// The part that holds the profile.
     wanted: &'static str,
+    /// `mutex` or `block` where the client says so: Go's two contention profiles look the same.
+    pub(super) family: &'static str,
+}
+
+/// Bytes of a description of sample types; longer ones are none.
+const CONFIG_BYTES_MAX: usize = 64 << 10;
+
+/// Which of Go's contention profiles a description of sample types is of.
+fn family(config: &[u8]) -> &'static str {
+    let config = config.get(..CONFIG_BYTES_MAX.min(config.len())).unwrap_or_default();
+    let has = |name: &[u8]| config.windows(name.len()).any(|part| part == name);
+    match (has(b"\"mutex_count\"") || has(b"\"mutex_duration\""), has(b"\"block_")) {
+        (true, false) => "mutex",
+        (false, true) => "block",
+        _ => "",
+    }
 }
 
 impl Parts {
@@ -19,11 +35,15 @@ impl Parts {
     pub(super) fn of(content_type: &str, wanted: &'static str) -> Option<Self> {
         let is_multipart = content_type.to_ascii_lowercase().contains("multipart/form-data");
         let boundary = is_multipart.then(|| multer::parse_boundary(content_type).ok()).flatten()?;
-        Some(Self { boundary, wanted })
+        Some(Self { boundary, wanted, family: "" })
     }
 
     /// The profile's file.
-    pub(super) async fn profile(&self, body: Bytes, notes: &mut Notes) -> Result<Bytes, Problem> {
+    pub(super) async fn profile(
+        &mut self,
+        body: Bytes,
+        notes: &mut Notes,
+    ) -> Result<Bytes, Problem> {
         let wanted = self.wanted;
         let unreadable = |error: multer::Error| {
             let hint = format!("send multipart/form-data with a part named `{wanted}`");
@@ -45,7 +65,9 @@ impl Parts {
                 name if name == wanted && found.is_none() => {
                     found = Some(part.bytes().await.map_err(unreadable)?);
                 }
-                "sample_type_config" => {}
+                "sample_type_config" => {
+                    self.family = family(&part.bytes().await.map_err(unreadable)?);
+                }
                 "prev_profile" => notes
                     .add(|| "prev_profile is not used: values are taken as they are".to_owned()),
                 other => {
@@ -88,6 +110,24 @@ mod tests {
             assert!(part.map_or_else(|problem| problem.detail.len(), |part| part.len()) < 1000);
             assert!(notes.count() <= PARTS_MAX);
         }
+    }
+
+    #[tokio::test]
+    async fn the_description_tells_gos_contention_profiles_apart() {
+        let of = async |config: &str| {
+            let body = format!(
+                "--x\r\nContent-Disposition: form-data; name=\"profile\"\r\n\r\np\r\n--x\r\n\
+                 Content-Disposition: form-data; name=\"sample_type_config\"\r\n\r\n{config}\r\n\
+                 --x--\r\n"
+            );
+            let mut parts = parts("profile");
+            parts.profile(body.into(), &mut Notes::default()).await.unwrap();
+            parts.family
+        };
+        let config = r#"{"contentions":{"units":"lock_samples","display-name":"NAME"}}"#;
+        assert_eq!(of(&config.replace("NAME", "mutex_count")).await, "mutex");
+        assert_eq!(of(&config.replace("NAME", "block_count")).await, "block");
+        assert_eq!(of("{}").await, "");
     }
 
     #[tokio::test]
