@@ -1,6 +1,6 @@
 //! `cargo xtask corpus DIR`: uploads every binary pprof of a corpus to a real server, through each
-//! way in, and every JFR file, sends captured requests of clients again, and compares what the server then answers with the truth other tools
-//! computed.
+//! way in, and every JFR file, sends captured requests of clients again, and compares what the server
+//! then answers with the truth other tools computed.
 //!
 //! A corpus is a folder of items, at any depth: an item is a folder with payload files,
 //! `meta.json` and `truth.json`. Archives (`*.tar.zst`) of such folders are unpacked first. A line

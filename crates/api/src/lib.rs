@@ -1,8 +1,9 @@
 //! Our HTTP API: JSON, Arrow flame graphs, OpenAPI, principals.
 //!
-//! [`router`] serves `/api/v1/…`, Pyroscope's query side ([`pyroscope`]), `/healthz`, `/readyz` and `/metrics`; [`protect`] puts the layers
-//! around it and around the receivers: request ids, the net for panics, the check of principals
-//! (see [`ingest::auth`]) and compression. Every route is in [`rules`]; one that is not is refused.
+//! [`router`] serves `/api/v1/…`, Pyroscope's query side ([`pyroscope`]), `/healthz`, `/readyz` and
+//! `/metrics`; [`protect`] puts the layers around it and around the receivers: request ids, the net
+//! for panics, the check of principals (see [`ingest::auth`]) and compression. Every route is in
+//! [`rules`]; one that is not is refused.
 //!
 //! What is absent: the query engine (only [`views::Views`]), files, environment. The store is used by
 //! [`routes::admin`], [`routes::symbols`] and [`routes::payloads`] alone.
