@@ -1,6 +1,6 @@
 //! `cargo xtask corpus DIR`: uploads every binary pprof of a corpus to a real server, through each
-//! way in, every JFR and nettrace file, and the uploads of Datadog's libraries as captured, and
-//! compares what the server then answers with the truth other tools computed.
+//! way in, every JFR and nettrace file, sends captured requests of clients again, and compares what
+//! the server then answers with the truth other tools computed.
 //!
 //! A corpus is a folder of items, at any depth: an item is a folder with payload files,
 //! `meta.json` and `truth.json`. Archives (`*.tar.zst`) of such folders are unpacked first. A line
@@ -12,6 +12,7 @@ mod datadog;
 mod items;
 mod jfr;
 mod nettrace;
+mod pyroscope;
 mod truth;
 
 use crate::children::Children;
@@ -47,8 +48,9 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
         let (found, recordings) = (truth::files_with_truth(item)?, jfr::files_with_truth(item)?);
         let captures = datadog::captures(item)?;
         let traces = nettrace::files_with_truth(item)?;
-        let none = found.is_empty() && recordings.is_empty();
-        if none && captures.is_empty() && traces.is_empty() {
+        let replays = pyroscope::requests(item)?;
+        let files = found.len() + recordings.len() + traces.len();
+        if files + captures.len() + replays.len() == 0 {
             println!("skipped  {}: {}", item.name, truth::why_without(item));
         }
         let doubt = doubtful.contains(&item.name);
@@ -76,6 +78,10 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
         }
         for file in &traces {
             judge(&file.name, file.check(&mut checker));
+            children.check()?;
+        }
+        for replay in &replays {
+            judge(&replay.name, replay.check(&mut checker));
             children.check()?;
         }
     }

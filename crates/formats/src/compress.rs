@@ -49,12 +49,11 @@ pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
     plain[..plain.len().min(SNIFF_BYTES)].to_vec()
 }
 
-/// What lies beside profiles in an upload, without its compression; `None` where it is damaged or
-/// takes more than `bytes_max`.
-pub fn plain(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+/// A small message without its compression; `None` where it is damaged, or larger than `bytes_max`.
+pub fn plain(bytes: &[u8], bytes_max: usize) -> Option<Cow<'_, [u8]>> {
     let limits = Limits { decompressed_bytes_max: bytes_max, ..Limits::default() };
     let mut issues = Issues::default();
-    let plain = decompress(bytes, &limits, &mut issues).into_owned();
+    let plain = decompress(bytes, &limits, &mut issues);
     (issues.total() == 0).then_some(plain)
 }
 

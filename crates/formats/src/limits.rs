@@ -98,6 +98,10 @@ pub const NETTRACE_METHODS_MAX: usize = 1_000_000;
 pub const NETTRACE_MODULES_MAX: usize = 100_000;
 /// Starts of collections, and also of queued work, of one nettrace file.
 pub const NETTRACE_STARTS_MAX: usize = 500_000;
+/// Profiles of one push of Pyroscope's clients.
+pub const PUSH_PROFILES_MAX: usize = 256;
+/// Each of them may at least read this much again and again, however small its share of the push.
+pub const PUSH_PROFILE_WORK_BYTES_MIN: usize = 4 << 20;
 
 impl Default for Limits {
     fn default() -> Self {

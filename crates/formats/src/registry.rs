@@ -50,6 +50,13 @@ pub const FORMATS: &[Format] = &[
         recognise: is_otlp,
     },
     Format {
+        name: "speedscope",
+        extensions: &["speedscope.json"],
+        description: "Files of speedscope: py-spy, pyinstrument, rbspy, speedscope itself",
+        decode: crate::speedscope::decode,
+        recognise: crate::speedscope::is_speedscope,
+    },
+    Format {
         name: "folded",
         extensions: &["folded", "collapsed", "txt"],
         description: "Folded stacks, `root;caller;leaf 12` a line: perf, py-spy, async-profiler",

@@ -25,6 +25,8 @@ pub enum Receiver {
     Otlp,
     /// Pyroscope's `/ingest`.
     Pyroscope,
+    /// Pyroscope's push service.
+    PyroscopePush,
     /// A raw file.
     Upload,
     /// Datadog's libraries.
@@ -35,7 +37,7 @@ impl Receiver {
     /// Whether it makes something of a parameter: others may be anything, even secrets.
     fn reads(self, parameter: &str) -> bool {
         match self {
-            Self::Otlp => false,
+            Self::Otlp | Self::PyroscopePush => false,
             Self::Pyroscope => pyroscope::PARAMETERS.contains(&parameter),
             // It refuses those that it does not know.
             Self::Upload => true,
@@ -137,15 +139,19 @@ impl Request {
         let (headers, asked_at) = (self.headers(), Timestamp::from_nanos(self.asked_ns));
         match self.receiver {
             Receiver::Otlp => Ok((otlp_http::context(&headers), body, Box::new(decode::otlp))),
+            Receiver::PyroscopePush => {
+                let context = pyroscope::push::context(&headers);
+                Ok((context, body, Box::new(formats::push::decode)))
+            }
             Receiver::Upload => {
                 let client = decode::user_agent(&headers);
                 let context = upload::context(&self.parameters, asked_at, client)?;
                 Ok((context, body, Box::new(formats::decode)))
             }
             Receiver::Pyroscope => {
-                let (mut context, shape) =
+                let (mut context, mut shape) =
                     pyroscope::read_form(&self.parameters, &headers, asked_at)?;
-                let body = pyroscope::body_of(body, &shape, &mut context).await?;
+                let body = pyroscope::body_of(body, &mut shape, &mut context).await?;
                 let decode = move |body: &[u8], options: &Options| shape.decode(body, options);
                 Ok((context, body, Box::new(decode)))
             }

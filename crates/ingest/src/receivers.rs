@@ -26,6 +26,7 @@ pub const RULES: &[Rule] = &[
     Rule { method: "POST", path: TRACES_PATH, need: Need::Upload },
     Rule { method: "POST", path: "/ingest", need: Need::Upload },
     Rule { method: "POST", path: "/pyroscope/ingest", need: Need::Upload },
+    Rule { method: "POST", path: pyroscope::push::PUSH_PATH, need: Need::Upload },
     Rule { method: "POST", path: UPLOAD_PATH, need: Need::Upload },
     // Datadog's libraries.
     Rule { method: "POST", path: "/profiling/v1/input", need: Need::Upload },
@@ -62,6 +63,7 @@ pub fn routes(ingest: Arc<Ingest>) -> Router {
         .route(TRACES_PATH, post(otlp_traces::receive))
         .route("/ingest", post(pyroscope::receive))
         .route("/pyroscope/ingest", post(pyroscope::receive))
+        .route(pyroscope::push::PUSH_PATH, post(pyroscope::push::receive))
         .route(UPLOAD_PATH, post(upload::receive))
         .merge(datadog::agent::routes())
         // Bodies are read through the pipeline, which has limits of its own.

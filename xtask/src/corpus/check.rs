@@ -71,6 +71,36 @@ impl Checker {
         Ok((service, receipt))
     }
 
+    /// The server's address.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The profiles of a service.
+    pub(super) fn profiles(&self, service: &str) -> anyhow::Result<Vec<Value>> {
+        let matcher = encode(&format!("{{service_name=\"{service}\"}}"));
+        let url =
+            format!("{}/api/v1/profiles?match={matcher}&from=0&to=now%2B1d&limit=1000", self.url);
+        let answer = self.client.get_json(&url)?;
+        Ok(answer["profiles"].as_array().context("the answer lists no profiles")?.clone())
+    }
+
+    /// Total and top of one profile.
+    pub(super) fn compare_one(
+        &mut self,
+        truth: &TypeTruth,
+        profile: &str,
+        profile_type: &str,
+    ) -> anyhow::Result<Vec<String>> {
+        self.types += 1;
+        let answer = self.client.get_json(&format!(
+            "{}/api/v1/top?type={}&profile={profile}&limit={FUNCTIONS}&sort=self",
+            self.url,
+            encode(profile_type)
+        ))?;
+        compare(truth, &answer)
+    }
+
     fn check_way(
         &mut self,
         way: Way,

@@ -17,13 +17,17 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 6] = [
+const TARGETS: [(&str, Target); 10] = [
     ("pprof", fuzz::pprof),
     ("otlp", fuzz::otlp),
     ("jfr", fuzz::jfr),
     ("nettrace", fuzz::nettrace),
     ("folded", fuzz::folded),
     ("traces", fuzz::traces),
+    ("push", fuzz::push),
+    ("tree", fuzz::tree),
+    ("trie", fuzz::trie),
+    ("speedscope", fuzz::speedscope),
 ];
 
 fn seeds() -> Vec<Vec<u8>> {

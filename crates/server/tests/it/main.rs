@@ -12,6 +12,7 @@ mod ground_truth;
 mod limits;
 mod payloads;
 mod ports;
+mod pyroscope;
 mod settings;
 mod symbols;
 mod traces;
