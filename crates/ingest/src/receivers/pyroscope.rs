@@ -78,6 +78,9 @@ impl Shape {
             Self::Trie(values) => formats::trie::decode(body, values, options),
             Self::Speedscope => formats::speedscope::decode(body, options),
             Self::File => formats::decode(body, options),
+            Self::Multipart(parts) if !parts.labels.is_empty() => {
+                formats::jfr::decode_labelled(body, &parts.labels, options)
+            }
             Self::Multipart(parts) => {
                 let family = parts.family.to_owned();
                 formats::decode(body, &Options { family, ..options.clone() })
@@ -185,7 +188,7 @@ fn shape(format: &str, headers: &HeaderMap) -> Result<Shape, Problem> {
         "tree" => Ok(Shape::Tree(values(false))),
         "" if lower == "binary/octet-stream+tree" => Ok(Shape::Tree(values(false))),
         "lines" => Ok(Shape::Text(values(true))),
-        "jfr" => Ok(multipart("jfr").unwrap_or(Shape::File)),
+        "jfr" => Ok(multipart(parts::RECORDING).unwrap_or(Shape::File)),
         "pprof" => Ok(multipart("profile").unwrap_or(Shape::File)),
         "speedscope" => Ok(Shape::Speedscope),
         _ => match multipart("profile") {

@@ -14,8 +14,12 @@ pub(crate) struct Parts {
     wanted: &'static str,
     /// `mutex` or `block` where the client says so: Go's two contention profiles look the same.
     pub(super) family: &'static str,
+    /// The table of dynamic labels beside a recording.
+    pub(super) labels: Bytes,
 }
 
+/// The part that holds a recording of Java's.
+pub(super) const RECORDING: &str = "jfr";
 /// Bytes of a description of sample types; longer ones are none.
 const CONFIG_BYTES_MAX: usize = 64 << 10;
 
@@ -35,7 +39,7 @@ impl Parts {
     pub(super) fn of(content_type: &str, wanted: &'static str) -> Option<Self> {
         let is_multipart = content_type.to_ascii_lowercase().contains("multipart/form-data");
         let boundary = is_multipart.then(|| multer::parse_boundary(content_type).ok()).flatten()?;
-        Some(Self { boundary, wanted, family: "" })
+        Some(Self { boundary, wanted, family: "", labels: Bytes::new() })
     }
 
     /// The profile's file.
@@ -67,6 +71,9 @@ impl Parts {
                 }
                 "sample_type_config" => {
                     self.family = family(&part.bytes().await.map_err(unreadable)?);
+                }
+                "labels" if wanted == RECORDING => {
+                    self.labels = part.bytes().await.map_err(unreadable)?;
                 }
                 "prev_profile" => notes
                     .add(|| "prev_profile is not used: values are taken as they are".to_owned()),
@@ -128,6 +135,17 @@ mod tests {
         assert_eq!(of(&config.replace("NAME", "mutex_count")).await, "mutex");
         assert_eq!(of(&config.replace("NAME", "block_count")).await, "block");
         assert_eq!(of("{}").await, "");
+    }
+
+    #[tokio::test]
+    async fn the_labels_beside_a_recording_are_kept() {
+        let body = "--x\r\nContent-Disposition: form-data; name=\"labels\"\r\n\r\ntable\r\n\
+                    --x\r\nContent-Disposition: form-data; name=\"jfr\"; filename=\"jfr\"\r\n\r\n\
+                    recording\r\n--x--\r\n";
+        let (mut parts, mut notes) = (parts("jfr"), Notes::default());
+        let part = parts.profile(Bytes::from(body), &mut notes).await.unwrap();
+        assert_eq!((&part[..], &parts.labels[..]), (&b"recording"[..], &b"table"[..]));
+        assert_eq!(notes.count(), 0);
     }
 
     #[tokio::test]
