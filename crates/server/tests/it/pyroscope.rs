@@ -233,7 +233,10 @@ async fn grafana_finds_what_there_is() {
     let names = ask(&server, "LabelNames", question.clone()).await;
     let names = names["names"].as_array().unwrap();
     assert!(names.contains(&json!("env")) && names.contains(&json!("__profile_type__")));
-    let values = |name: &str, matcher: &str| json!({ "name": name, "matchers": [matcher], "start": start, "end": end });
+    let values = |name: &str, matcher: &str| {
+        let matchers = [matcher];
+        json!({ "name": name, "matchers": matchers, "start": start, "end": end })
+    };
     for (name, matcher, wanted) in [
         ("service_name", "{}", json!(["cart", "shop"])),
         ("service_name", "{env=\"test\"}", json!(["shop"])),
