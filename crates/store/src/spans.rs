@@ -9,8 +9,9 @@ pub(crate) mod file;
 pub mod part;
 pub mod read;
 
-use profile::{KeyedMap, SpanBatch};
-use std::collections::BTreeMap;
+use profile::SpanBatch;
+use profile::hasher::BuildKeyed;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use stdx::{Timestamp, Ulid};
 use views::SpanInfo;
@@ -92,16 +93,16 @@ impl Pile {
 
 /// Texts that come again and again, each once.
 #[derive(Debug, Default)]
-pub struct Texts(KeyedMap<Arc<str>, ()>);
+pub struct Texts(HashSet<Arc<str>, BuildKeyed>);
 
 impl Texts {
     /// The shared text.
     pub fn share(&mut self, text: &str) -> Arc<str> {
-        if let Some((known, ())) = self.0.get_key_value(text) {
+        if let Some(known) = self.0.get(text) {
             return Arc::clone(known);
         }
         let new: Arc<str> = text.into();
-        self.0.insert(Arc::clone(&new), ());
+        self.0.insert(Arc::clone(&new));
         new
     }
 }

@@ -5,8 +5,10 @@ use crate::decoded::{IssueKind, Issues, Options};
 use crate::limits::{
     INFO_ENTRIES_MAX, Limits, SPAN_ATTRIBUTES_MAX, SPAN_NAME_BYTES_MAX, SPAN_VALUE_BYTES_MAX,
 };
-use profile::{KeyedMap, Labels, Span, SpanBatch, SpanKind, SpanStatus};
+use profile::hasher::BuildKeyed;
+use profile::{Labels, Span, SpanBatch, SpanKind, SpanStatus};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use stdx::Timestamp;
 
@@ -39,7 +41,7 @@ pub(super) struct Builder {
     spans: usize,
     attributes: usize,
     rejected: u64,
-    texts: KeyedMap<Arc<str>, ()>,
+    texts: HashSet<Arc<str>, BuildKeyed>,
 }
 
 impl Builder {
@@ -51,7 +53,7 @@ impl Builder {
             spans: 0,
             attributes: 0,
             rejected: 0,
-            texts: KeyedMap::default(),
+            texts: HashSet::default(),
         }
     }
 
@@ -166,11 +168,11 @@ impl Builder {
             self.issues
                 .add(IssueKind::Limit, || format!("a text of a span is cut at {bytes_max} bytes"));
         }
-        if let Some((known, ())) = self.texts.get_key_value(short) {
+        if let Some(known) = self.texts.get(short) {
             return Arc::clone(known);
         }
         let new: Arc<str> = short.into();
-        self.texts.insert(Arc::clone(&new), ());
+        self.texts.insert(Arc::clone(&new));
         new
     }
 

@@ -15,7 +15,7 @@ pub struct Durations {
 
 fn step_of(nanos: i64) -> u16 {
     let value = nanos.max(0).cast_unsigned();
-    let shift = (63 - (value | STEPS).leading_zeros()) - STEP_BITS;
+    let shift = (value | STEPS).ilog2() - STEP_BITS;
     // At most 57 * 64 + 127.
     (u64::from(shift) * STEPS + (value >> shift)) as u16
 }
