@@ -24,7 +24,7 @@ const ALIKE_MAX: usize = 8;
 struct Row {
     part: usize,
     group: usize,
-    row: usize,
+    number: usize,
 }
 
 /// A span that may be in the answer; with its place in a file it has no attributes yet.
@@ -143,7 +143,7 @@ impl Engine {
                     }
                     let infos = store::spans::read::decode(&batch, &series, &mut texts);
                     for info in infos.map_err(error::store)? {
-                        let place = Row { part: at, group, row };
+                        let place = Row { part: at, group, number: row };
                         row += 1;
                         if meant.keeps(&info) && keeps(part, filter, trace, &info) {
                             take(Candidate { info, row: Some(place) })?;
@@ -170,7 +170,7 @@ impl Engine {
                 match row {
                     None => here.push(info),
                     Some(row) => {
-                        wanted.entry((row.part, row.group)).or_default().push((row.row, at));
+                        wanted.entry((row.part, row.group)).or_default().push((row.number, at));
                     }
                 }
             }

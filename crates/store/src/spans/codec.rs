@@ -57,7 +57,9 @@ fn texts(out: &mut Writer, spans: &[Span]) {
         }
     }
     out.number(list.len() as u64);
-    list.iter().for_each(|text| out.text(text));
+    for text in list {
+        out.text(text);
+    }
     out.bytes.extend_from_slice(&rows.bytes);
 }
 

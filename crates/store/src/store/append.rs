@@ -294,7 +294,9 @@ impl Inner {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         let result = {
             let mut state = self.state();
-            spans.iter().for_each(|entry| state.memtable.add_spans(entry.clone(), now));
+            for entry in spans {
+                state.memtable.add_spans(entry.clone(), now);
+            }
             state.memtable.add(entries, &self.options, now, &mut rng)
         };
         drop(rng);

@@ -14,7 +14,7 @@ use crate::rules::keep_nanos;
 use crate::segment::Segment;
 use crate::spans::file::Sorted;
 use crate::spans::part::{SpanPart, SpanSource};
-use crate::spans::{Entry, SPANS_KIND, read};
+use crate::spans::{Entry, Pile, SPANS_KIND, read};
 use crate::wal;
 use catalog::Pin;
 use profile::SpanBatch;
@@ -74,7 +74,7 @@ fn bounds_of(entries: &[Arc<Entry>]) -> (i64, i64) {
 pub(super) fn hidden_in_memory(state: &State) -> Vec<Ulid> {
     let piles = state.flushing.iter().map(|frozen| &*frozen.spans);
     let mut found = Vec::new();
-    for (tenant, entries) in piles.chain([&state.memtable.spans]).flat_map(|pile| pile.all()) {
+    for (tenant, entries) in piles.chain([&state.memtable.spans]).flat_map(Pile::all) {
         let Some(hidden) = Hidden::of(&state.tombstones, tenant, bounds_of(entries)) else {
             continue;
         };

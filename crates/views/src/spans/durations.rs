@@ -66,7 +66,9 @@ mod tests {
             percent in 1..100_u64,
         ) {
             let mut sums = Durations::default();
-            durations.iter().for_each(|&nanos| sums.add(nanos));
+            for &nanos in &durations {
+                sums.add(nanos);
+            }
             durations.sort_unstable();
             let rank = (durations.len() as u64 * percent).div_ceil(100) as usize;
             let exact = durations[rank - 1];
