@@ -45,45 +45,22 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
     let mut checker = Checker::new(url);
     let (mut exact, mut differ, mut doubted) = (0, 0, 0);
     for item in &items {
-        let (found, recordings) = (truth::files_with_truth(item)?, jfr::files_with_truth(item)?);
-        let captures = datadog::captures(item)?;
-        let traces = nettrace::files_with_truth(item)?;
-        let replays = pyroscope::requests(item)?;
-        let files = found.len() + recordings.len() + traces.len();
-        if files + captures.len() + replays.len() == 0 {
+        let doubt = doubtful.contains(&item.name);
+        let verdicts = check_item(item, &mut checker, &datadog)?;
+        if verdicts.is_empty() {
             println!("skipped  {}: {}", item.name, truth::why_without(item));
         }
-        let doubt = doubtful.contains(&item.name);
-        let mut judge = |name: &str, problems: Vec<String>| {
+        for (name, problems) in &verdicts {
             match (problems.is_empty(), doubt) {
                 (true, _) => exact += 1,
                 (false, true) => doubted += 1,
                 (false, false) => differ += 1,
             }
             if verbose || !problems.is_empty() {
-                tell(item, name, doubt, &problems);
+                tell(item, name, doubt, problems);
             }
-        };
-        for file in &found {
-            judge(&file.name, checker.check(file));
-            children.check()?;
         }
-        for capture in &captures {
-            judge(&capture.name, capture.check(&mut checker, &datadog));
-            children.check()?;
-        }
-        for file in &recordings {
-            judge(&file.name, file.check(&mut checker));
-            children.check()?;
-        }
-        for file in &traces {
-            judge(&file.name, file.check(&mut checker));
-            children.check()?;
-        }
-        for replay in &replays {
-            judge(&replay.name, replay.check(&mut checker));
-            children.check()?;
-        }
+        children.check()?;
     }
     children.stop();
     println!(
@@ -94,6 +71,31 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
         bail!("{differ} files differ from their truth");
     }
     Ok(())
+}
+
+/// What differs of each payload of an item.
+fn check_item(
+    item: &items::Item,
+    checker: &mut Checker,
+    datadog: &str,
+) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+    let mut verdicts = Vec::new();
+    for file in truth::files_with_truth(item)? {
+        verdicts.push((file.name.clone(), checker.check(&file)));
+    }
+    for capture in datadog::captures(item)? {
+        verdicts.push((capture.name.clone(), capture.check(checker, datadog)));
+    }
+    for recording in jfr::files_with_truth(item)? {
+        verdicts.push((recording.name.clone(), recording.check(checker)));
+    }
+    for trace in nettrace::files_with_truth(item)? {
+        verdicts.push((trace.name.clone(), trace.check(checker)));
+    }
+    for replay in pyroscope::requests(item)? {
+        verdicts.push((replay.name.clone(), replay.check(checker)));
+    }
+    Ok(verdicts)
 }
 
 fn tell(item: &items::Item, name: &str, doubt: bool, problems: &[String]) {

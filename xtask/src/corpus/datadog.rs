@@ -19,7 +19,7 @@ use std::time::Duration;
 /// What the request line of an upload begins with.
 const UPLOAD: &[u8] = b"POST /profiling/v1/input ";
 /// How long an answer may take.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 /// Labels and the tags that they are.
 const LABELS: [(&str, &str); 5] = [
     ("service_name", "service"),

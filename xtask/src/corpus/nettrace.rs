@@ -1,14 +1,14 @@
 //! Nettrace files of a corpus: how many events of each type another reader counts, and what the
 //! server answers.
 
-use super::check::{Checker, profile_types};
+use super::check::{Checker, Scope, profile_types};
 use super::items::Item;
 use crate::command::command;
 use crate::setup;
 use anyhow::{Context, bail};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Values of receipts that count events, and the events: a provider with a number.
 const COUNTED: [(&str, &str); 7] = [
@@ -74,10 +74,11 @@ impl Trace {
 
     fn compare(&self, checker: &mut Checker) -> anyhow::Result<Vec<String>> {
         let (service, receipt) = checker.upload_raw(&self.bytes()?)?;
+        let scope = Scope::Service(service);
         let types = profile_types(&receipt)?;
         let mut total = |name: &str| -> anyhow::Result<i64> {
             let Some(id) = types.get(name) else { return Ok(0) };
-            let answer = checker.top(id, &service)?;
+            let answer = checker.top(id, &scope)?;
             answer["meta"]["total"].as_i64().context("the answer has no meta.total")
         };
         let mut problems = Vec::new();
@@ -102,7 +103,7 @@ impl Trace {
     }
 
     fn bytes(&self) -> anyhow::Result<Vec<u8>> {
-        if !self.name.ends_with(".zip") {
+        if Path::new(&self.name).extension().is_none_or(|it| it != "zip") {
             return Ok(std::fs::read(&self.path)?);
         }
         setup::ensure(setup::CORPUS_ZIPPED)?;

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long an answer may take.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 /// A captured request and what is in it.
 #[derive(Debug)]
@@ -81,8 +81,8 @@ fn pushed_service(request: &Value) -> Option<String> {
 }
 
 fn named_service(path: &str) -> Option<String> {
-    let parameters = path.split_once('?')?.1.split('&');
-    let name = parameters.filter_map(|one| one.strip_prefix("name=")).next()?;
+    let mut parameters = path.split_once('?')?.1.split('&');
+    let name = parameters.find_map(|one| one.strip_prefix("name="))?;
     Some(name.split("%7B").next()?.to_owned())
 }
 
