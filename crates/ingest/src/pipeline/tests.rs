@@ -356,5 +356,5 @@ async fn what_is_kept_reads_again_as_it_did_whoever_took_it() {
 fn each_receiver_has_a_rule_that_asks_for_uploading() {
     let rules: Vec<&Rule> = receivers::RULES.iter().collect();
     assert!(rules.iter().all(|rule| rule.need == Need::Upload && rule.method == "POST"));
-    assert_eq!(rules.len(), 4);
+    assert_eq!(rules.len(), 5);
 }
