@@ -1,6 +1,6 @@
 //! `cargo xtask corpus DIR`: uploads every binary pprof of a corpus to a real server, through each
-//! way in, and every JFR file, and compares what the server then answers with the truth other tools
-//! computed.
+//! way in, every JFR and nettrace file, sends captured requests of clients again, and compares what
+//! the server then answers with the truth other tools computed.
 //!
 //! A corpus is a folder of items, at any depth: an item is a folder with payload files,
 //! `meta.json` and `truth.json`. Archives (`*.tar.zst`) of such folders are unpacked first. A line
@@ -8,8 +8,11 @@
 //! shown, but does not decide.
 
 mod check;
+mod datadog;
 mod items;
 mod jfr;
+mod nettrace;
+mod pyroscope;
 mod truth;
 
 use crate::children::Children;
@@ -35,12 +38,19 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
     let data = tempfile::tempdir()?;
     let mut children = Children::new(&workspace.target.join("corpus-logs"))?;
     let port = stack::free_port()?;
-    let url = stack::start_server(workspace, &mut children, port, data.path(), Purpose::Test)?;
+    let datadog = stack::free_port()?;
+    let purpose = Purpose::Replay { datadog };
+    let url = stack::start_server(workspace, &mut children, port, data.path(), purpose)?;
+    let datadog = format!("127.0.0.1:{datadog}");
     let mut checker = Checker::new(url);
     let (mut exact, mut differ, mut doubted) = (0, 0, 0);
     for item in &items {
         let (found, recordings) = (truth::files_with_truth(item)?, jfr::files_with_truth(item)?);
-        if found.is_empty() && recordings.is_empty() {
+        let captures = datadog::captures(item)?;
+        let traces = nettrace::files_with_truth(item)?;
+        let replays = pyroscope::requests(item)?;
+        let files = found.len() + recordings.len() + traces.len();
+        if files + captures.len() + replays.len() == 0 {
             println!("skipped  {}: {}", item.name, truth::why_without(item));
         }
         let doubt = doubtful.contains(&item.name);
@@ -58,8 +68,20 @@ pub(crate) fn run(workspace: &Workspace, dir: &Path, verbose: bool) -> anyhow::R
             judge(&file.name, checker.check(file));
             children.check()?;
         }
+        for capture in &captures {
+            judge(&capture.name, capture.check(&mut checker, &datadog));
+            children.check()?;
+        }
         for file in &recordings {
             judge(&file.name, file.check(&mut checker));
+            children.check()?;
+        }
+        for file in &traces {
+            judge(&file.name, file.check(&mut checker));
+            children.check()?;
+        }
+        for replay in &replays {
+            judge(&replay.name, replay.check(&mut checker));
             children.check()?;
         }
     }

@@ -149,6 +149,7 @@ fn start(workspace: &Workspace, folder: &Path) -> anyhow::Result<Server> {
     let mut serve = command(folder, &program, &["serve", "--config", "vesta.toml"]);
     serve.args(["--data-dir", "data", "--listen", &listen]);
     serve.args(["--otlp-grpc-listen", "off", "--otlp-http-listen", "off"]);
+    serve.args(["--datadog-listen", "off"]);
     serve.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let mut server = Server {
         child: serve.spawn().context("cannot start the server")?,

@@ -57,6 +57,9 @@ pub(crate) const CORPUS: &[Need] = &[
     Need { program: "tar", package: "tar", why: "unpacks the corpus archives" },
     Need { program: "zstd", package: "zstd", why: "decompresses the corpus archives" },
 ];
+/// Needed to unpack single files of a corpus.
+pub(crate) const CORPUS_ZIPPED: &[Need] =
+    &[Need { program: "unzip", package: "unzip", why: "unpacks files of a corpus" }];
 /// The oldest Node.js that the page's build accepts.
 const NODE_MIN: (u32, u32) = (20, 19);
 

@@ -35,6 +35,11 @@ pub(crate) enum Purpose {
     Demo,
     /// Beside others: only its own port, and profiles of any age are kept.
     Test,
+    /// The same with a port for Datadog's libraries.
+    Replay {
+        /// Its number.
+        datadog: u16,
+    },
 }
 
 /// Starts the server and waits until it is ready; returns its URL.
@@ -50,8 +55,13 @@ pub(crate) fn start_server(
     let mut serve =
         command(&workspace.root, &workspace.binary("vesta").to_string_lossy(), &["serve"]);
     serve.arg("--data-dir").arg(data).args(["--listen", &listen]);
-    if purpose == Purpose::Test {
+    if purpose != Purpose::Demo {
         serve.args(["--otlp-grpc-listen", "off", "--otlp-http-listen", "off"]);
+        let datadog = match purpose {
+            Purpose::Replay { datadog } => format!("127.0.0.1:{datadog}"),
+            _ => "off".to_owned(),
+        };
+        serve.args(["--datadog-listen", &datadog]);
         serve.args(["--retention-days", "36500"]);
     }
     serve.env("OTEL_SERVICE_NAME", "vesta");

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http::HeaderValue;
 use ingest::Problem;
+use rpc::connect::Dialect;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,6 +67,30 @@ pub async fn around(State(around): State<Arc<Around>>, request: Request, next: N
         headers.insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Services whose clients understand refusals in their own words only.
+const SERVICES: [&str; 2] = ["/push.v1.PusherService/", "/querier.v1.QuerierService/"];
+
+/// The layer outside of all others: problems of Pyroscope's services in the words of Connect, gRPC
+/// or gRPC-Web.
+pub async fn in_their_words(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !SERVICES.iter().any(|service| path.starts_with(service)) {
+        return next.run(request).await;
+    }
+    let dialect = Dialect::of(request.headers()).unwrap_or(Dialect::Json);
+    let response = next.run(request).await;
+    let Some(problem) = response.extensions().get::<Problem>() else { return response };
+    let id = problem.request_id.as_deref().unwrap_or_default();
+    let message = format!("{}; {} (request {id})", problem.detail, problem.hint);
+    let mut refused = dialect.refuse(problem.status, &message);
+    for name in [REQUEST_ID, "retry-after", "www-authenticate", "x-content-type-options"] {
+        if let Some(value) = response.headers().get(name) {
+            refused.headers_mut().insert(name, value.clone());
+        }
+    }
+    refused
 }
 
 /// A problem's body again, with the request's id in it. Refusals that a library wrote as plain

@@ -1,8 +1,9 @@
 //! Our HTTP API: JSON, Arrow flame graphs, OpenAPI, principals.
 //!
-//! [`router`] serves `/api/v1/…`, `/healthz`, `/readyz` and `/metrics`; [`protect`] puts the layers
-//! around it and around the receivers: request ids, the net for panics, the check of principals
-//! (see [`ingest::auth`]) and compression. Every route is in [`rules`]; one that is not is refused.
+//! [`router`] serves `/api/v1/…`, Pyroscope's query side ([`pyroscope`]), `/healthz`, `/readyz` and
+//! `/metrics`; [`protect`] puts the layers around it and around the receivers: request ids, the net
+//! for panics, the check of principals (see [`ingest::auth`]) and compression. Every route is in
+//! [`rules`]; one that is not is refused.
 //!
 //! What is absent: the query engine (only [`views::Views`]), files, environment. The store is used by
 //! [`routes::admin`], [`routes::symbols`] and [`routes::payloads`] alone.
@@ -11,6 +12,7 @@ pub mod asked;
 pub mod layers;
 pub mod limits;
 pub mod metrics;
+pub mod pyroscope;
 pub mod question;
 pub mod routes;
 pub mod running;
@@ -89,7 +91,7 @@ pub const RULES: &[Rule] = &[
 pub fn rules() -> Vec<Rule> {
     let own = RULES.iter().chain(routes::admin::RULES).chain(routes::symbols::RULES);
     let own = own.chain(routes::payloads::RULES);
-    let own = own.chain(routes::queries::RULES);
+    let own = own.chain(routes::queries::RULES).chain(pyroscope::RULES);
     own.chain(ingest::receivers::RULES).copied().collect()
 }
 
@@ -121,6 +123,7 @@ fn described() -> OpenApiRouter<ApiState> {
 
 /// All questions; upload is `ingest`'s.
 pub fn router(state: ApiState) -> Router {
+    let as_pyroscope = pyroscope::router(state.clone());
     let (questions, _) = described().split_for_parts();
     let queries = Arc::clone(&state.queries);
     let watched = QueriesState { queries: Arc::clone(&queries), clock: Arc::clone(&state.clock) };
@@ -132,6 +135,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/metrics", get(server::metrics))
         .with_state(state)
         .merge(routes::queries::router(watched))
+        .merge(as_pyroscope)
 }
 
 /// The API in OpenAPI's form, indented, as it is committed.
@@ -154,6 +158,7 @@ pub fn protect(routes: Router, auth: Arc<Auth>, around: Arc<layers::Around>) -> 
         .layer(from_fn_with_state(auth, ingest::auth::guard))
         .layer(from_fn(no_store))
         .layer(from_fn_with_state(around, layers::around))
+        .layer(from_fn(layers::in_their_words))
         .layer(CompressionLayer::new())
 }
 

@@ -86,3 +86,19 @@ pub const QUERIES_LISTED_MAX: usize = 1000;
 pub const QUERY_ID_BYTES_MAX: usize = 64;
 /// Characters of a running question that are listed.
 pub const QUERY_TEXT_CHARS_MAX: usize = 1000;
+/// Largest message of a question in Pyroscope's words, in bytes.
+pub const PYROSCOPE_BODY_BYTES_MAX: usize = 1 << 20;
+/// Nodes of a flame graph when such a question names no number.
+pub const PYROSCOPE_NODES_DEFAULT: usize = 8192;
+/// Combinations of profiles, spans and traces of one such question: each is a question of its own.
+pub const PYROSCOPE_IDS_MAX: usize = 32;
+/// Most labels that lines or series are split by there.
+pub const PYROSCOPE_GROUP_BY_MAX: usize = 16;
+/// Most lines or label sets of an answer there; the largest lines stay.
+pub const PYROSCOPE_SERIES_MAX: usize = 2000;
+/// Step of a chart there that names none, in milliseconds.
+pub const PYROSCOPE_STEP_MS_DEFAULT: i64 = 15_000;
+/// Rows of a heat map there.
+pub const PYROSCOPE_HEAT_ROWS: usize = 20;
+/// Most profiles that one heat map there is made of.
+pub const PYROSCOPE_HEAT_PROFILES_MAX: usize = 50_000;

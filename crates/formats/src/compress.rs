@@ -7,14 +7,17 @@ use crate::limits::{
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use lz4_flex::frame::FrameDecoder;
 use std::borrow::Cow;
 use std::io::{Read, Write};
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+/// What frames of lz4 begin with.
+const LZ4_MAGIC: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// The payload without its compression (raw, gzip with any number of members, zstd). Data that is
-/// cut off or damaged gives what came before.
+/// The payload without its compression (raw, gzip with any number of members, zstd, an lz4 frame).
+/// Data that is cut off or damaged gives what came before.
 pub(crate) fn decompress<'a>(
     bytes: &'a [u8],
     limits: &Limits,
@@ -46,6 +49,14 @@ pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
     plain[..plain.len().min(SNIFF_BYTES)].to_vec()
 }
 
+/// A small message without its compression; `None` where it is damaged, or larger than `bytes_max`.
+pub fn plain(bytes: &[u8], bytes_max: usize) -> Option<Cow<'_, [u8]>> {
+    let limits = Limits { decompressed_bytes_max: bytes_max, ..Limits::default() };
+    let mut issues = Issues::default();
+    let plain = decompress(bytes, &limits, &mut issues);
+    (issues.total() == 0).then_some(plain)
+}
+
 /// `bytes` as one gzip member.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -58,6 +69,9 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn reader<'a>(bytes: &'a [u8], issues: &mut Issues) -> Option<Box<dyn Read + 'a>> {
     if bytes.starts_with(GZIP_MAGIC) {
         return Some(Box::new(MultiGzDecoder::new(bytes)));
+    }
+    if bytes.starts_with(LZ4_MAGIC) {
+        return Some(Box::new(FrameDecoder::new(bytes)));
     }
     if !bytes.starts_with(ZSTD_MAGIC) {
         return None;

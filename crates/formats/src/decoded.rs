@@ -106,6 +106,14 @@ impl Issues {
         issue.count += 1;
     }
 
+    /// Adds what was found in a part.
+    pub(crate) fn take_over(&mut self, more: Vec<Issue>) {
+        for issue in more {
+            let count = issue.count;
+            self.0.entry(issue.kind).and_modify(|have| have.count += count).or_insert(issue);
+        }
+    }
+
     /// How many there were.
     pub(crate) fn total(&self) -> u64 {
         self.0.values().map(|issue| issue.count).sum()
@@ -123,10 +131,7 @@ impl Decoded {
 
     /// With what was wrong before it was decoded.
     pub(crate) fn after(self, mut before: Issues) -> Self {
-        for issue in self.issues {
-            let count = issue.count;
-            before.0.entry(issue.kind).and_modify(|have| have.count += count).or_insert(issue);
-        }
+        before.take_over(self.issues);
         Self::new(self.profiles, before)
     }
 }

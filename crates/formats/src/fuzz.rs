@@ -1,6 +1,7 @@
 //! Entry points for fuzzers and for the replay of their corpus: decode, and use what came out.
 
 use crate::decoded::{Decoded, Options};
+use crate::folded::Shape;
 use crate::traces::Form;
 
 /// Decodes as pprof and writes the result again.
@@ -13,9 +14,34 @@ pub fn otlp(bytes: &[u8]) {
     use_up(&crate::otlp::decode(bytes, &Options::default()));
 }
 
-/// Decodes as a JFR file.
+/// Decodes as a JFR file, and as the labels beside one.
 pub fn jfr(bytes: &[u8]) {
-    use_up(&crate::jfr::decode(bytes, &Options::default()));
+    use_up(&crate::jfr::decode_labelled(bytes, bytes, &Options::default()));
+}
+
+/// Decodes as a nettrace file.
+pub fn nettrace(bytes: &[u8]) {
+    use_up(&crate::nettrace::decode(bytes, &Options::default()));
+}
+
+/// Decodes as a push of Pyroscope's clients.
+pub fn push(bytes: &[u8]) {
+    use_up(&crate::push::decode(bytes, &Options::default()));
+}
+
+/// Decodes as Pyroscope's binary tree.
+pub fn tree(bytes: &[u8]) {
+    use_up(&crate::tree::decode(bytes, &Shape::default(), &Options::default()));
+}
+
+/// Decodes as Pyroscope's binary trie.
+pub fn trie(bytes: &[u8]) {
+    use_up(&crate::trie::decode(bytes, &Shape::default(), &Options::default()));
+}
+
+/// Decodes as a file of speedscope.
+pub fn speedscope(bytes: &[u8]) {
+    use_up(&crate::speedscope::decode(bytes, &Options::default()));
 }
 
 /// Decodes as folded text, and by content.

@@ -6,6 +6,7 @@
 //! of other types are stepped over. What becomes of which event is one table
 //! ([`table`]); the page `docs/formats/jfr.md` is held to it by a test.
 
+mod contexts;
 mod decode;
 mod header;
 mod info;
@@ -14,9 +15,10 @@ mod kinds;
 mod layout;
 mod metadata;
 mod names;
+mod old;
 mod pools;
 mod samples;
 pub mod table;
 
-pub use decode::decode;
+pub use decode::{decode, decode_labelled};
 pub(crate) use header::MAGIC;

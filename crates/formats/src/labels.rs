@@ -195,7 +195,9 @@ fn id64(value: &LabelValue<'_>, radix: u32) -> Option<u64> {
         LabelValue::Text(text) => {
             let hex = || (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
             let decimal = || text.parse().ok();
-            if radix == 16 { hex().or_else(decimal) } else { decimal().or_else(hex) }
+            // Some leave out zeros in front.
+            let short = || u64::from_str_radix(text, 16).ok();
+            if radix == 16 { hex().or_else(decimal).or_else(short) } else { decimal().or_else(hex) }
         }
     }
 }

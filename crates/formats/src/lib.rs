@@ -10,10 +10,15 @@ pub mod folded;
 pub mod fuzz;
 pub mod jfr;
 pub mod limits;
+pub mod nettrace;
 pub mod otlp;
 pub mod pprof;
+pub mod push;
 pub mod registry;
+pub mod speedscope;
 pub mod traces;
+pub mod tree;
+pub mod trie;
 
 mod intern;
 mod json;

@@ -80,6 +80,28 @@ pub const SPAN_NAME_BYTES_MAX: usize = 512;
 pub const SPAN_VALUE_BYTES_MAX: usize = 2048;
 /// How deep lists inside the values of a span's attributes are read.
 pub const SPAN_VALUE_DEPTH_MAX: usize = 3;
+/// Types of events that are known at a time in a nettrace file.
+pub const NETTRACE_TYPES_MAX: usize = 50_000;
+/// Bytes of a name of a provider or of a type of events of a nettrace file.
+pub const NETTRACE_NAME_BYTES_MAX: usize = 512;
+/// Event types of one nettrace file whose events are counted by name though they are not kept.
+pub const NETTRACE_NOT_KEPT_NAMES_MAX: usize = 2_000;
+/// Stacks, and also lists of labels, between two sequence points of a nettrace file.
+pub const NETTRACE_STACKS_MAX: usize = 500_000;
+/// Threads that are known at a time in a nettrace file.
+pub const NETTRACE_THREADS_MAX: usize = 100_000;
+/// Addresses of the stacks of one nettrace file that are named.
+pub const NETTRACE_ADDRESSES_MAX: usize = 1_000_000;
+/// Methods of one nettrace file, of those that lie at addresses of stacks.
+pub const NETTRACE_METHODS_MAX: usize = 1_000_000;
+/// Modules of one nettrace file.
+pub const NETTRACE_MODULES_MAX: usize = 100_000;
+/// Starts of collections, and also of queued work, of one nettrace file.
+pub const NETTRACE_STARTS_MAX: usize = 500_000;
+/// Profiles of one push of Pyroscope's clients.
+pub const PUSH_PROFILES_MAX: usize = 256;
+/// Each of them may at least read this much again and again, however small its share of the push.
+pub const PUSH_PROFILE_WORK_BYTES_MIN: usize = 4 << 20;
 
 impl Default for Limits {
     fn default() -> Self {

@@ -29,6 +29,13 @@ pub const FORMATS: &[Format] = &[
         recognise: is_jfr,
     },
     Format {
+        name: "nettrace",
+        extensions: &["nettrace"],
+        description: "Nettrace: .NET's EventPipe, dotnet-trace, dotnet-monitor",
+        decode: crate::nettrace::decode,
+        recognise: is_nettrace,
+    },
+    Format {
         name: "pprof",
         extensions: &["pprof", "pb.gz", "prof", "pb"],
         description: "pprof protobuf: Go, Datadog and Pyroscope libraries, Rust, C++",
@@ -43,6 +50,13 @@ pub const FORMATS: &[Format] = &[
         recognise: is_otlp,
     },
     Format {
+        name: "speedscope",
+        extensions: &["speedscope.json"],
+        description: "Files of speedscope: py-spy, pyinstrument, rbspy, speedscope itself",
+        decode: crate::speedscope::decode,
+        recognise: crate::speedscope::is_speedscope,
+    },
+    Format {
         name: "folded",
         extensions: &["folded", "collapsed", "txt"],
         description: "Folded stacks, `root;caller;leaf 12` a line: perf, py-spy, async-profiler",
@@ -50,9 +64,6 @@ pub const FORMATS: &[Format] = &[
         recognise: is_folded,
     },
 ];
-
-/// What frames of lz4 begin with.
-const LZ4_MAGIC: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
 
 /// The format of a payload, by content; compression is seen through.
 pub fn sniff(bytes: &[u8]) -> Option<&'static Format> {
@@ -70,11 +81,6 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
     if let Some(format) = recognised(&plain[..plain.len().min(SNIFF_BYTES)]) {
         return (format.decode)(&plain, options).after(issues);
     }
-    if bytes.starts_with(LZ4_MAGIC) {
-        issues.add(IssueKind::UnknownFormat, || {
-            "the payload is compressed with lz4, which is not read: use zstd or gzip".to_owned()
-        });
-    }
     let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
     issues.add(IssueKind::UnknownFormat, || {
         format!("the format was not recognised; these are read: {}", names.join(", "))
@@ -84,6 +90,11 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
 
 fn is_jfr(head: &[u8]) -> bool {
     head.starts_with(crate::jfr::MAGIC)
+}
+
+fn is_nettrace(head: &[u8]) -> bool {
+    use crate::nettrace::{MAGIC, NETPERF_MAGIC};
+    head.starts_with(MAGIC) || head.starts_with(NETPERF_MAGIC)
 }
 
 /// The first fields are pprof's, with its wire types.

@@ -7,6 +7,7 @@ mod fixtures;
 mod jfr;
 mod limits;
 mod mutation;
+mod nettrace;
 mod round_trip;
 mod traces;
 

@@ -21,6 +21,9 @@ const ANONYMOUS_TENANT: &str = "anonymous";
 /// Header in which Pyroscope's clients name their tenant.
 pub const TENANT_HEADER: &str = "x-scope-orgid";
 
+/// Headers that hold a token and nothing else; the second is that of Datadog's libraries.
+const KEY_HEADERS: [&str; 2] = ["x-api-key", "dd-api-key"];
+
 /// A token as configured.
 #[derive(Clone, Debug)]
 pub struct Token {
@@ -177,9 +180,9 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-/// The token a request presents: Bearer, Basic's password, or X-Api-Key.
+/// The token a request presents: X-Api-Key, DD-API-KEY, Bearer or Basic's password.
 fn presented(headers: &HeaderMap) -> Option<String> {
-    if let Some(key) = header_text(headers, "x-api-key") {
+    if let Some(key) = KEY_HEADERS.iter().find_map(|name| header_text(headers, name)) {
         return Some(key.to_owned());
     }
     let (scheme, rest) = header_text(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;

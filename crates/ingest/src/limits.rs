@@ -70,6 +70,28 @@ pub const ISSUES_SHOWN_MAX: usize = 20;
 pub const PAYLOAD_ISSUES_MAX: usize = 5;
 /// Parts of one multipart body.
 pub const PARTS_MAX: usize = 16;
+/// Form fields of one multipart body, beside its files.
+pub const FIELDS_MAX: usize = 128;
+/// Bytes of a form field.
+pub const FIELD_BYTES_MAX: usize = 16 << 10;
+/// Bytes of the name of a part or of its file.
+pub const PART_NAME_BYTES_MAX: usize = 128;
+/// Bytes of the part `event` of Datadog's libraries.
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+/// Tags of one upload of Datadog's libraries, and entries of its event's `info`.
+pub const TAGS_MAX: usize = 256;
+/// Bytes of all tags of one upload in one text.
+pub const TAGS_BYTES_MAX: usize = 64 << 10;
+/// Bytes of the tags that a Datadog agent adds in headers.
+pub const BESIDE_BYTES_MAX: usize = 1024;
+/// Endpoints whose number of requests is kept with a profile.
+pub const ENDPOINTS_MAX: usize = 500;
+/// Bytes of `metrics.json` beside profiles.
+pub const METRICS_BYTES_MAX: usize = 64 << 10;
+/// Numbers of `metrics.json` that are kept with a profile.
+pub const INFO_METRICS_MAX: usize = 16;
+/// Bytes of one entry of what Datadog's libraries tell of a process.
+pub const INFO_TEXT_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a refusal over gRPC: clients accept no long headers.
 pub const REJECTION_BYTES_MAX: usize = 1024;
 /// Bytes of one issue's text.

@@ -6,7 +6,7 @@ use crate::limits::PAYLOAD_ISSUES_MAX;
 use crate::normalise::Context;
 use crate::pipeline::{Ingest, Prepared, prepare};
 use crate::problem::Problem;
-use crate::receivers::{otlp_http, pyroscope, upload};
+use crate::receivers::{datadog, otlp_http, pyroscope, upload};
 use bytes::Bytes;
 use formats::{Decoded, Options};
 use http::{HeaderMap, HeaderValue, header};
@@ -25,18 +25,23 @@ pub enum Receiver {
     Otlp,
     /// Pyroscope's `/ingest`.
     Pyroscope,
+    /// Pyroscope's push service.
+    PyroscopePush,
     /// A raw file.
     Upload,
+    /// Datadog's libraries.
+    Datadog,
 }
 
 impl Receiver {
     /// Whether it makes something of a parameter: others may be anything, even secrets.
     fn reads(self, parameter: &str) -> bool {
         match self {
-            Self::Otlp => false,
+            Self::Otlp | Self::PyroscopePush => false,
             Self::Pyroscope => pyroscope::PARAMETERS.contains(&parameter),
             // It refuses those that it does not know.
             Self::Upload => true,
+            Self::Datadog => datadog::TAG_HEADERS.contains(&parameter),
         }
     }
 }
@@ -134,17 +139,26 @@ impl Request {
         let (headers, asked_at) = (self.headers(), Timestamp::from_nanos(self.asked_ns));
         match self.receiver {
             Receiver::Otlp => Ok((otlp_http::context(&headers), body, Box::new(decode::otlp))),
+            Receiver::PyroscopePush => {
+                let context = pyroscope::push::context(&headers);
+                Ok((context, body, Box::new(formats::push::decode)))
+            }
             Receiver::Upload => {
                 let client = decode::user_agent(&headers);
                 let context = upload::context(&self.parameters, asked_at, client)?;
                 Ok((context, body, Box::new(formats::decode)))
             }
             Receiver::Pyroscope => {
-                let (mut context, shape) =
+                let (mut context, mut shape) =
                     pyroscope::read_form(&self.parameters, &headers, asked_at)?;
-                let body = pyroscope::body_of(body, &shape, &mut context).await?;
+                let body = pyroscope::body_of(body, &mut shape, &mut context).await?;
                 let decode = move |body: &[u8], options: &Options| shape.decode(body, options);
                 Ok((context, body, Box::new(decode)))
+            }
+            Receiver::Datadog => {
+                let (context, upload) = datadog::open(body, &headers, &self.parameters).await?;
+                let decode = move |_: &[u8], options: &Options| upload.decode(options);
+                Ok((context, Bytes::new(), Box::new(decode)))
             }
         }
     }

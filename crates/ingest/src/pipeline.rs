@@ -123,7 +123,7 @@ impl Ingest {
 
     /// Reads on without keeping anything, for a while: a client that is still sending when the
     /// connection is closed sees a broken pipe instead of the answer.
-    async fn drain(&self, mut pieces: BodyDataStream) {
+    pub(crate) async fn drain(&self, mut pieces: BodyDataStream) {
         let mut left = self.limits.body_bytes_max.saturating_mul(4);
         let reading = async {
             while let Some(Ok(piece)) = pieces.next().await {
@@ -296,7 +296,7 @@ pub(crate) fn prepare(
 }
 
 /// Estimated bytes of a profile in memory, indexes of its tables included.
-fn weight(profile: &Profile) -> usize {
+pub(crate) fn weight(profile: &Profile) -> usize {
     1024 + profile.samples.len() * size_of::<profile::Sample>() + profile.tables.estimated_bytes()
 }
 

@@ -59,7 +59,7 @@ impl Problem {
     /// 401: nobody known asked.
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
         let hint = "send a token: `Authorization: Bearer <token>`, the password of Basic \
-                    authentication, or the header X-Api-Key";
+                    authentication, or the header X-Api-Key or DD-API-KEY";
         let title = "A token is needed";
         Self::new(StatusCode::UNAUTHORIZED, "/problems/unauthenticated", title, detail, hint)
     }

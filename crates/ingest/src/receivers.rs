@@ -1,5 +1,6 @@
 //! The receivers, a file a protocol, and the table of their routes.
 
+pub mod datadog;
 pub mod otlp_grpc;
 pub mod otlp_http;
 pub mod otlp_traces;
@@ -25,7 +26,21 @@ pub const RULES: &[Rule] = &[
     Rule { method: "POST", path: TRACES_PATH, need: Need::Upload },
     Rule { method: "POST", path: "/ingest", need: Need::Upload },
     Rule { method: "POST", path: "/pyroscope/ingest", need: Need::Upload },
+    Rule { method: "POST", path: pyroscope::push::PUSH_PATH, need: Need::Upload },
     Rule { method: "POST", path: UPLOAD_PATH, need: Need::Upload },
+    // Datadog's libraries.
+    Rule { method: "POST", path: "/profiling/v1/input", need: Need::Upload },
+    Rule { method: "POST", path: "/api/v2/profile", need: Need::Upload },
+    Rule { method: "POST", path: "/v1/input", need: Need::Upload },
+    // It says nothing but what is served.
+    Rule { method: "GET", path: "/info", need: Need::Public },
+    Rule { method: "GET", path: "/v0.7/config", need: Need::Upload },
+    Rule { method: "POST", path: "/v0.7/config", need: Need::Upload },
+    Rule { method: "POST", path: "/v0.6/stats", need: Need::Upload },
+    Rule { method: "PUT", path: "/v0.6/stats", need: Need::Upload },
+    Rule { method: "POST", path: datadog::agent::TELEMETRY, need: Need::Upload },
+    Rule { method: "POST", path: "/dogstatsd/v1/proxy", need: Need::Upload },
+    Rule { method: "POST", path: "/dogstatsd/v2/proxy", need: Need::Upload },
 ];
 
 /// OTLP over HTTP: for its own port, and part of [`routes`].
@@ -36,6 +51,11 @@ pub fn otlp_routes(ingest: Arc<Ingest>) -> Router {
     routes.layer(DefaultBodyLimit::disable()).with_state(ingest)
 }
 
+/// What Datadog's libraries ask of their agent: for its own port, and part of [`routes`].
+pub fn datadog_routes(ingest: Arc<Ingest>) -> Router {
+    datadog::agent::routes().layer(DefaultBodyLimit::disable()).with_state(ingest)
+}
+
 /// All receivers over HTTP.
 pub fn routes(ingest: Arc<Ingest>) -> Router {
     Router::new()
@@ -43,7 +63,9 @@ pub fn routes(ingest: Arc<Ingest>) -> Router {
         .route(TRACES_PATH, post(otlp_traces::receive))
         .route("/ingest", post(pyroscope::receive))
         .route("/pyroscope/ingest", post(pyroscope::receive))
+        .route(pyroscope::push::PUSH_PATH, post(pyroscope::push::receive))
         .route(UPLOAD_PATH, post(upload::receive))
+        .merge(datadog::agent::routes())
         // Bodies are read through the pipeline, which has limits of its own.
         .layer(DefaultBodyLimit::disable())
         .with_state(ingest)

@@ -113,7 +113,7 @@ pub const KINDS: &[KindEntry] = &[
         id: "heap",
         name: "Heap",
         description: "Allocated and live memory, sampled by the allocator",
-        languages: &["go", "python", "java", "nodejs", "native"],
+        languages: &["go", "python", "java", "dotnet", "nodejs", "native"],
         measures: &[
             m(
                 "Allocated memory",
@@ -133,14 +133,14 @@ pub const KINDS: &[KindEntry] = &[
                 "Heap live size",
                 "memory:inuse_space:bytes:space:bytes",
                 Gauge,
-                &["inuse_space/bytes", "heap-space/bytes"],
+                &["inuse_space/bytes", "heap-space/bytes", "heap-live-size/bytes"],
                 "Bytes allocated and not yet freed",
             ),
             m(
                 "Heap live objects",
                 "memory:inuse_objects:count:space:bytes",
                 Gauge,
-                &["inuse_objects/count"],
+                &["inuse_objects/count", "heap-live-samples/count"],
                 "Objects allocated and not yet freed",
             ),
         ],
@@ -185,7 +185,7 @@ pub const KINDS: &[KindEntry] = &[
         id: "lock_acquire",
         name: "Lock acquire",
         description: "A lock that was taken",
-        languages: &["python", "java"],
+        languages: &["python", "java", "dotnet"],
         measures: &[
             m(
                 "Lock wait time",
@@ -229,7 +229,7 @@ pub const KINDS: &[KindEntry] = &[
         id: "synchronization",
         name: "Synchronization",
         description: "A thread that waited for another one: parked, or in Object.wait",
-        languages: &["java"],
+        languages: &["java", "dotnet"],
         measures: &[
             m(
                 "Synchronization",

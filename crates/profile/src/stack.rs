@@ -4,7 +4,7 @@
 //! locations costs its depth.
 
 use crate::handle::Handle;
-use crate::index::{Index, hash_of};
+use crate::index::{INDEX_BYTES, Index, hash_of};
 use crate::{LocationId, StackId};
 
 /// The tree. Node 0 is the root (the empty stack); a parent always comes before its children.
@@ -100,6 +100,11 @@ impl StackTable {
     pub fn iter(&self) -> impl Iterator<Item = (StackId, StackId, LocationId)> {
         let numbered = self.nodes.iter().enumerate().skip(1);
         numbered.map(|(at, &(parent, location))| (StackId::from_index(at), parent, location))
+    }
+
+    /// Bytes in memory, about; those of the index where there is one.
+    pub(crate) fn bytes(&self) -> usize {
+        self.nodes.len() * size_of::<(StackId, LocationId)>() + self.indexed * INDEX_BYTES
     }
 
     /// Number of nodes, the root included.

@@ -2,7 +2,7 @@
 
 use crate::StringId;
 use crate::handle::Handle;
-use crate::index::{Index, hash_of};
+use crate::index::{INDEX_BYTES, Index, hash_of};
 use std::hash::Hash;
 use std::marker::PhantomData;
 
@@ -67,6 +67,11 @@ impl<H: Handle, T: Eq + Hash> Table<H, T> {
     /// Handles and rows.
     pub fn iter(&self) -> impl Iterator<Item = (H, &T)> {
         self.rows.iter().enumerate().map(|(at, row)| (H::from_index(at), row))
+    }
+
+    /// Bytes in memory, about, without what rows own beside themselves.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.len() * size_of::<T>() + self.indexed * INDEX_BYTES
     }
 
     /// Number of rows.

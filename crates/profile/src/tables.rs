@@ -200,18 +200,19 @@ const PLACE_PREFIX: &str = "[function at ";
 const GENERATED: &str = "[generated code]";
 
 impl Tables {
-    /// Bytes in memory, about; indexes included.
+    /// Bytes in memory, about; with the indexes that tables have which something was interned in.
     pub fn estimated_bytes(&self) -> usize {
         let attributes = self.attributes.rows().iter();
         self.strings.text_bytes()
             + self.strings.len() * 32
-            + self.functions.len() * 32
-            + self.mappings.len() * 56
-            + self.locations.len() * 64
-            + self.stacks.len() * 24
-            + self.threads.len() * 32
-            + self.links.len() * 48
-            + attributes.map(|set| 48 + set.len() * 32).sum::<usize>()
+            + self.functions.bytes()
+            + self.mappings.bytes()
+            + self.locations.bytes()
+            + self.stacks.bytes()
+            + self.threads.bytes()
+            + self.links.bytes()
+            + self.attributes.bytes()
+            + attributes.map(|set| set.len() * size_of::<Attribute>()).sum::<usize>()
     }
 
     /// The text of a string handle.

@@ -2,5 +2,6 @@
 //! protocol over gRPC and over HTTP alike.
 
 mod bytes_codec;
+pub mod connect;
 pub mod limits;
 pub mod otlp;

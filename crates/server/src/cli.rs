@@ -59,7 +59,7 @@ enum ConfigCommand {
 const SERVE_HELP: &str = "Examples:
   vesta serve
   vesta serve --data-dir /var/lib/vesta --retention-days 30 --disk-budget 20GiB
-  vesta serve --otlp-grpc-listen off --otlp-http-listen off
+  vesta serve --otlp-grpc-listen off --datadog-socket /var/run/datadog/apm.socket
 
 Settings come from flags, then VESTA_* variables, then the file of --config.
 `vesta config print` writes the settings in force in that file's form.

@@ -1,15 +1,14 @@
 //! What was typed (flags, environment, file) becomes what runs: a checked [`Config`].
 
 mod classify;
+mod debuginfod;
 mod memory;
 mod payloads;
 mod resolution;
 
-use crate::egress::Egress;
 use crate::serve::debuginfod::Debuginfod;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use http::Uri;
 use ingest::Role;
 use ingest::auth::{DEFAULT_TENANT, Token};
 use serde::{Deserialize, Serialize};
@@ -22,8 +21,8 @@ use views::classify::Overrides;
 const LISTEN: &str = "127.0.0.1:4040";
 const OTLP_GRPC_LISTEN: &str = "127.0.0.1:4317";
 const OTLP_HTTP_LISTEN: &str = "127.0.0.1:4318";
+const DATADOG_LISTEN: &str = "127.0.0.1:8126";
 const RETENTION_DAYS: f64 = 7.0;
-const DEBUGINFOD_INTERVAL_SECONDS: u32 = 300;
 const ROLLUP_DAYS: f64 = 90.0;
 /// Word that turns a port off.
 const OFF: &str = "off";
@@ -46,6 +45,12 @@ pub(crate) struct Flags {
     /// Address of OTLP over HTTP, or `off` [127.0.0.1:4318].
     #[arg(long, env = "VESTA_OTLP_HTTP_LISTEN", value_name = "ADDRESS:PORT|off")]
     otlp_http_listen: Option<String>,
+    /// Address of Datadog's libraries, as their agent's, or `off` [127.0.0.1:8126].
+    #[arg(long, env = "VESTA_DATADOG_LISTEN", value_name = "ADDRESS:PORT|off")]
+    datadog_listen: Option<String>,
+    /// Unix socket of Datadog's libraries, e.g. /var/run/datadog/apm.socket; none when absent.
+    #[arg(long, env = "VESTA_DATADOG_SOCKET", value_name = "FILE")]
+    datadog_socket: Option<PathBuf>,
     /// Days that profiles are kept [7].
     #[arg(long, env = "VESTA_RETENTION_DAYS", value_name = "DAYS")]
     retention_days: Option<f64>,
@@ -69,6 +74,10 @@ struct File {
     otlp_grpc_listen: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     otlp_http_listen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datadog_listen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datadog_socket: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retention_days: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,7 +104,7 @@ struct File {
     resolution: Vec<resolution::FileRule>,
     classify: Vec<classify::FileRule>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    debuginfod: Option<FileDebuginfod>,
+    debuginfod: Option<debuginfod::FileDebuginfod>,
     #[serde(skip_serializing_if = "FileAuth::is_empty")]
     auth: FileAuth,
 }
@@ -111,15 +120,6 @@ struct FileRetention {
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
     days: f64,
-}
-
-/// Servers that are asked for debug information.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct FileDebuginfod {
-    urls: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interval_seconds: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -161,6 +161,10 @@ pub(crate) struct Config {
     pub(crate) otlp_grpc_listen: Option<SocketAddr>,
     /// OTLP over HTTP.
     pub(crate) otlp_http_listen: Option<SocketAddr>,
+    /// Datadog's libraries.
+    pub(crate) datadog_listen: Option<SocketAddr>,
+    /// The same over a Unix socket.
+    pub(crate) datadog_socket: Option<PathBuf>,
     /// Days that profiles are kept.
     pub(crate) retention_days: f64,
     /// Days that hourly rollups are kept.
@@ -228,6 +232,11 @@ impl Config {
                 "otlp_http_listen",
                 &text(&file.otlp_http_listen, OTLP_HTTP_LISTEN),
             )?,
+            datadog_listen: optional(
+                "datadog_listen",
+                &text(&file.datadog_listen, DATADOG_LISTEN),
+            )?,
+            datadog_socket: file.datadog_socket.clone(),
             retention_days: file.retention_days.unwrap_or(RETENTION_DAYS),
             rollup_days: file.rollup_days.unwrap_or(ROLLUP_DAYS),
             retention_rules: file.retention.iter().map(rule).collect::<Result<_>>()?,
@@ -244,7 +253,7 @@ impl Config {
                 file.maintenance_interval_ms,
             )?,
             classify: classify::overrides(&file.classify)?,
-            debuginfod: file.debuginfod.as_ref().map(debuginfod).transpose()?,
+            debuginfod: file.debuginfod.as_ref().map(debuginfod::checked).transpose()?,
             tokens: file.auth.tokens.iter().map(token).collect::<Result<_>>()?,
             file,
         };
@@ -258,8 +267,9 @@ impl Config {
 
     /// Without tokens nothing listens where others could reach it.
     fn refuse_open_doors(&self) -> Result<()> {
-        let addresses = [Some(self.listen), self.otlp_grpc_listen, self.otlp_http_listen];
-        let open = addresses.into_iter().flatten().find(|address| !address.ip().is_loopback());
+        let others = [self.otlp_grpc_listen, self.otlp_http_listen, self.datadog_listen];
+        let mut addresses = others.into_iter().flatten().chain([self.listen]);
+        let open = addresses.find(|address| !address.ip().is_loopback());
         if let (Some(address), true) = (open, self.tokens.is_empty()) {
             bail!(
                 "{address} can be reached from other machines, and no token is configured: \
@@ -280,6 +290,7 @@ impl Config {
             listen: Some(self.listen.to_string()),
             otlp_grpc_listen: Some(address(self.otlp_grpc_listen)),
             otlp_http_listen: Some(address(self.otlp_http_listen)),
+            datadog_listen: Some(address(self.datadog_listen)),
             retention_days: Some(self.retention_days),
             rollup_days: Some(self.rollup_days),
             ..self.file.clone()
@@ -301,6 +312,8 @@ fn overlay(flags: &Flags, file: File) -> File {
         listen: flags.listen.clone().or(file.listen),
         otlp_grpc_listen: flags.otlp_grpc_listen.clone().or(file.otlp_grpc_listen),
         otlp_http_listen: flags.otlp_http_listen.clone().or(file.otlp_http_listen),
+        datadog_listen: flags.datadog_listen.clone().or(file.datadog_listen),
+        datadog_socket: flags.datadog_socket.clone().or(file.datadog_socket),
         retention_days: flags.retention_days.or(file.retention_days),
         rollup_days: flags.rollup_days.or(file.rollup_days),
         disk_budget: flags.disk_budget.clone().or(file.disk_budget),
@@ -389,20 +402,6 @@ fn rule(file: &FileRetention) -> Result<RetentionRule> {
         "a [[retention]] rule names nothing: give tenant, service or kind, or set retention_days"
     );
     Ok(RetentionRule { tenant, service, kind, keep: Duration::from_secs_f64(days * 86_400.0) })
-}
-
-fn debuginfod(file: &FileDebuginfod) -> Result<Debuginfod> {
-    let url = |text: &String| {
-        let url: Uri = text.parse().with_context(|| format!("[debuginfod]: address {text:?}"))?;
-        Egress::to(std::slice::from_ref(&url)).context("[debuginfod]")?;
-        ensure!(url.query().is_none(), "[debuginfod]: {text:?} has a query: give http://HOST:PORT");
-        Ok(url)
-    };
-    let urls = file.urls.iter().map(url).collect::<Result<Vec<_>>>()?;
-    ensure!(!urls.is_empty(), "[debuginfod] names no server: give urls = [\"http://HOST:PORT\"]");
-    let seconds = file.interval_seconds.unwrap_or(DEBUGINFOD_INTERVAL_SECONDS);
-    ensure!(seconds > 0, "[debuginfod]: interval_seconds is 0: give a number of seconds");
-    Ok(Debuginfod { urls, interval: Duration::from_secs(seconds.into()) })
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

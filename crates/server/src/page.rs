@@ -48,7 +48,7 @@ pub(crate) async fn serve(request: Request) -> Response {
 /// Answers what is no route of a port that has no page.
 pub(crate) async fn not_here(request: Request) -> Response {
     let detail = format!("there is nothing at {} on this port", request.uri().path());
-    let hint = "this port takes OTLP profiles only; the page, the API and all other uploads are on \
+    let hint = "this port takes what its protocol has for profiles; the page, the API and all uploads are on \
                 the main port (4040 where none was chosen)";
     Problem::not_found(detail, hint).into_response()
 }

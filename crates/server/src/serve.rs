@@ -5,6 +5,7 @@ pub(crate) mod debuginfod;
 mod listen;
 mod names;
 mod sink;
+mod socket;
 
 use crate::config::{Config, Flags};
 use crate::limits::{HEAD_TIMEOUT, SHUTDOWN_GRACE};
@@ -61,10 +62,15 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
     let others = [
         (config.otlp_grpc_listen, "OTLP over gRPC", wired.grpc),
         (config.otlp_http_listen, "OTLP over HTTP", wired.otlp),
+        (config.datadog_listen, "Datadog's protocol", wired.datadog.clone()),
     ];
     for (address, what, router) in others {
         let Some(listener) = bind_other(address, what).await else { continue };
         servers.spawn(listen::serve(listener, router, stopped.clone(), HEAD_TIMEOUT));
+    }
+    if let Some(socket) = config.datadog_socket.as_deref().and_then(socket::bind) {
+        let router = socket::local(wired.datadog);
+        servers.spawn(listen::serve(socket, router, stopped.clone(), HEAD_TIMEOUT));
     }
     let maintenance = tokio::spawn(Arc::clone(&store).run_maintenance(stopping()));
     wired.metrics.set_ready(true);
@@ -116,6 +122,7 @@ struct Wired {
     main: Router,
     grpc: Router,
     otlp: Router,
+    datadog: Router,
     metrics: Arc<Metrics>,
 }
 
@@ -172,12 +179,14 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let main = protect(routes.fallback(page::serve));
     let otlp = ingest::receivers::otlp_routes(Arc::clone(&ingest));
     let otlp = protect(otlp.fallback(page::not_here));
+    let datadog = ingest::receivers::datadog_routes(Arc::clone(&ingest));
+    let datadog = protect(datadog.fallback(page::not_here));
     let traces = Arc::new(TracesGrpc::new(Arc::clone(&ingest), Arc::clone(&auth)));
     let handler = Arc::new(OtlpGrpc::new(ingest, Arc::clone(&auth)));
     let grpc = rpc::otlp::services(handler, traces)
         .layer(from_fn_with_state(auth, ingest::auth::own_pages_only))
         .layer(from_fn_with_state(around, api::layers::around));
-    Wired { main, grpc, otlp, metrics }
+    Wired { main, grpc, otlp, datadog, metrics }
 }
 
 fn figures(store: &Store) -> Vec<Figure> {
@@ -270,8 +279,8 @@ async fn bind_other(address: Option<SocketAddr>, what: &str) -> Option<TcpListen
         Err(error) => {
             tracing::warn!(
                 "{what} is not served: {address} cannot be listened on ({error}). Another collector \
-                 may hold it; choose another port or turn it off, OTLP over HTTP is also served on \
-                 the main port"
+                 may hold it; choose another port or turn it off, what is spoken over HTTP is also \
+                 served on the main port"
             );
             None
         }

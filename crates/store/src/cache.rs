@@ -21,12 +21,11 @@ struct Entry<T> {
 #[derive(Debug)]
 struct Lru<T> {
     entries: Mutex<Vec<Entry<T>>>,
-    bytes_max: usize,
 }
 
 impl<T> Lru<T> {
-    fn new(bytes_max: usize) -> Self {
-        Self { entries: Mutex::new(Vec::new()), bytes_max }
+    fn new() -> Self {
+        Self { entries: Mutex::new(Vec::new()) }
     }
 
     fn get(&self, id: Ulid) -> Option<Arc<T>> {
@@ -39,13 +38,13 @@ impl<T> Lru<T> {
         Some(value)
     }
 
-    fn put(&self, id: Ulid, value: T, bytes: usize) -> Arc<T> {
+    fn put(&self, id: Ulid, value: T, bytes: usize, bytes_max: usize) -> Arc<T> {
         let value = Arc::new(value);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| entry.id != id);
         entries.push(Entry { id, bytes, value: Arc::clone(&value), is_used: true });
         let mut total: usize = entries.iter().map(|entry| entry.bytes).sum();
-        while total > self.bytes_max && entries.len() > 1 {
+        while total > bytes_max && entries.len() > 1 {
             total -= entries.remove(0).bytes;
         }
         value
@@ -76,19 +75,15 @@ pub(crate) struct Caches {
     profiles: Lru<Vec<ProfileRow>>,
     runs: Lru<Vec<Run>>,
     footers: Lru<ParquetMetaData>,
+    /// A quarter is for profile lists, a sixteenth for runs, an eighth for footers; tables have what
+    /// those leave.
+    bytes_max: usize,
 }
 
 impl Caches {
-    /// A quarter is for profile lists, a sixteenth for runs, an eighth for footers, the rest for
-    /// tables.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        let (profiles, runs, footers) = (bytes_max / 4, bytes_max / 16, bytes_max / 8);
-        Self {
-            tables: Lru::new(bytes_max.saturating_sub(profiles + runs + footers)),
-            profiles: Lru::new(profiles),
-            runs: Lru::new(runs),
-            footers: Lru::new(footers),
-        }
+        let (tables, profiles) = (Lru::new(), Lru::new());
+        Self { tables, profiles, runs: Lru::new(), footers: Lru::new(), bytes_max }
     }
 
     /// Footer and page index of a segment's samples.
@@ -101,7 +96,7 @@ impl Caches {
         }
         let footer = segment.read_in_background(Segment::read_footer).await?;
         let bytes = footer.memory_size();
-        Ok(self.footers.put(segment.id, footer, bytes))
+        Ok(self.footers.put(segment.id, footer, bytes, self.bytes_max / 8))
     }
 
     pub(crate) async fn tables(&self, segment: &Arc<Segment>) -> Result<Arc<Tables>, Error> {
@@ -110,7 +105,8 @@ impl Caches {
         }
         let tables = segment.read_in_background(Segment::read_tables).await?;
         let bytes = tables.estimated_bytes();
-        Ok(self.tables.put(segment.id, tables, bytes))
+        let others = self.profiles.bytes() + self.runs.bytes() + self.footers.bytes();
+        Ok(self.tables.put(segment.id, tables, bytes, self.bytes_max.saturating_sub(others)))
     }
 
     pub(crate) async fn profiles(
@@ -122,7 +118,7 @@ impl Caches {
         }
         let profiles = segment.read_in_background(Segment::read_profiles).await?;
         let bytes = profiles.iter().map(ProfileRow::bytes).sum();
-        Ok(self.profiles.put(segment.id, profiles, bytes))
+        Ok(self.profiles.put(segment.id, profiles, bytes, self.bytes_max / 4))
     }
 
     pub(crate) async fn runs(&self, segment: &Arc<Segment>) -> Result<Arc<Vec<Run>>, Error> {
@@ -131,7 +127,7 @@ impl Caches {
         }
         let runs = segment.read_in_background(Segment::read_runs).await?;
         let bytes = size_of::<Run>() * runs.len();
-        Ok(self.runs.put(segment.id, runs, bytes))
+        Ok(self.runs.put(segment.id, runs, bytes, self.bytes_max / 16))
     }
 
     /// Drops what no question has used since this was called last.
@@ -144,7 +140,7 @@ impl Caches {
 
     /// Bytes of everything in them.
     pub(crate) fn bytes(&self) -> usize {
-        let Self { tables, profiles, runs, footers } = self;
+        let Self { tables, profiles, runs, footers, .. } = self;
         tables.bytes() + profiles.bytes() + runs.bytes() + footers.bytes()
     }
 
@@ -162,18 +158,18 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_goes_first_and_the_unused_after_a_while() {
-        let cache = Lru::new(10);
+        let cache = Lru::new();
         let id = |n: u128| Ulid::from(n);
-        cache.put(id(1), 'a', 4);
-        cache.put(id(2), 'b', 4);
+        cache.put(id(1), 'a', 4, 10);
+        cache.put(id(2), 'b', 4, 10);
         assert!(cache.get(id(1)).is_some());
-        cache.put(id(3), 'c', 4);
+        cache.put(id(3), 'c', 4, 10);
         assert!(cache.get(id(2)).is_none() && cache.get(id(1)).is_some());
         cache.drop_unused();
         assert!(cache.get(id(3)).is_some());
         cache.drop_unused();
         assert!(cache.get(id(1)).is_none() && cache.get(id(3)).is_some());
-        cache.put(id(4), 'd', 100);
+        cache.put(id(4), 'd', 100, 10);
         assert!(cache.get(id(4)).is_some() && cache.get(id(3)).is_none());
     }
 }

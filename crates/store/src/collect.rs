@@ -161,6 +161,11 @@ impl Collector {
         Self { tenant, tables, known: None, ordinals, profiles: Vec::new() }
     }
 
+    /// Estimated bytes in memory without rows and indexes.
+    pub(crate) fn raw_bytes(&self) -> u64 {
+        raw_bytes(&self.tables, &self.profiles)
+    }
+
     /// Takes over everything of a part but its rows.
     pub(crate) fn add(
         &mut self,
@@ -351,9 +356,13 @@ impl Arranged {
 
     /// Estimated bytes in memory without rows.
     pub(crate) fn raw_bytes(&self) -> u64 {
-        let profiles: usize = self.profiles.iter().map(ProfileRow::bytes).sum();
-        (self.tables.estimated_bytes() + profiles) as u64
+        raw_bytes(&self.tables, &self.profiles)
     }
+}
+
+fn raw_bytes(tables: &Tables, profiles: &[ProfileRow]) -> u64 {
+    let profiles: usize = profiles.iter().map(ProfileRow::bytes).sum();
+    (tables.estimated_bytes() + profiles) as u64
 }
 
 /// A new order of things: which comes at each place, and the place of each.

@@ -70,13 +70,14 @@ pub const COMPACTION_FANIN_MIN: usize = 8;
 /// Rows of a compacted segment. They are merged in pieces and stay in memory only as the encoded
 /// file, about 5 to 10 bytes each, so 80 MB at most.
 pub const COMPACTION_ROWS_MAX: u64 = 8 << 20;
-/// Estimated bytes in memory of the tables of one compaction's inputs. Inputs are read one after
-/// the other, so a compaction takes this, the file above and one input again.
-pub const COMPACTION_RAW_BYTES_MAX: u64 = 192 << 20;
+/// Estimated bytes in memory of the tables of one compaction: those merged so far and the next
+/// input's. A segment with more than half of it is not compacted.
+pub const COMPACTION_RAW_BYTES_MAX: u64 = 256 << 20;
 /// Rows in one row group of a file of spans: what a question that needs one of them reads at least.
 pub const SPAN_GROUP_ROWS_MAX: usize = 1 << 15;
 /// Estimated bytes in memory of the spans of one compaction's inputs, all of which are there at once,
-/// and the file that is made of them comes on top.
+/// and the file that is made of them comes on top. A segment with more than half of it is not
+/// compacted.
 pub const SPAN_COMPACTION_RAW_BYTES_MAX: u64 = 96 << 20;
 /// Highest compaction level.
 pub const LEVEL_MAX: u8 = 4;

@@ -282,15 +282,13 @@ impl Children {
     }
 }
 
-/// Stands for "not looked at yet" in a [`Resolver`].
-const UNKNOWN: u32 = u32::MAX;
-
 /// Finds the nodes of stacks of one set of tables, each stack, location and function once.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     named: NamedTables<'a>,
     tables: &'a Tables,
-    /// Node of each stack of the tables.
+    /// Node of each stack of the tables and one; zero where it was not looked for yet, so that
+    /// memory is only taken where stacks are asked for: a segment of fifty services has millions.
     stacks: Vec<u32>,
     /// Frames of each location of the tables.
     locations: Vec<Option<Box<[u32]>>>,
@@ -304,7 +302,7 @@ impl<'a> Resolver<'a> {
         Self {
             named,
             tables,
-            stacks: vec![UNKNOWN; tables.stacks.len()],
+            stacks: vec![0; tables.stacks.len()],
             locations: vec![None; tables.locations.len()],
             functions: FxHashMap::default(),
         }
@@ -336,8 +334,8 @@ impl<'a> Resolver<'a> {
         let mut path = Vec::new();
         let mut here = stack;
         let mut node = loop {
-            let known = self.stacks.get(here.index()).copied().unwrap_or(UNKNOWN);
-            if known != UNKNOWN {
+            let known = self.stacks.get(here.index()).and_then(|known| known.checked_sub(1));
+            if let Some(known) = known {
                 break known;
             }
             let Some((parent, location)) = self.tables.stacks.node(here) else {
@@ -353,7 +351,7 @@ impl<'a> Resolver<'a> {
             if let Some(Some(frames)) = self.locations.get(location.index()) {
                 node = frames.iter().fold(node, |node, &frame| tree.child(node, frame));
             }
-            self.stacks[stack.index()] = node;
+            self.stacks[stack.index()] = node + 1;
         }
         node
     }

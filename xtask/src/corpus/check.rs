@@ -19,6 +19,15 @@ enum Way {
     Profiles,
 }
 
+/// Which profiles an answer is about.
+#[derive(Clone, Debug)]
+pub(super) enum Scope {
+    /// All of a service.
+    Service(String),
+    /// One, by its id.
+    Profile(String),
+}
+
 /// Asks a running server.
 #[derive(Debug)]
 pub(crate) struct Checker {
@@ -62,6 +71,36 @@ impl Checker {
         Ok((service, receipt))
     }
 
+    /// The server's address.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The profiles of a service.
+    pub(super) fn profiles(&self, service: &str) -> anyhow::Result<Vec<Value>> {
+        let matcher = encode(&format!("{{service_name=\"{service}\"}}"));
+        let url =
+            format!("{}/api/v1/profiles?match={matcher}&from=0&to=now%2B1d&limit=1000", self.url);
+        let answer = self.client.get_json(&url)?;
+        Ok(answer["profiles"].as_array().context("the answer lists no profiles")?.clone())
+    }
+
+    /// Total and top of one profile.
+    pub(super) fn compare_one(
+        &mut self,
+        truth: &TypeTruth,
+        profile: &str,
+        profile_type: &str,
+    ) -> anyhow::Result<Vec<String>> {
+        self.types += 1;
+        let answer = self.client.get_json(&format!(
+            "{}/api/v1/top?type={}&profile={profile}&limit={FUNCTIONS}&sort=self",
+            self.url,
+            encode(profile_type)
+        ))?;
+        compare(truth, &answer)
+    }
+
     fn check_way(
         &mut self,
         way: Way,
@@ -72,9 +111,19 @@ impl Checker {
         // A name of its own, so that nothing else is added to its answers.
         let service = format!("corpus-{}", self.uploads);
         let receipt = self.upload(way, &service, bytes)?;
-        let ids = profile_types(&receipt)?;
+        self.compare_types(&file.types, &Scope::Service(service), &receipt)
+    }
+
+    /// What differs from the truth of each sample type.
+    pub(super) fn compare_types(
+        &mut self,
+        truths: &[TypeTruth],
+        scope: &Scope,
+        receipt: &Value,
+    ) -> anyhow::Result<Vec<String>> {
+        let ids = profile_types(receipt)?;
         let mut problems = Vec::new();
-        for truth in &file.types {
+        for truth in truths {
             let Some(id) = ids.get(&truth.sample_type) else {
                 if truth.is_zero() {
                     continue;
@@ -82,7 +131,7 @@ impl Checker {
                 problems.push(format!("the receipt has no sample type {:?}", truth.sample_type));
                 continue;
             };
-            let answer = self.top(id, &service)?;
+            let answer = self.top(id, scope)?;
             problems.extend(compare(truth, &answer)?);
         }
         Ok(problems)
@@ -105,11 +154,26 @@ impl Checker {
         }
     }
 
-    pub(super) fn top(&mut self, profile_type: &str, service: &str) -> anyhow::Result<Value> {
+    /// One more upload was made without this.
+    pub(super) fn count_upload(&mut self) {
+        self.uploads += 1;
+    }
+
+    /// Everything about a profile but its samples.
+    pub(super) fn detail(&self, id: &str) -> anyhow::Result<Value> {
+        self.client.get_json(&format!("{}/api/v1/profiles/{id}", self.url))
+    }
+
+    pub(super) fn top(&mut self, profile_type: &str, scope: &Scope) -> anyhow::Result<Value> {
         self.types += 1;
-        let matcher = encode(&format!("{{service_name=\"{service}\"}}"));
+        let scope = match scope {
+            Scope::Service(name) => {
+                format!("match={}", encode(&format!("{{service_name=\"{name}\"}}")))
+            }
+            Scope::Profile(id) => format!("profile={id}"),
+        };
         self.client.get_json(&format!(
-            "{}/api/v1/top?type={}&match={matcher}&from=0&to=now%2B1d&limit={FUNCTIONS}&sort=self",
+            "{}/api/v1/top?type={}&{scope}&from=0&to=now%2B1d&limit={FUNCTIONS}&sort=self",
             self.url,
             encode(profile_type)
         ))

@@ -5,15 +5,13 @@
 //! type (`jdk.SocketRead.bytesRead`) the profile type it became; where several became one, their
 //! truths are added up.
 
-use super::check::{Checker, profile_types};
+use super::check::{Checker, Scope, profile_types};
 use super::items::Item;
 use anyhow::Context;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What frames of lz4 begin with: they are not read (docs/formats/jfr.md).
-const LZ4_MAGIC: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
 /// How the JDK's tools and we write a method that is not among the constants.
 const UNKNOWN_METHODS: [&str; 2] = ["?.?", "[unknown method]"];
 /// How many leaf functions are compared.
@@ -88,9 +86,8 @@ fn file(name: &str, path: PathBuf, about: &Value) -> Option<JfrFile> {
     let counts: BTreeMap<_, _> = counts.collect();
     // Without any event that becomes a sample there is no profile.
     let has_samples = EXPECTED.iter().any(|event| counts.contains_key(*event));
-    let is_lz4 = std::fs::read(&path).is_ok_and(|bytes| bytes.starts_with(LZ4_MAGIC));
     let file = JfrFile { name: name.to_owned(), path, counts, events: about["events"].clone() };
-    (has_samples && !is_lz4 && file.path.is_file()).then_some(file)
+    (has_samples && file.path.is_file()).then_some(file)
 }
 
 /// A value of the truth: exact, or a sum of fractions each of which is rounded.
@@ -103,14 +100,24 @@ struct Expected {
 impl JfrFile {
     /// What differs; empty when nothing does.
     pub(crate) fn check(&self, checker: &mut Checker) -> Vec<String> {
-        self.compare(checker).unwrap_or_else(|error| vec![format!("{error:#}")])
+        self.upload(checker).unwrap_or_else(|error| vec![format!("{error:#}")])
     }
 
-    fn compare(&self, checker: &mut Checker) -> anyhow::Result<Vec<String>> {
+    fn upload(&self, checker: &mut Checker) -> anyhow::Result<Vec<String>> {
         let bytes = std::fs::read(&self.path)?;
         let (service, receipt) = checker.upload_raw(&bytes)?;
+        self.compare(checker, &Scope::Service(service), &receipt)
+    }
+
+    /// What differs in what was stored, by its receipt and what the server answers.
+    pub(super) fn compare(
+        &self,
+        checker: &mut Checker,
+        scope: &Scope,
+        receipt: &Value,
+    ) -> anyhow::Result<Vec<String>> {
         let mut problems = Vec::new();
-        let types = profile_types(&receipt)?;
+        let types = profile_types(receipt)?;
         for event in EXPECTED {
             let is_there = types.keys().any(|name| event_of(name) == event);
             if self.count(event) > 0 && !is_there {
@@ -132,7 +139,7 @@ impl JfrFile {
         }
         for (id, names) in by_type {
             let Some(expected) = self.sum(&names, &types) else { continue };
-            let answer = checker.top(id, &service)?;
+            let answer = checker.top(id, scope)?;
             let total = answer["meta"]["total"].as_i64().context("the answer has no meta.total")?;
             if (total as f64 - expected.total).abs() > expected.tolerance {
                 problems.push(format!(

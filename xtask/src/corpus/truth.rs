@@ -122,7 +122,7 @@ fn pick<'a>(
 }
 
 /// The truth in this object, if it is one with at least one sample type.
-fn type_truths(value: &Value) -> Option<Vec<TypeTruth>> {
+pub(super) fn type_truths(value: &Value) -> Option<Vec<TypeTruth>> {
     let (totals, tops) = (value.get("totals")?.as_object()?, value.get("top_self")?.as_object()?);
     let mut types = Vec::new();
     for (sample_type, total) in totals {

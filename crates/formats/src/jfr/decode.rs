@@ -1,10 +1,12 @@
 //! The passes over a file's chunks.
 
-use super::header::{HEADER_BYTES, Header, RawChunk, chunks};
+use super::contexts::Contexts;
+use super::header::{HEADER_BYTES, Header, RawChunk, chunks, only};
 use super::info::Info;
 use super::input::Input;
 use super::kinds::settle;
 use super::metadata::Types;
+use super::old;
 use super::pools::{Pools, chain};
 use super::samples::read_samples;
 use super::table::{EVENTS, INFORMATION};
@@ -24,14 +26,29 @@ const NOT_KEPT_NAMED: usize = 12;
 
 /// Reads a recording, compressed or not, of any number of chunks, finished or not.
 pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
+    decode_labelled(bytes, &[], options)
+}
+
+/// The same with Pyroscope's table of dynamic labels, which comes as a part of its own (`labels`)
+/// beside the recording; compressed or not, empty for none.
+pub fn decode_labelled(bytes: &[u8], labels: &[u8], options: &Options) -> Decoded {
     let mut issues = Issues::default();
+    let contexts = Contexts::read(labels, &options.limits, &mut issues);
     let body = decompress(bytes, &options.limits, &mut issues);
     let (budget, profile) = (Budget::new(options.limits), Profile::default());
     let mut out = Out { profile, budget, issues };
-    let mut info = Info::default();
+    let mut info = Info::new(contexts);
     let mut not_kept = BTreeMap::new();
     let mut window: Option<(i64, i64)> = None;
     for raw in chunks(&body, &mut out.issues) {
+        let rewritten;
+        let mut raw = raw;
+        if raw.0.is_old {
+            let new = old::rewritten(raw.1, &options.limits, &mut out.issues);
+            rewritten = new.unwrap_or_default();
+            let Some(header) = only(&rewritten, &mut out.issues) else { continue };
+            raw = (header, rewritten.as_slice());
+        }
         let chunk = Chunk::open(raw, &mut out.budget, &mut out.issues);
         chunk.count_not_kept(&mut not_kept);
         info.read(&chunk, &mut out);

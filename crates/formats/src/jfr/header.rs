@@ -21,9 +21,23 @@ pub(super) struct Header {
     /// Whether it was being written when it was copied.
     pub(super) is_in_flight: bool,
     pub(super) is_compressed: bool,
+    /// Version 0, which has nothing else of these.
+    pub(super) is_old: bool,
 }
 
 impl Header {
+    const OLD: Self = Self {
+        constants_at: 0,
+        metadata_at: 0,
+        start_nanos: 0,
+        duration_nanos: 0,
+        start_ticks: 0,
+        ticks_per_second: 0,
+        is_in_flight: false,
+        is_compressed: false,
+        is_old: true,
+    };
+
     /// The nanoseconds of so many ticks.
     pub(super) fn nanos(&self, ticks: i64) -> i64 {
         let per_second = i128::from(self.ticks_per_second.max(1));
@@ -49,8 +63,9 @@ pub(super) fn chunks<'a>(file: &'a [u8], issues: &mut Issues) -> Vec<RawChunk<'a
             issues.add(IssueKind::Limit, || format!("only the first {JFR_CHUNKS_MAX} chunks"));
             break;
         }
-        let Some((header, size)) = header(rest, at, issues) else { break };
-        let is_whole = size >= HEADER_BYTES as u64 && size <= rest.len() as u64;
+        let known = old_size(rest).map(|size| (Header::OLD, size));
+        let Some((header, size)) = known.or_else(|| header(rest, at, issues)) else { break };
+        let is_whole = (size >= HEADER_BYTES as u64 || header.is_old) && size <= rest.len() as u64;
         if !is_whole && !header.is_in_flight {
             issues.add(IssueKind::Damage, || {
                 format!(
@@ -66,6 +81,17 @@ pub(super) fn chunks<'a>(file: &'a [u8], issues: &mut Issues) -> Vec<RawChunk<'a
     found
 }
 
+/// The size of a chunk of version 0.
+fn old_size(bytes: &[u8]) -> Option<u64> {
+    let is_old = bytes.starts_with(MAGIC) && bytes.get(4..6) == Some(&[0, 0]);
+    is_old.then(|| super::old::size(bytes)).flatten()
+}
+
+/// The header of a chunk of version 2 that stands alone.
+pub(super) fn only(bytes: &[u8], issues: &mut Issues) -> Option<Header> {
+    header(bytes, 0, issues).map(|(header, _)| header)
+}
+
 fn header(bytes: &[u8], at: usize, issues: &mut Issues) -> Option<(Header, u64)> {
     let Some(head) = bytes.first_chunk::<HEADER_BYTES>().filter(|head| head.starts_with(MAGIC))
     else {
@@ -79,9 +105,7 @@ fn header(bytes: &[u8], at: usize, issues: &mut Issues) -> Option<(Header, u64)>
     if !(1..=2).contains(&major) {
         issues.add(IssueKind::UnknownFormat, || {
             format!(
-                "the chunk at {at} has version {major}.{}: versions 1 and 2 are read, which is what \
-                 JDK 9 and later, OpenJDK 8u262 and later and async-profiler write; \
-                 Oracle's JDK 7 and 8 wrote version 0, convert it with JDK Mission Control",
+                "the chunk at {at} has version {major}.{}: versions 0 (whole ones), 1 and 2 are read",
                 u16::from_be_bytes([head[6], head[7]])
             )
         });
@@ -96,6 +120,7 @@ fn header(bytes: &[u8], at: usize, issues: &mut Issues) -> Option<(Header, u64)>
         ticks_per_second: long(56).cast_signed(),
         is_in_flight: head[64] != 0,
         is_compressed: head[67] & 1 != 0,
+        is_old: false,
     };
     Some((header, long(8)))
 }

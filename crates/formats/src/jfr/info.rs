@@ -1,5 +1,6 @@
 //! What events say about the file, and about other events: settings, machine, endpoints.
 
+use super::contexts::Contexts;
 use super::decode::{Chunk, Event, Out};
 use super::layout::{Reader, Value};
 use super::metadata::Unit;
@@ -29,6 +30,8 @@ pub(super) struct Info {
     texts: Vec<(&'static str, String)>,
     /// By root span.
     endpoints: KeyedMap<u64, StringId>,
+    /// What lies beside the file.
+    pub(super) contexts: Contexts,
 }
 
 /// What makes async-profiler take execution samples.
@@ -85,6 +88,10 @@ const ABOUT: &[(&str, About, &[&str])] = &[
 ];
 
 impl Info {
+    pub(super) fn new(contexts: Contexts) -> Self {
+        Self { contexts, ..Self::default() }
+    }
+
     /// Takes in what a chunk says.
     pub(super) fn read(&mut self, chunk: &Chunk<'_>, out: &mut Out) {
         self.intervals.clear();

@@ -14,7 +14,7 @@ use profile::{Attribute, AttributeValue, KeyedMap, Sample, StringId, VALUES_MAX}
 use stdx::Timestamp;
 
 /// Fields of all events, and their slots.
-const COMMON: [&str; 7] = [
+const COMMON: [&str; 8] = [
     "startTime",
     "eventThread",
     "sampledThread",
@@ -22,6 +22,7 @@ const COMMON: [&str; 7] = [
     "spanId",
     "localRootSpanId",
     "state",
+    "contextId",
 ];
 const START: usize = 0;
 const EVENT_THREAD: usize = 1;
@@ -30,6 +31,7 @@ const STACK: usize = 3;
 const SPAN: usize = 4;
 const ROOT_SPAN: usize = 5;
 const STATE: usize = 6;
+const CONTEXT: usize = 7;
 
 /// How the events of one type are read.
 #[derive(Debug)]
@@ -201,6 +203,7 @@ impl Plan {
                 labels.push(Attribute { key, value });
             }
         }
+        info.contexts.label(id(slots[CONTEXT]), &mut labels, out);
         let Out { profile, budget, issues } = out;
         labels.apply(&mut sample, &mut profile.tables, budget, issues);
         sample.time = (time > 0).then(|| Timestamp::from_nanos(time));

@@ -1,8 +1,10 @@
 //! JFR: chunks written here, a recording of a known program, and everything damaged.
 
 mod chunks;
+mod contexts;
 mod golden;
 mod hostile;
+pub(super) mod old;
 pub(super) mod writer;
 
 use profile::{Profile, Sample};

@@ -17,12 +17,17 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 5] = [
+const TARGETS: [(&str, Target); 10] = [
     ("pprof", fuzz::pprof),
     ("otlp", fuzz::otlp),
     ("jfr", fuzz::jfr),
+    ("nettrace", fuzz::nettrace),
     ("folded", fuzz::folded),
     ("traces", fuzz::traces),
+    ("push", fuzz::push),
+    ("tree", fuzz::tree),
+    ("trie", fuzz::trie),
+    ("speedscope", fuzz::speedscope),
 ];
 
 fn seeds() -> Vec<Vec<u8>> {
@@ -63,10 +68,15 @@ fn starts() -> Vec<Vec<u8>> {
     let decoded = crate::decode(&seeds()[0], &Options::default());
     let folded = crate::folded::encode(&decoded.profiles[0].profile, profile::KindIndex(0), 0);
     let corpus = TARGETS.iter().flat_map(|(name, _)| corpus(name));
-    let jfr = [super::jfr::writer::small(true), super::jfr::writer::small(false)];
+    let jfr = [
+        super::jfr::writer::small(true),
+        super::jfr::writer::small(false),
+        super::jfr::old::chunk(),
+    ];
     let written = [folded.into_bytes(), super::bombs::export(), super::traces::request()]
         .into_iter()
         .chain(jfr);
+    let written = written.chain(super::nettrace::writer::FORMS.map(super::nettrace::writer::small));
     seeds().into_iter().chain(written).chain(corpus).collect()
 }
 

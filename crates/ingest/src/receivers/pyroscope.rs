@@ -1,17 +1,18 @@
-//! Pyroscope's `POST /ingest`: pprof (multipart or raw) and folded text.
+//! Pyroscope's `POST /ingest`: pprof and JFR (multipart or raw), folded text, lines, trees, tries
+//! and speedscope's files.
 //!
 //! Contract: grafana/pyroscope, `pkg/ingester/pyroscope/ingest_handler.go`. The parameters `name`
 //! (`app{key=value}`), `from`, `until`, `sampleRate`, `spyName`, `units`, `aggregationType` and
 //! `format` are read; a value that cannot be read gets its default, as there.
 
 mod name;
+mod parts;
+pub mod push;
 
 use super::upload::Parameters;
 use crate::attime::{self, Epoch};
 use crate::decode;
-use crate::limits::{ISSUE_BYTES_MAX, PARTS_MAX};
-use crate::normalise::{Context, bounded, runtime};
-use crate::notes::Notes;
+use crate::normalise::{Context, runtime};
 use crate::payload::{Receiver, Request as Kept};
 use crate::pipeline::Ingest;
 use crate::principal::Principal;
@@ -23,6 +24,7 @@ use axum::extract::{Request, State};
 use bytes::Bytes;
 use formats::{Decoded, Options, folded};
 use http::{HeaderMap, header};
+use parts::Parts;
 use profile::labels::names;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp};
@@ -33,12 +35,18 @@ const SAMPLE_RATE: i64 = 100;
 /// What a body holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// Multipart with a part `profile`.
-    Multipart(String),
+    /// Multipart with a profile file in one of its parts.
+    Multipart(Parts),
     /// A profile file of its own.
     File,
     /// Text: `stack value` or a stack a line.
     Text(folded::Shape),
+    /// A binary tree of frames.
+    Tree(folded::Shape),
+    /// A binary tree of the beginnings of folded stacks.
+    Trie(folded::Shape),
+    /// A file of speedscope.
+    Speedscope,
 }
 
 /// Takes one upload.
@@ -50,11 +58,11 @@ pub async fn receive(
 ) -> Result<Json<Receipt>, Problem> {
     let (parts, body) = request.into_parts();
     let now = ingest.clock.now();
-    let (mut context, shape) =
+    let (mut context, mut shape) =
         read_form(&parameters, &parts.headers, now).map_err(|problem| ingest.count(problem))?;
     decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
     let mut received = ingest.receive(&parts.headers, body).await?;
-    let body = body_of(std::mem::take(&mut received.bytes), &shape, &mut context).await;
+    let body = body_of(std::mem::take(&mut received.bytes), &mut shape, &mut context).await;
     received.bytes = body.map_err(|problem| ingest.count(problem))?;
     let decode = move |body: &[u8], options: &Options| shape.decode(body, options);
     let request = Kept::of(Receiver::Pyroscope, now, &parameters, &parts.headers);
@@ -66,7 +74,17 @@ impl Shape {
     pub(crate) fn decode(&self, body: &[u8], options: &Options) -> Decoded {
         match self {
             Self::Text(text) => folded::decode(body, text, options),
-            Self::File | Self::Multipart(_) => formats::decode(body, options),
+            Self::Tree(values) => formats::tree::decode(body, values, options),
+            Self::Trie(values) => formats::trie::decode(body, values, options),
+            Self::Speedscope => formats::speedscope::decode(body, options),
+            Self::File => formats::decode(body, options),
+            Self::Multipart(parts) if !parts.labels.is_empty() => {
+                formats::jfr::decode_labelled(body, &parts.labels, options)
+            }
+            Self::Multipart(parts) => {
+                let family = parts.family.to_owned();
+                formats::decode(body, &Options { family, ..options.clone() })
+            }
         }
     }
 }
@@ -74,12 +92,12 @@ impl Shape {
 /// What of a body holds the profile.
 pub(crate) async fn body_of(
     body: Bytes,
-    shape: &Shape,
+    shape: &mut Shape,
     context: &mut Context,
 ) -> Result<Bytes, Problem> {
     match shape {
-        Shape::Multipart(boundary) => profile_part(body, boundary, &mut context.notes).await,
-        Shape::File | Shape::Text(_) => Ok(body),
+        Shape::Multipart(parts) => parts.profile(body, &mut context.notes).await,
+        _ => Ok(body),
     }
 }
 
@@ -111,10 +129,10 @@ pub(crate) fn read_form(
     let spy = get("spyName").filter(|spy| !spy.is_empty() && *spy != "unknown");
     let mut labels = named.labels;
     let mut service = named.app.as_str();
-    if let Shape::Text(text) = &mut shape {
+    if let Shape::Text(values) | Shape::Tree(values) | Shape::Trie(values) = &mut shape {
         let (app, suffix) = name::split_type(&named.app);
         service = app;
-        describe_text(text, suffix, &get);
+        describe_values(values, suffix, &get);
     }
     if !labels.iter().any(|(name, _)| name == names::SERVICE) {
         labels.push((names::SERVICE.to_owned(), service.to_owned()));
@@ -126,10 +144,10 @@ pub(crate) fn read_form(
     Ok((Context { source: "pyroscope", labels, window, client, ..Context::default() }, shape))
 }
 
-/// What the values of folded text are: the application's name and `units` say it; samples of CPU
+/// What the values of text and trees are: the application's name and `units` say it; samples of CPU
 /// or wall time become time through `sampleRate`.
-fn describe_text<'a>(
-    text: &mut folded::Shape,
+fn describe_values<'a>(
+    values: &mut folded::Shape,
     suffix: Option<&str>,
     get: &impl Fn(&str) -> Option<&'a str>,
 ) {
@@ -146,9 +164,9 @@ fn describe_text<'a>(
         (own, _) if own.ends_with("_duration") => (own, "nanoseconds", 1),
         (own, _) => (own, "count", 1),
     };
-    sample_type.clone_into(&mut text.sample_type);
-    unit.clone_into(&mut text.unit);
-    text.factor = factor;
+    sample_type.clone_into(&mut values.sample_type);
+    unit.clone_into(&mut values.unit);
+    values.factor = factor;
 }
 
 /// The runtime behind a client's `spyName`; many names say nothing of one (`ebpfspy`).
@@ -157,68 +175,32 @@ fn runtime_of_spy(spy: &str) -> Option<String> {
     known.contains(&spy).then(|| runtime(spy))
 }
 
+/// `format` says it, else the content type.
 fn shape(format: &str, headers: &HeaderMap) -> Result<Shape, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = given.unwrap_or_default();
-    let multipart = || {
-        let is_multipart = content_type.to_ascii_lowercase().contains("multipart/form-data");
-        is_multipart.then(|| multer::parse_boundary(content_type).ok()).flatten()
-    };
-    let text = |is_one_event_a_line| {
-        Shape::Text(folded::Shape { is_one_event_a_line, ..folded::Shape::default() })
-    };
+    let multipart = |part| Parts::of(content_type, part).map(Shape::Multipart);
+    let values = |is_one_event_a_line| folded::Shape { is_one_event_a_line, ..Default::default() };
+    let lower = content_type.to_ascii_lowercase();
     match format {
-        "pprof" => Ok(multipart().map_or(Shape::File, Shape::Multipart)),
-        "lines" => Ok(text(true)),
-        "jfr" | "trie" | "tree" | "speedscope" => Err(Problem::unsupported(
-            format!("format={format} is not read here"),
-            "send pprof or folded text (format=groups)",
-        )),
-        _ => match multipart() {
-            Some(boundary) => Ok(Shape::Multipart(boundary)),
-            None if content_type.starts_with("multipart/") => Err(Problem::bad_request(
+        "trie" => Ok(Shape::Trie(values(false))),
+        "" if lower == "binary/octet-stream+trie" => Ok(Shape::Trie(values(false))),
+        "tree" => Ok(Shape::Tree(values(false))),
+        "" if lower == "binary/octet-stream+tree" => Ok(Shape::Tree(values(false))),
+        "lines" => Ok(Shape::Text(values(true))),
+        "jfr" => Ok(multipart(parts::RECORDING).unwrap_or(Shape::File)),
+        "pprof" => Ok(multipart("profile").unwrap_or(Shape::File)),
+        "speedscope" => Ok(Shape::Speedscope),
+        _ => match multipart("profile") {
+            Some(shape) => Ok(shape),
+            None if lower.starts_with("multipart/") => Err(Problem::bad_request(
                 format!("content type {content_type:?} names no boundary"),
                 "send multipart/form-data with a boundary",
             )),
-            None if format.is_empty() && content_type.contains("octet-stream") => Ok(Shape::File),
-            None => Ok(text(false)),
+            None if format.is_empty() && lower.contains("octet-stream") => Ok(Shape::File),
+            None => Ok(Shape::Text(values(false))),
         },
     }
-}
-
-/// The part `profile` of a multipart body.
-async fn profile_part(body: Bytes, boundary: &str, notes: &mut Notes) -> Result<Bytes, Problem> {
-    let unreadable = |error: multer::Error| {
-        let hint = "send multipart/form-data with a part named `profile`";
-        Problem::bad_request(format!("the multipart body could not be read: {error}"), hint)
-    };
-    let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
-    let mut parts = multer::Multipart::new(stream, boundary);
-    let mut found = None;
-    let mut count = 0;
-    while let Some(part) = parts.next_field().await.map_err(unreadable)? {
-        count += 1;
-        if count > PARTS_MAX {
-            let detail = format!("the multipart body has more than {PARTS_MAX} parts");
-            return Err(Problem::bad_request(detail, "send one part named `profile`"));
-        }
-        let name = part.name().unwrap_or_default().to_owned();
-        match name.as_str() {
-            "profile" if found.is_none() => found = Some(part.bytes().await.map_err(unreadable)?),
-            "sample_type_config" => {}
-            "prev_profile" => {
-                notes.add(|| "prev_profile is not used: values are taken as they are".to_owned());
-            }
-            other => {
-                let name = bounded(other, ISSUE_BYTES_MAX);
-                notes.add(|| format!("part {name:?} is not used"));
-            }
-        }
-    }
-    found.ok_or_else(|| {
-        let detail = "the multipart body has no part named `profile`";
-        Problem::bad_request(detail, "name the part that holds the pprof file `profile`")
-    })
 }
 
 #[cfg(test)]
@@ -232,9 +214,12 @@ mod tests {
     #[test]
     fn the_form_of_a_body_follows_from_format_then_content_type() {
         let of = |format, content_type| shape(format, &headers(content_type));
-        let boundary = Shape::Multipart("x".to_owned());
-        assert_eq!(of("", "multipart/form-data; boundary=x").unwrap(), boundary);
-        assert_eq!(of("pprof", "multipart/form-data; boundary=x").unwrap(), boundary);
+        let form = "multipart/form-data; boundary=x";
+        let parts = |part| Shape::Multipart(Parts::of(form, part).unwrap());
+        assert_eq!(of("", form).unwrap(), parts("profile"));
+        assert_eq!(of("pprof", form).unwrap(), parts("profile"));
+        assert_eq!(of("jfr", form).unwrap(), parts("jfr"));
+        assert_eq!(of("jfr", "").unwrap(), Shape::File);
         assert_eq!(of("pprof", "").unwrap(), Shape::File);
         let is_lines = |shape: Shape| match shape {
             Shape::Text(text) => text.is_one_event_a_line,
@@ -242,8 +227,13 @@ mod tests {
         };
         assert!(is_lines(of("lines", "text/plain").unwrap()));
         assert!(!is_lines(of("", "text/plain").unwrap()));
-        let status = of("jfr", "").unwrap_err().status;
-        assert_eq!(status, http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        for (format, content_type) in [("tree", ""), ("", "binary/octet-stream+tree")] {
+            assert!(matches!(of(format, content_type).unwrap(), Shape::Tree(_)));
+        }
+        for (format, content_type) in [("trie", form), ("", "binary/octet-stream+trie")] {
+            assert!(matches!(of(format, content_type).unwrap(), Shape::Trie(_)));
+        }
+        assert_eq!(of("", "binary/octet-stream").unwrap(), Shape::File);
         assert!(of("", "multipart/mixed").is_err());
     }
 
@@ -272,43 +262,5 @@ mod tests {
         let (context, ..) =
             read_form(&query, &headers("multipart/form-data; boundary=x"), now).unwrap();
         assert!(context.labels.contains(&("service_name".to_owned(), "shop.cpu".to_owned())));
-    }
-
-    /// Bodies damaged in one to four places give a part or a refusal, each.
-    async fn damage_is_survived(body: &str) {
-        let mut rng = stdx::Rng::seeded(3);
-        for _ in 0..3000 {
-            let mut bytes = body.as_bytes().to_vec();
-            for _ in 0..=rng.below(3) {
-                let at = rng.below(bytes.len() as u64) as usize;
-                match rng.below(3) {
-                    0 => bytes[at] = rng.next_u64() as u8,
-                    1 => drop(bytes.splice(at..at, *b"\r\n--x")),
-                    _ => bytes.truncate(at.max(1)),
-                }
-            }
-            let mut notes = Notes::default();
-            let part = profile_part(bytes.into(), "x", &mut notes).await;
-            assert!(part.map_or_else(|problem| problem.detail.len(), |part| part.len()) < 1000);
-            assert!(notes.count() <= PARTS_MAX);
-        }
-    }
-
-    #[tokio::test]
-    async fn parts_that_are_not_used_are_named() {
-        let body = "--x\r\nContent-Disposition: form-data; name=\"prev_profile\"\r\n\r\nold\r\n\
-                    --x\r\nContent-Disposition: form-data; name=\"profile\"; filename=\"p\"\r\n\r\n\
-                    new\r\n--x--\r\n";
-        let mut notes = Notes::default();
-        let part = profile_part(Bytes::from(body), "x", &mut notes).await.unwrap();
-        assert_eq!(&part[..], b"new");
-        assert_eq!(notes.count(), 1);
-        let empty = profile_part(Bytes::from("--x--\r\n"), "x", &mut notes).await;
-        assert!(empty.unwrap_err().detail.contains("no part named"));
-        damage_is_survived(body).await;
-        let part = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n";
-        let many = Bytes::from(part.repeat(100_000) + "--x--\r\n");
-        let many = profile_part(many, "x", &mut notes).await;
-        assert!(many.unwrap_err().detail.contains("more than 16 parts"));
     }
 }

@@ -12,6 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
@@ -19,10 +20,30 @@ use tower::ServiceExt;
 /// How long to wait after a failure to accept (no file descriptor left) before the next attempt.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// Where connections come from.
+pub(super) trait Listen: Send + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next one.
+    fn next(&self) -> impl Future<Output = std::io::Result<Self::Stream>> + Send;
+}
+
+impl Listen for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> std::io::Result<TcpStream> {
+        let (stream, _) = self.accept().await?;
+        // Answers are written as a whole: waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
 /// Serves until `stop` says so, then finishes the requests that are being answered. A client may
 /// take `head_timeout` to send the head of a request.
 pub(super) async fn serve(
-    listener: TcpListener,
+    listener: impl Listen,
     router: Router,
     mut stop: watch::Receiver<bool>,
     head_timeout: Duration,
@@ -31,12 +52,12 @@ pub(super) async fn serve(
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.next() => accepted,
             // An error means that the sender is gone: stop as well.
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 let connection = serve_one(stream, router.clone(), stop.clone(), head_timeout);
                 tokio::spawn(async move {
                     connection.await;
@@ -55,13 +76,11 @@ pub(super) async fn serve(
 }
 
 async fn serve_one(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     mut stop: watch::Receiver<bool>,
     head_timeout: Duration,
 ) {
-    // Answers are written as a whole: waiting for more to send only delays them.
-    let _ = stream.set_nodelay(true);
     let asked = Arc::new(AtomicBool::new(false));
     let service = {
         let asked = Arc::clone(&asked);

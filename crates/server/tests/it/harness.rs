@@ -63,6 +63,8 @@ impl Server {
         let otlp = ["--otlp-grpc-listen", "127.0.0.1:0", "--otlp-http-listen", "127.0.0.1:0"];
         let mut command = vesta();
         command.arg("serve").arg("--data-dir").arg(data).args(["--listen", "127.0.0.1:0"]);
+        let datadog = ["--datadog-listen", "127.0.0.1:0"];
+        command.args(datadog.iter().filter(|_| !more.contains(&datadog[0])));
         command.args(otlp.iter().filter(|_| !more.contains(&otlp[0]))).args(more);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped"));

@@ -38,6 +38,7 @@ async fn a_second_server_stays_away_from_the_data_of_the_first() {
     let mut second = vesta();
     second.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data.path());
     second.args(["--otlp-grpc-listen", "off", "--otlp-http-listen", "off"]);
+    second.args(["--datadog-listen", "off"]);
     let ended = second.output().unwrap();
     assert!(!ended.status.success());
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();

@@ -190,7 +190,7 @@ async fn refusals_say_what_where_and_what_to_do() {
         (server.upload("service_name=x&label=novalue", Vec::new()).await, 400),
         (server.send(Method::POST, "/ingest", &[], "a;b 1").await, 400),
         (server.send(Method::POST, "/ingest?name=a%7B", &[], "a;b 1").await, 400),
-        (server.send(Method::POST, "/ingest?name=a&format=jfr", &[], "x").await, 415),
+        (server.send(Method::POST, "/ingest?name=a&format=jfr", &[], "x").await, 422),
         (server.get("/api/v1/flamegraph").await, 400),
         (server.get("/api/v1/flamegraph?type=no:such:type::").await, 404),
         (server.get("/api/v1/services?from=yesterday").await, 400),

@@ -96,7 +96,12 @@ fn open(sample: &[Row]) -> Result<ArrowWriter<Vec<u8>>, Error> {
     let mut properties = super::table::properties(SEGMENT_ZSTD_LEVEL)
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX));
-    let stack = better_encoding(sample);
+    let some = &sample[..sample.len().min(ENCODING_TRIAL_ROWS_MAX)];
+    let stack = better_encoding(some.iter().map(|row| row.stack.to_le_bytes()));
+    let [v0, v1, v2, v3] = std::array::from_fn(|at| {
+        let values = some.iter().map(|row| row.values[at]);
+        better_encoding(values.filter(|value| *value != 0).map(i64::to_le_bytes))
+    });
     let encodings = [
         ("series", Encoding::DELTA_BINARY_PACKED),
         ("profile", Encoding::DELTA_BINARY_PACKED),
@@ -105,10 +110,10 @@ fn open(sample: &[Row]) -> Result<ArrowWriter<Vec<u8>>, Error> {
         ("stack", stack),
         ("thread", Encoding::BYTE_STREAM_SPLIT),
         ("attributes", Encoding::BYTE_STREAM_SPLIT),
-        ("v0", Encoding::PLAIN),
-        ("v1", Encoding::PLAIN),
-        ("v2", Encoding::PLAIN),
-        ("v3", Encoding::PLAIN),
+        ("v0", v0),
+        ("v1", v1),
+        ("v2", v2),
+        ("v3", v3),
     ];
     for (column, encoding) in encodings {
         let path = ColumnPath::from(column);
@@ -119,15 +124,36 @@ fn open(sample: &[Row]) -> Result<ArrowWriter<Vec<u8>>, Error> {
     Ok(ArrowWriter::try_new(Vec::new(), schema::samples(), Some(properties.build()))?)
 }
 
-/// How stacks become smaller, tried on some: where whole runs of stacks repeat (a client that
-/// samples all threads at once) their bytes are best left together, else split by significance.
-fn better_encoding(rows: &[Row]) -> Encoding {
-    let some = &rows[..rows.len().min(ENCODING_TRIAL_ROWS_MAX)];
-    let plain: Vec<u8> = some.iter().flat_map(|row| row.stack.to_le_bytes()).collect();
-    let split: Vec<u8> =
-        (0..4).flat_map(|at| some.iter().map(move |row| row.stack.to_le_bytes()[at])).collect();
+/// How a column becomes smaller, tried on some of it: where whole runs repeat (the stacks of a
+/// client that samples all threads at once, a few values) the bytes are best left together, else
+/// split by significance (times that were measured, whose lower bytes are noise).
+fn better_encoding<const N: usize>(some: impl Iterator<Item = [u8; N]>) -> Encoding {
+    let rows: Vec<[u8; N]> = some.collect();
+    let split: Vec<u8> = (0..N).flat_map(|at| rows.iter().map(move |row| row[at])).collect();
     let size = |bytes: &[u8]| {
         zstd::bulk::compress(bytes, SEGMENT_ZSTD_LEVEL).map_or(usize::MAX, |z| z.len())
     };
-    if size(&plain) <= size(&split) { Encoding::PLAIN } else { Encoding::BYTE_STREAM_SPLIT }
+    if size(rows.as_flattened()) <= size(&split) {
+        Encoding::PLAIN
+    } else {
+        Encoding::BYTE_STREAM_SPLIT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measured_times_are_split_and_what_repeats_is_left_together() {
+        let mut rng = stdx::Rng::seeded(7);
+        let times: Vec<i64> =
+            (0..10_000).map(|_| 9_000_000 + rng.below(2_500_000).cast_signed()).collect();
+        let bytes =
+            |values: &[i64]| better_encoding(values.iter().map(|value| value.to_le_bytes()));
+        assert_eq!(bytes(&times), Encoding::BYTE_STREAM_SPLIT);
+        let repeated: Vec<i64> = times.iter().copied().take(200).cycle().take(10_000).collect();
+        assert_eq!(bytes(&repeated), Encoding::PLAIN);
+        assert_eq!(bytes(&[]), Encoding::PLAIN);
+    }
 }

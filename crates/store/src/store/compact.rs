@@ -43,6 +43,11 @@ impl Store {
     }
 }
 
+/// The level of what is made of a group.
+pub(super) fn next_level(group: &[Arc<Segment>]) -> u8 {
+    group.iter().map(|segment| segment.row.level).max().unwrap_or(0) + 1
+}
+
 /// The group to merge next: the lowest level first, oldest day first.
 fn choose(segments: &[Arc<Segment>], now: i64, raw_bytes_max: u64) -> Vec<Arc<Segment>> {
     let mut buckets: BTreeMap<(u8, i64, &str), Vec<&Arc<Segment>>> = BTreeMap::new();
@@ -53,43 +58,57 @@ fn choose(segments: &[Arc<Segment>], now: i64, raw_bytes_max: u64) -> Vec<Arc<Se
     for ((_, day, _), bucket) in buckets {
         let end = day.saturating_add(1).saturating_mul(BUCKET_NANOS);
         let is_settled = now.saturating_sub(end) >= BUCKET_SETTLE_NANOS;
-        let needed = if is_settled { 2 } else { COMPACTION_FANIN_MIN };
-        let group = fitting(bucket, raw_bytes_max);
-        if group.len() >= needed {
-            return group;
+        let size = |segment: &&Arc<Segment>| (segment.row.rows, segment.index.raw_bytes);
+        let sizes: Vec<_> = bucket.iter().map(size).collect();
+        let group = worth_merging(&sizes, is_settled, raw_bytes_max);
+        if !group.is_empty() {
+            return group.into_iter().map(|at| Arc::clone(bucket[at])).collect();
         }
     }
     Vec::new()
 }
 
-/// As many of a bucket, oldest first, as fit the limits together.
-fn fitting(bucket: Vec<&Arc<Segment>>, raw_bytes_max: u64) -> Vec<Arc<Segment>> {
-    let (mut rows, mut raw_bytes) = (0, 0);
+/// Which segments of a bucket to merge now, by their rows and raw bytes: as many as fit the limits
+/// together, oldest first. More are waited for while the day goes on, unless they would not fit
+/// anyway: large first segments never are many.
+fn worth_merging(bucket: &[(u64, u64)], is_settled: bool, raw_bytes_max: u64) -> Vec<usize> {
+    let (mut rows, mut largest) = (0, 0);
     let mut group = Vec::new();
-    for segment in bucket {
-        let grown = (rows + segment.row.rows, raw_bytes + segment.index.raw_bytes);
-        let fits = grown.0 <= COMPACTION_ROWS_MAX && grown.1 <= raw_bytes_max;
+    for (at, size) in bucket.iter().enumerate() {
+        // Any two of them fit into memory.
+        let fits = rows + size.0 <= COMPACTION_ROWS_MAX && size.1 <= raw_bytes_max / 2;
         if fits && group.len() < COMPACTION_INPUTS_MAX {
-            (rows, raw_bytes) = grown;
-            group.push(Arc::clone(segment));
+            rows += size.0;
+            largest = largest.max(size.0);
+            group.push(at);
         }
     }
-    group
+    // A large one is not written again for the sake of a few rows.
+    let is_full = group.len() < bucket.len() && largest <= rows / 2;
+    let needed = if is_settled || is_full { 2 } else { COMPACTION_FANIN_MIN };
+    if group.len() >= needed { group } else { Vec::new() }
 }
 
 impl Inner {
     fn merge(&self, group: &[Arc<Segment>]) -> Result<(), Error> {
         let Some(first) = group.first() else { return Ok(()) };
         let mut collector = Collector::new(first.row.tenant.as_str().into());
-        let mut inputs = Vec::with_capacity(group.len());
+        let mut inputs: Vec<Input> = Vec::with_capacity(group.len());
         for segment in group {
+            // Segments of the same services share most of their stacks: how much they are together
+            // shows only here.
+            let beside = collector.raw_bytes() + segment.index.raw_bytes;
+            if inputs.len() >= 2 && beside > COMPACTION_RAW_BYTES_MAX {
+                break;
+            }
             let (tables, profiles) = (segment.read_tables()?, segment.read_profiles()?);
             let collected = collector.add(&tables, &profiles, self.options.keep_addresses);
             inputs.push(Input { segment: Arc::clone(segment), collected });
         }
         let arranged = collector.arrange(None);
-        let level = group.iter().map(|segment| segment.row.level).max().unwrap_or(0) + 1;
-        let merged = self.write_segment(&arranged, Merge::new(&arranged, &inputs)?, level)?;
+        let group = &group[..inputs.len()];
+        let merged =
+            self.write_segment(&arranged, Merge::new(&arranged, &inputs)?, next_level(group))?;
         self.begin_swap(group, merged)
     }
 
@@ -116,5 +135,31 @@ impl Inner {
         self.state().unsure = None;
         count(&self.counters.compactions, 1);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worth(bucket: &[(u64, u64)], is_settled: bool) -> Vec<usize> {
+        worth_merging(bucket, is_settled, COMPACTION_RAW_BYTES_MAX)
+    }
+
+    #[test]
+    fn many_small_segments_are_merged_and_large_ones_as_soon_as_no_more_fit() {
+        let of = |rows: &[u64]| rows.iter().map(|rows| (*rows, rows * 16)).collect::<Vec<_>>();
+        let small = of(&[1_000; COMPACTION_FANIN_MIN]);
+        assert_eq!(worth(&small, false).len(), COMPACTION_FANIN_MIN);
+        assert!(worth(&small[1..], false).is_empty());
+        assert_eq!(worth(&small[1..], true).len(), COMPACTION_FANIN_MIN - 1);
+        let large = of(&[1_500_000; 6]);
+        assert!(worth(&large[..5], false).is_empty());
+        assert_eq!(worth(&large, false), [0, 1, 2, 3, 4]);
+        let merged = of(&[8_000_000, 300_000, 1_000_000]);
+        assert!(worth(&merged, false).is_empty());
+        assert_eq!(worth(&merged, true), [0, 1]);
+        let names = [(1_000, COMPACTION_RAW_BYTES_MAX / 2 + 1), (1_000, 1), (1_000, 1)];
+        assert_eq!(worth(&names, true), [1, 2]);
     }
 }

@@ -5,10 +5,10 @@
 use super::append::{Answer, Logged, Waiting, check_count};
 use super::repeats::Key;
 use super::rewrite::{Change, Reason, Rewrite};
-use super::{Inner, State, Store};
+use super::{Inner, State, Store, compact};
 use crate::Error;
 use crate::hidden::Hidden;
-use crate::limits::{TIME_NANOS_MAX, TIME_NANOS_MIN};
+use crate::limits::{SPAN_COMPACTION_RAW_BYTES_MAX, TIME_NANOS_MAX, TIME_NANOS_MIN};
 use crate::memtable::overlaps;
 use crate::rules::keep_nanos;
 use crate::segment::Segment;
@@ -155,12 +155,18 @@ impl Inner {
     /// Makes one segment of several of one tenant.
     pub(super) fn merge_spans(&self, group: &[Arc<Segment>]) -> Result<(), Error> {
         let Some(first) = group.first() else { return Ok(()) };
+        let mut raw_bytes = 0;
+        let fitting = group.iter().take_while(|segment| {
+            raw_bytes += segment.index.raw_bytes;
+            raw_bytes <= SPAN_COMPACTION_RAW_BYTES_MAX
+        });
+        let group = &group[..fitting.count()];
         let mut spans = Vec::new();
         for segment in group {
             spans.extend(read::spans(segment)?);
         }
-        let level = group.iter().map(|segment| segment.row.level).max().unwrap_or(0) + 1;
-        let merged = self.write_spans(&Sorted::new(&first.row.tenant, spans), level)?;
+        let sorted = Sorted::new(&first.row.tenant, spans);
+        let merged = self.write_spans(&sorted, compact::next_level(group))?;
         let merged = merged.ok_or_else(|| Error::corrupt("segments without spans"))?;
         self.begin_swap(group, merged)
     }
