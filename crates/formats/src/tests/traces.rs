@@ -176,7 +176,8 @@ fn attributes_names_and_spans_are_bounded_and_that_is_said() {
     let attributes =
         (0..200).map(|at| len(9, &texts(&format!("a{at:03}"), "v"))).collect::<Vec<_>>();
     let long = "n".repeat(SPAN_NAME_BYTES_MAX + 7);
-    let span = [head(9, 3, 2), len(5, long.as_bytes()), fixed(7, 50), attributes.concat()].concat();
+    let times = [fixed(7, 50), fixed(8, 60)].concat();
+    let span = [head(9, 3, 2), len(5, long.as_bytes()), times, attributes.concat()].concat();
     let body = len(1, &len(2, &len(2, &span).repeat(5)));
     let limits = Limits { samples_max: 3, ..Limits::default() };
     let decoded = decode(&body, Form::Protobuf, &Options { limits, ..Options::default() });
