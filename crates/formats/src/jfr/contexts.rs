@@ -18,7 +18,7 @@ use wire::scan::{Field, fields};
 #[derive(Debug, Default)]
 pub(super) struct Contexts {
     /// Where a context's labels begin and end.
-    contexts: KeyedMap<u64, (usize, usize)>,
+    ranges: KeyedMap<u64, (usize, usize)>,
     labels: Vec<(u64, u64)>,
     strings: KeyedMap<u64, Box<str>>,
 }
@@ -63,14 +63,14 @@ impl Contexts {
             let (key, value) = entry(&label);
             self.labels.push((number(key.as_ref()), number(value.as_ref())));
         }
-        if self.labels.len() > limits.labels_max || self.contexts.len() >= limits.labels_max {
+        if self.labels.len() > limits.labels_max || self.ranges.len() >= limits.labels_max {
             self.labels.truncate(start);
             issues.add(IssueKind::Limit, || {
                 format!("only {} labels of contexts are kept", limits.labels_max)
             });
             return;
         }
-        self.contexts.insert(number(key.as_ref()), (start, self.labels.len()));
+        self.ranges.insert(number(key.as_ref()), (start, self.labels.len()));
     }
 
     fn string(&mut self, part: &Field<'_>, limits: &Limits, issues: &mut Issues) {
@@ -88,10 +88,10 @@ impl Contexts {
 
     /// Adds the labels of a context; 0 is none.
     pub(super) fn label(&self, context: u64, labels: &mut SampleLabels, out: &mut Out) {
-        if context == 0 || self.contexts.is_empty() {
+        if context == 0 || self.ranges.is_empty() {
             return;
         }
-        let Some(&(start, end)) = self.contexts.get(&context) else {
+        let Some(&(start, end)) = self.ranges.get(&context) else {
             out.issues.add(IssueKind::Reference, || {
                 format!("there is no context {context} among the labels beside the file")
             });

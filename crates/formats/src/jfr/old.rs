@@ -184,7 +184,9 @@ impl Writer<'_> {
             let described = self.types.content(content)?;
             self.sized(|writer| {
                 // Type, start, duration, where the one before is, what it is for, pools.
-                [1, time, 0, 0].into_iter().for_each(|number| writer.long(number));
+                for number in [1, time, 0, 0] {
+                    writer.long(number);
+                }
                 writer.out.push(0);
                 writer.int(1);
                 writer.long(described.class);
@@ -250,7 +252,7 @@ impl Writer<'_> {
             types.start_ticks,
             types.ticks_per_second,
         ];
-        let head: Vec<u8> = b"FLR\0\0\x02\0\0".iter().copied().collect();
+        let head: Vec<u8> = b"FLR\0\0\x02\0\0".to_vec();
         let head = longs.into_iter().fold(head, |mut head, number| {
             head.extend(number.to_be_bytes());
             head

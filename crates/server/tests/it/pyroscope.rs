@@ -48,6 +48,10 @@ async fn post(server: &Server, path: &str, kind: &str, body: impl Into<Bytes>) -
     server.send(Method::POST, path, &[("content-type", kind)], body).await
 }
 
+type Stacks = message::SelectMergeStacktracesResponse;
+/// Parameters, content type, body, and the type and total that are expected.
+type Case = (&'static str, &'static str, Vec<u8>, Option<(&'static str, i64)>);
+
 #[tokio::test]
 async fn pushes_count_once_in_every_dialect() {
     let data = folder();
@@ -120,7 +124,7 @@ async fn every_format_of_ingest_is_read() {
     let wall = Some(("wall:wall:nanoseconds:wall:nanoseconds", 3_000_000_000));
     let speedscope = r#"{"shared":{"frames":[{"name":"a"}]},"profiles":[{"type":"sampled",
         "name":"t","unit":"seconds","samples":[[0]],"weights":[3]}]}"#;
-    let cases: Vec<(&str, &str, Vec<u8>, Option<(&str, i64)>)> = vec![
+    let cases: Vec<Case> = vec![
         ("lines", "", b"main;work\nmain\n".to_vec(), cpu(20_000_000)),
         ("tree", "", tree.clone(), cpu(100_000_000)),
         ("trie", "", trie, cpu(100_000_000)),
@@ -294,7 +298,6 @@ async fn stacks_and_series_have_the_totals_of_our_own_api() {
         format: format as i32,
         ..Default::default()
     };
-    type Stacks = message::SelectMergeStacktracesResponse;
     let method = "SelectMergeStacktraces";
     let asked = question(message::ProfileFormat::Flamegraph);
     let flame = ask_proto::<Stacks>(&server, method, &asked).await.flamegraph.unwrap();

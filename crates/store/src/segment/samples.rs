@@ -152,7 +152,9 @@ mod tests {
         let bytes =
             |values: &[i64]| better_encoding(values.iter().map(|value| value.to_le_bytes()));
         assert_eq!(bytes(&times), Encoding::BYTE_STREAM_SPLIT);
-        let repeated: Vec<i64> = times.iter().copied().take(200).cycle().take(10_000).collect();
+        let runs: Vec<&[i64]> = times.chunks(64).take(10).collect();
+        let repeated = (0..150).flat_map(|_| runs[rng.below(10) as usize].iter().copied());
+        let repeated: Vec<i64> = repeated.collect();
         assert_eq!(bytes(&repeated), Encoding::PLAIN);
         assert_eq!(bytes(&[]), Encoding::PLAIN);
     }

@@ -105,6 +105,7 @@ pub(super) enum Op {
 
 /// A type of events.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the file, and one of ours")]
 pub(super) struct Event {
     pub(super) kind: u64,
     pub(super) name: String,

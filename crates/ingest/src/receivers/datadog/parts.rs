@@ -78,13 +78,17 @@ fn names(part: &Field<'_>) -> (String, String) {
 
 impl File {
     pub(super) fn content(&self) -> Content {
-        let is_execution_trace = self.name.ends_with(".trace");
+        let is_execution_trace = self.has_extension("trace");
         match self.name.as_str() {
             "metrics.json" => Content::Metrics,
             "code-provenance" => Content::Other,
-            name if name.ends_with(".json") || is_execution_trace => Content::Other,
+            _ if self.has_extension("json") || is_execution_trace => Content::Other,
             _ => Content::Profile,
         }
+    }
+
+    fn has_extension(&self, extension: &str) -> bool {
+        self.name.rsplit_once('.').is_some_and(|(_, last)| last.eq_ignore_ascii_case(extension))
     }
 
     /// What tells Go's two contention profiles apart, whose sample types have the same names.

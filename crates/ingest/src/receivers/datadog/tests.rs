@@ -196,8 +196,8 @@ async fn what_has_no_event_or_no_end_is_refused_and_many_tags_are_bounded() {
     let detail = |opened: Result<(Context, Upload), Problem>| opened.unwrap_err().detail;
     assert!(detail(opened(&[part]).await).contains("no part named `event`"));
     assert!(detail(opened(&[("event", "event.json", b"[1]")]).await).contains("no JSON object"));
-    assert!(detail(opened(&[part; 1000]).await).contains("16 files"));
-    assert!(detail(opened(&[("tags[]", "", b"a:b".as_slice()); 1000]).await).contains("128"));
+    assert!(detail(opened(&vec![part; 1000]).await).contains("16 files"));
+    assert!(detail(opened(&vec![("tags[]", "", b"a:b".as_slice()); 1000]).await).contains("128"));
     let tags: Vec<String> = (0..5000).map(|at| format!("t{at}:{at}")).collect();
     let counts: Vec<String> = (0..5000).map(|at| format!("\"GET /{at}\":{at}")).collect();
     let event = format!(
