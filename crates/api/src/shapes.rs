@@ -205,7 +205,7 @@ impl From<&ProfileInfo> for ProfileSummary {
     fn from(info: &ProfileInfo) -> Self {
         let types = views::infos::profile_types([info]);
         let total = |found: &ProfileTypeInfo| {
-            let kind = info.kinds.iter().find(|kind| kind.kind == found.kind)?;
+            let kind = info.kinds.iter().find(|kind| *kind.kind == *found.kind)?;
             let value = *kind.totals.get(found.measure_index)?;
             let unit = found.measure.unit.to_string();
             Some(Total { profile_type: found.id.0.clone(), value, unit })

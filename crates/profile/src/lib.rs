@@ -34,7 +34,7 @@ pub use labels::Labels;
 pub use sample::{Metadata, Profile, Sample};
 pub use span::{Span, SpanBatch, SpanKind, SpanStatus};
 pub use stack::StackTable;
-pub use table::Table;
+pub use table::{Strings, Table};
 pub use tables::{
     Attribute, AttributeValue, FrameType, Function, Line, Lines, Link, Location, Mapping, Tables,
     Thread,

@@ -10,7 +10,8 @@ use datafusion_physical_expr::utils::conjunction;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::TimeRange;
-use store::{KindTotals, ProfileRow};
+use store::ProfileRow;
+use views::KindTotals;
 
 /// A condition on rows; a row must fulfil all that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,21 +94,21 @@ impl Predicate {
         range: &TimeRange,
     ) -> Self {
         let mut predicate = Self::default();
-        let has_others = profiles.iter().any(|row| row.kinds.iter().any(|have| have.kind != kind));
+        let has_others = profiles.iter().any(|row| row.kinds.iter().any(|have| *have.kind != *kind));
         predicate.kind = has_others.then(|| kind.to_owned());
         // A profile outside of the range is left out by the time of its rows.
         let (inside, outside): (Vec<_>, Vec<_>) = profiles
             .iter()
             .filter_map(|row| Some((row, times(row, kind)?)))
-            .partition(|(_, times)| times.ts_min < range.end && range.start <= times.ts_max);
+            .partition(|(_, times)| times.first < range.end && range.start <= times.last);
         predicate.pick(inside.iter().map(|(row, _)| *row), chosen);
         let is_chosen = |row: &ProfileRow| chosen.binary_search(&row.ordinal).is_ok();
         let cut = inside.into_iter().filter(|(row, _)| is_chosen(row)).chain(outside);
         for (_, times) in cut {
-            if times.ts_min < range.start {
+            if times.first < range.start {
                 predicate.from_ms = Some(range.start.millis());
             }
-            if times.ts_max >= range.end {
+            if times.last >= range.end {
                 predicate.until_ms = Some(range.end.millis());
             }
         }
@@ -211,7 +212,7 @@ impl Predicate {
 
 /// What a profile has of a kind, if it has any.
 fn times<'a>(row: &'a ProfileRow, kind: &str) -> Option<&'a KindTotals> {
-    row.kinds.iter().find(|have| have.kind == kind)
+    row.kinds.iter().find(|have| *have.kind == *kind)
 }
 
 fn compare(

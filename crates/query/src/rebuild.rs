@@ -48,13 +48,13 @@ pub(crate) async fn profile(
     let mut profile = Profile {
         labels: row.labels.as_ref().clone(),
         window: row.window,
-        metadata: row.metadata.clone(),
+        metadata: row.metadata.as_ref().clone(),
         ..Profile::default()
     };
     let mut kinds: FxHashMap<String, KindIndex> = FxHashMap::default();
-    for totals in &row.kinds {
+    for totals in &*row.kinds {
         if let Some(kind) = SampleKind::from_id(&totals.kind) {
-            kinds.insert(totals.kind.clone(), profile.intern_kind(&kind));
+            kinds.insert(totals.kind.to_string(), profile.intern_kind(&kind));
         }
     }
     let mut transplant = Transplant::of(&source);

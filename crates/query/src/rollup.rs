@@ -11,7 +11,7 @@ use crate::error;
 use crate::limits::HOLES_MAX;
 use crate::scan::Scanner;
 use crate::select::{Found, Selected};
-use profile::{KeyedMap, Labels, Metadata};
+use profile::{KeyedMap, Labels};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
@@ -47,16 +47,16 @@ fn fits(selection: &Selection) -> bool {
 
 fn info(labels: &Arc<Labels>, kind: &str, samples: u64) -> ProfileInfo {
     let at = Timestamp::from_millis(0);
-    let kind = kind.to_owned();
-    let kinds = vec![KindTotals { kind, samples, totals: [0; 4], first: at, last: at }];
+    let kind = kind.into();
+    let kinds = Arc::new([KindTotals { kind, samples, totals: [0; 4], first: at, last: at }]);
     ProfileInfo {
         id: Ulid::nil(),
-        tenant: String::new(),
+        tenant: Arc::default(),
         labels: Arc::clone(labels),
         window: TimeRange::new(at, at),
         received_at: at,
         kinds,
-        metadata: Metadata::default(),
+        metadata: Arc::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::TimeRange;
-use store::{Part, ProfileRow, Snapshot, SpanKey};
+use store::{Named, Part, ProfileRow, Slice, Snapshot, SpanKey};
 use views::{
     AnswerMeta, KindTotals, LateNames, ProfileInfo, ProfileTypeInfo, Selection, Shape, SourceUse,
     ViewError, infos,
@@ -60,21 +60,14 @@ pub(crate) struct Found {
 
 /// The metadata of a stored profile in the words of the views.
 pub(crate) fn info_of(row: &ProfileRow) -> ProfileInfo {
-    let totals = |kind: &store::KindTotals| KindTotals {
-        kind: kind.kind.clone(),
-        samples: kind.samples,
-        totals: kind.totals,
-        first: kind.ts_min,
-        last: kind.ts_max,
-    };
     ProfileInfo {
         id: row.id,
-        tenant: row.tenant.to_string(),
+        tenant: Arc::clone(&row.tenant),
         labels: Arc::clone(&row.labels),
         window: row.window,
         received_at: row.received_at,
-        kinds: row.kinds.iter().map(totals).collect(),
-        metadata: row.metadata.clone(),
+        kinds: Arc::clone(&row.kinds),
+        metadata: Arc::clone(&row.metadata),
     }
 }
 
@@ -160,7 +153,7 @@ pub(crate) fn stack_of(cell: &Cell) -> StackId {
 
 fn touches(row: &ProfileRow, selection: &Selection) -> bool {
     let range = &selection.range;
-    let within = |kind: &store::KindTotals| kind.ts_min < range.end && range.start <= kind.ts_max;
+    let within = |kind: &KindTotals| kind.first < range.end && range.start <= kind.last;
     *row.tenant == *selection.tenant
         && selection.profile.is_none_or(|id| id == row.id)
         && (range.contains(row.window.start) || row.kinds.iter().any(within))
@@ -174,7 +167,15 @@ impl Found {
 
     /// Its totals of the kind asked for.
     pub(crate) fn totals(&self, contributor: &Contributor) -> Option<&KindTotals> {
-        self.info(contributor).kinds.iter().find(|kind| kind.kind == self.profile_type.kind)
+        self.info(contributor).kinds.iter().find(|kind| *kind.kind == *self.profile_type.kind)
+    }
+
+    /// Its totals of the kind asked for by slices of the clock; none where they are not kept.
+    pub(crate) fn slices(&self, contributor: &Contributor) -> &[Slice] {
+        let rows = &self.selected.parts[contributor.part].profiles;
+        let Some(row) = rows.get(contributor.ordinal as usize) else { return &[] };
+        let at = row.kinds.iter().position(|kind| *kind.kind == *self.profile_type.kind);
+        at.map_or(&[], |at| row.slices_of(at))
     }
 
     async fn resolve(
@@ -246,6 +247,12 @@ impl Found {
         Ok(answers)
     }
 
+    /// The stacks of sums by stack of one part, with what names them.
+    pub(crate) async fn named(&self, part: usize, cells: &[Cell]) -> Result<Named, ViewError> {
+        let stacks = cells.iter().map(stack_of).collect();
+        self.selected.parts[part].part.names_of(stacks).await.map_err(error::store)
+    }
+
     /// Sets the number of samples of the answer.
     pub(crate) fn count(&mut self, answers: &[(usize, Vec<Cell>)]) {
         self.meta.samples = answers.iter().flat_map(|(_, cells)| cells).map(|cell| cell.rows).sum();
@@ -293,7 +300,8 @@ impl Found {
         jobs.collect()
     }
 
-    fn is_cut(&self, contributor: &Contributor) -> bool {
+    /// Whether the range cuts through its samples of the kind asked for.
+    pub(crate) fn is_cut(&self, contributor: &Contributor) -> bool {
         let inside =
             |kind: &KindTotals| self.range.start <= kind.first && kind.last < self.range.end;
         self.totals(contributor).is_some_and(|kind| !inside(kind))
@@ -331,7 +339,10 @@ impl Found {
             }
         }
         let infos = || self.contributors.iter().map(|one| self.info(one));
-        let series: FxHashSet<_> = infos().map(|info| &info.labels).collect();
+        // Profiles of one series in one part share their labels: most are seen without being read.
+        let mut seen: FxHashSet<*const Labels> = FxHashSet::default();
+        let new = infos().filter(|info| seen.insert(Arc::as_ptr(&info.labels)));
+        let series: FxHashSet<_> = new.map(|info| &info.labels).collect();
         self.meta = AnswerMeta {
             profile_type: Some(self.profile_type.clone()),
             total: 0,

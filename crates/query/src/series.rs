@@ -1,6 +1,6 @@
-//! Values over time. A profile whose samples all lie in one bucket gives its totals from metadata;
-//! samples are read only of those that a bucket's edge cuts through, and of all where a filter keeps
-//! only some.
+//! Values over time, from metadata: a profile whose samples all lie in one bucket gives its totals,
+//! others their slices where buckets are made of whole ones. Samples are read only of profiles that an
+//! edge cuts otherwise, and of all where a filter keeps only some.
 
 use crate::engine::Engine;
 use crate::plan::{Group, Sum};
@@ -9,7 +9,8 @@ use crate::select::{Contributor, Found};
 use profile::Labels;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
-use stdx::Ulid;
+use stdx::{Timestamp, Ulid};
+use store::limits::SLICE_MS;
 use views::series::Buckets;
 use views::{Selection, SeriesQuery, SeriesSet, ViewError};
 
@@ -36,6 +37,7 @@ pub(crate) async fn series(
     for contributor in &found.contributors {
         match single_bucket(&found, contributor, query) {
             Some((bucket, value)) if !found.is_filtered() => lines.add(contributor, bucket, value),
+            None if !found.is_filtered() && lines.add_slices(contributor) => {}
             _ => cut.push(contributor),
         }
     }
@@ -71,7 +73,7 @@ fn single_bucket(
     query: &SeriesQuery,
 ) -> Option<(i64, i128)> {
     let kind = found.totals(contributor)?;
-    let is_inside = found.range.start <= kind.first && kind.last < found.range.end;
+    let is_inside = !found.is_cut(contributor);
     let bucket = query.bucket(kind.first);
     let value = kind.totals[found.profile_type.measure_index];
     let is_exact = value != i64::MAX && value != i64::MIN;
@@ -84,7 +86,8 @@ struct Lines<'a> {
     found: &'a Found,
     query: &'a SeriesQuery,
     buckets: Buckets<'a>,
-    groups: FxHashMap<&'a Arc<Labels>, u32>,
+    /// By where the labels are in memory: profiles of one series in one part share them.
+    groups: FxHashMap<usize, u32>,
     labels: Vec<Labels>,
     index: FxHashMap<Labels, u32>,
     sums: FxHashMap<(u32, i64), i128>,
@@ -109,16 +112,32 @@ impl<'a> Lines<'a> {
             self.buckets.add(&info.labels, info.id, bucket, value);
             return;
         }
-        let group = match self.groups.get(&info.labels) {
+        let labels = Arc::as_ptr(&info.labels).addr();
+        let group = match self.groups.get(&labels) {
             Some(&group) => group,
             None => {
                 let group = self.group(&info.labels);
-                self.groups.insert(&info.labels, group);
+                self.groups.insert(labels, group);
                 group
             }
         };
         let sum = self.sums.entry((group, bucket)).or_default();
         *sum = sum.saturating_add(value);
+    }
+
+    /// Adds a profile by its slices of the clock, where they are known and buckets are made of whole
+    /// ones.
+    fn add_slices(&mut self, contributor: &Contributor) -> bool {
+        let slices = self.found.slices(contributor);
+        if slices.is_empty() || self.query.step_ms % SLICE_MS != 0 || self.found.is_cut(contributor) {
+            return false;
+        }
+        for slice in slices {
+            let bucket = self.query.bucket(Timestamp::from_millis(slice.start_ms));
+            let value = slice.totals[self.found.profile_type.measure_index];
+            self.add(contributor, bucket, value.into());
+        }
+        true
     }
 
     /// Adds sums by bucket and profile of some contributors.

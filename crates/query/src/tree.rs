@@ -3,7 +3,7 @@
 use crate::error;
 use crate::plan::Group;
 use crate::scan::{Cell, Scanner};
-use crate::select::{Found, stack_of};
+use crate::select::Found;
 use views::gauge::Levels;
 use views::{AnswerMeta, CallTree, ViewError};
 
@@ -34,11 +34,9 @@ async fn sums(
 ) -> Result<CallTree, ViewError> {
     let mut tree = CallTree::default();
     for (at, cells) in answers {
-        let tables = found.selected.parts[at].part.tables().await.map_err(error::store)?;
-        tree.add_stacks(
-            found.names.over(&tables),
-            cells.iter().map(|cell| (stack_of(cell), cell.value)),
-        );
+        let named = found.named(at, &cells).await?;
+        let values = cells.iter().map(|cell| cell.value);
+        tree.add_stacks(found.names.over(&named.tables), named.stacks.into_iter().zip(values));
         if tree.node_count() > nodes_max {
             return Err(error::tree_nodes(nodes_max));
         }
@@ -54,12 +52,12 @@ async fn gauges(found: &Found, answers: Vec<(usize, Vec<Cell>)>) -> Result<CallT
     let series = found.series();
     let mut levels = Levels::default();
     for (part, cells) in answers {
-        let tables = found.selected.parts[part].part.tables().await.map_err(error::store)?;
-        let values = cells.iter().filter_map(|cell| {
+        let named = found.named(part, &cells).await?;
+        let values = cells.iter().zip(named.stacks).filter_map(|(cell, stack)| {
             let (_, profiles) = series.get(&(part, cell.key.1))?;
-            Some((stack_of(cell), (*profiles)?, cell.value))
+            Some((stack, (*profiles)?, cell.value))
         });
-        levels.add_stacks(found.names.over(&tables), values);
+        levels.add_stacks(found.names.over(&named.tables), values);
     }
     Ok(levels.finish())
 }

@@ -2,8 +2,9 @@
 
 use crate::segment::Segment;
 use crate::{Error, ProfileRow, Run};
+use crate::limits::NAMES_BYTES_A_STACK;
 use parquet::file::metadata::ParquetMetaData;
-use profile::Tables;
+use profile::{StackId, Tables};
 use std::sync::{Arc, Mutex, PoisonError};
 use stdx::Ulid;
 
@@ -68,6 +69,16 @@ impl<T> Lru<T> {
     }
 }
 
+/// Stacks with the tables that name them.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Tables that have at least these stacks, with their locations, functions and mappings; nothing
+    /// else may be looked for in them.
+    pub tables: Arc<Tables>,
+    /// The handles of the stacks asked for, in their order.
+    pub stacks: Vec<StackId>,
+}
+
 /// The store's caches.
 #[derive(Debug)]
 pub(crate) struct Caches {
@@ -78,12 +89,20 @@ pub(crate) struct Caches {
     /// A quarter is for profile lists, a sixteenth for runs, an eighth for footers; tables have what
     /// those leave.
     bytes_max: usize,
+    /// Tables of fewer estimated bytes are always read whole.
+    picked_from_bytes: u64,
 }
 
 impl Caches {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        let (tables, profiles) = (Lru::new(), Lru::new());
-        Self { tables, profiles, runs: Lru::new(), footers: Lru::new(), bytes_max }
+    pub(crate) fn new(bytes_max: usize, picked_from_bytes: u64) -> Self {
+        Self {
+            tables: Lru::new(),
+            profiles: Lru::new(),
+            runs: Lru::new(),
+            footers: Lru::new(),
+            bytes_max,
+            picked_from_bytes,
+        }
     }
 
     /// Footer and page index of a segment's samples.
@@ -107,6 +126,25 @@ impl Caches {
         let bytes = tables.estimated_bytes();
         let others = self.profiles.bytes() + self.runs.bytes() + self.footers.bytes();
         Ok(self.tables.put(segment.id, tables, bytes, self.bytes_max.saturating_sub(others)))
+    }
+
+    /// Names for some stacks: of the whole segment's where they are in memory, or few, or where most
+    /// of them are asked for.
+    pub(crate) async fn names_of(
+        &self,
+        segment: &Arc<Segment>,
+        stacks: Vec<StackId>,
+    ) -> Result<Named, Error> {
+        if let Some(tables) = self.tables.get(segment.id) {
+            return Ok(Named { tables, stacks });
+        }
+        let raw_bytes = segment.index.raw_bytes;
+        let asked_bytes = (stacks.len() as u64).saturating_mul(NAMES_BYTES_A_STACK);
+        if raw_bytes < self.picked_from_bytes || asked_bytes > raw_bytes {
+            return Ok(Named { tables: self.tables(segment).await?, stacks });
+        }
+        let picked = segment.read_in_background(move |segment| segment.pick(&stacks)).await?;
+        Ok(Named { tables: Arc::new(picked.tables), stacks: picked.stacks })
     }
 
     pub(crate) async fn profiles(

@@ -1,17 +1,19 @@
 //! Collecting profiles and parts into one part: ordinals are given, rows are sorted.
 
+mod tally;
+
 use crate::Error;
 use crate::absorb::{Known, Remap, absorb};
 use crate::batch::{Names, column, from_batch};
 use crate::codec::Entry;
 use crate::limits::{Options, TIME_NANOS_MAX, TIME_NANOS_MIN};
 use crate::resolution;
-use crate::rows::{KindTotals, NONE, ProfileRow, Row};
+use crate::rows::{NONE, ProfileRow, Row};
 use crate::segment::layout::Layout;
 use arrow::array::{RecordBatch, UInt32Array};
 use profile::handle::Handle;
 use profile::labels::names::SERVICE;
-use profile::{KindIndex, Labels, Link, LinkId, Profile, StackId, Tables, VALUES_MAX};
+use profile::{Labels, Link, LinkId, StackId, Tables};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp};
@@ -89,6 +91,7 @@ pub(crate) fn take_entry(
             timed: sample.time.is_some(),
         });
     }
+    let (kinds, slices) = tally::tally(profile, start, &rows[first..], ordinals);
     ProfileRow {
         ordinal,
         id: entry.id,
@@ -98,42 +101,10 @@ pub(crate) fn take_entry(
         window,
         received_at: entry.received_at,
         samples: profile.samples.len() as u64,
-        kinds: totals(profile, &rows[first..], ordinals),
-        metadata: profile.metadata.clone(),
+        kinds,
+        slices,
+        metadata: Arc::new(profile.metadata.clone()),
     }
-}
-
-/// Totals of the kinds that the profile names, even of those without samples.
-fn totals(profile: &Profile, rows: &[Row], ordinals: &mut Ordinals) -> Vec<KindTotals> {
-    let start = Timestamp::from_millis(clamp(profile.window.start).millis());
-    let empty = |kind: &str| {
-        let kind = kind.to_owned();
-        let none =
-            KindTotals { kind, samples: 0, totals: [0; VALUES_MAX], ts_min: start, ts_max: start };
-        (none, [0_i128; VALUES_MAX])
-    };
-    let mut found: FxHashMap<u32, (KindTotals, [i128; VALUES_MAX])> = FxHashMap::default();
-    for at in 0..profile.kinds.len() {
-        let kind = &profile.kinds[KindIndex(at as u32).index()].id;
-        found.entry(ordinals.kind(kind)).or_insert_with(|| empty(kind));
-    }
-    for row in rows {
-        let kind = || empty(&ordinals.kinds[row.kind as usize]);
-        let (totals, sums) = found.entry(row.kind).or_insert_with(kind);
-        let time = Timestamp::from_millis(row.ts_ms);
-        let is_first = totals.samples == 0;
-        totals.ts_min = if is_first { time } else { totals.ts_min.min(time) };
-        totals.ts_max = if is_first { time } else { totals.ts_max.max(time) };
-        totals.samples += 1;
-        for (sum, value) in sums.iter_mut().zip(row.values) {
-            *sum += i128::from(value);
-        }
-    }
-    let exact = found.into_values();
-    let exact = exact.map(|(row, sums)| KindTotals { totals: sums.map(stdx::saturate), ..row });
-    let mut found: Vec<_> = exact.collect();
-    found.sort_unstable_by(|a, b| a.kind.cmp(&b.kind));
-    found
 }
 
 /// A part being put together from others: what a flush or a compaction writes.
@@ -198,7 +169,7 @@ impl Collector {
     fn add_profiles(&mut self, remap: Remap, profiles: &[ProfileRow]) -> Collected {
         let base = self.profiles.len() as u32;
         for row in profiles {
-            for kind in &row.kinds {
+            for kind in &*row.kinds {
                 self.ordinals.kind(&kind.kind);
             }
             let (series, labels) = self.ordinals.series(&row.labels);

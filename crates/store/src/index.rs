@@ -53,8 +53,9 @@ impl RangeIndex {
         read(bytes).map_err(|what| Error::corrupt(format!("range index in the catalog: {what}")))
     }
 
-    pub(crate) fn samples_bytes(&self) -> u64 {
-        self.files.iter().find(|(name, _)| name == "samples").map_or(0, |(_, bytes)| *bytes)
+    /// Bytes of a table's file; `None` when the table is empty.
+    pub(crate) fn file_bytes(&self, table: &str) -> Option<u64> {
+        self.files.iter().find(|(name, _)| name == table).map(|(_, bytes)| *bytes)
     }
 
     /// Whether the profile may be in it.
@@ -63,7 +64,7 @@ impl RangeIndex {
     }
 
     pub(crate) fn has(&self, table: &str) -> bool {
-        self.files.iter().any(|(name, _)| name == table)
+        self.file_bytes(table).is_some()
     }
 }
 

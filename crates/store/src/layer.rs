@@ -6,6 +6,8 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use std::fs;
 use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +28,15 @@ pub trait FileLayer: Send + Sync + std::fmt::Debug {
     fn create(&self, path: &str) -> io::Result<Box<dyn LayerFile>>;
     /// The contents of a file.
     fn read(&self, path: &str) -> io::Result<Bytes>;
+    /// A range of a file's bytes; an error when the file is shorter.
+    fn read_range(&self, path: &str, range: Range<u64>) -> io::Result<Bytes> {
+        let whole = self.read(path)?;
+        let at = |end: u64| usize::try_from(end).ok().filter(|end| *end <= whole.len());
+        let (Some(start), Some(end)) = (at(range.start), at(range.end)) else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        Ok(whole.slice(start.min(end)..end))
+    }
     /// Names in a directory, sorted; empty when it does not exist.
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
     /// Creates a directory; fine when it exists.
@@ -99,6 +110,18 @@ impl FileLayer for LocalFiles {
 
     fn read(&self, path: &str) -> io::Result<Bytes> {
         fs::read(self.root.join(path)).map(Bytes::from)
+    }
+
+    fn read_range(&self, path: &str, range: Range<u64>) -> io::Result<Bytes> {
+        let file = fs::File::open(self.root.join(path))?;
+        let length = usize::try_from(range.end.saturating_sub(range.start));
+        // What a damaged footer claims takes no memory before the file is known to have it.
+        if range.end > file.metadata()?.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; length.map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, range.start)?;
+        Ok(bytes.into())
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {

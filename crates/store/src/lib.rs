@@ -38,6 +38,7 @@ mod rules;
 mod segment;
 
 pub use catalog::{Deletion, Dropped, NamesRow, PayloadRow, Pin};
+pub use cache::Named;
 pub use error::{Error, ErrorKind};
 pub use layer::{FileLayer, LayerFile, LocalFiles};
 pub use limits::Options;
@@ -46,7 +47,7 @@ pub use payload::{NewPayload, PAYLOAD_INFO, PayloadRule, payload_of, unmark};
 pub use resolution::{Resolution, ResolutionRule};
 pub use rollup::read::Wanted;
 pub use rollup::{HourPart, Hours, ROLLUP_VERSION};
-pub use rows::{KindTotals, ProfileRow, Run};
+pub use rows::{ProfileRow, Run, Slice};
 pub use rules::RetentionRule;
 pub use segment::bloom::SpanKey;
 pub use spans::part::{SpanPart, Spans};

@@ -16,6 +16,13 @@ pub const NAMES_ZSTD_LEVEL: i32 = 9;
 pub const ENCODING_TRIAL_ROWS_MAX: usize = 1 << 14;
 /// Rows in one page of a segment's samples.
 pub const PAGE_ROWS_MAX: usize = 20_000;
+/// Time of a slice of a profile's totals. Charts mostly have steps of a multiple of it.
+pub const SLICE_MS: i64 = 10_000;
+/// Samples that a kind of a profile has for each of its slices at least: with fewer, its samples are as
+/// soon read, and slices would take a noticeable part of the disk.
+pub const SLICE_SAMPLES_MIN: usize = 16;
+/// Functions that are put in order of their names at a time.
+pub const FUNCTION_GROUP_ROWS: usize = 4_096;
 /// Rows in one row group of a segment's samples.
 pub const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
 /// Profiles in one append.
@@ -100,6 +107,12 @@ pub const PAYLOAD_SERVICES_MAX: usize = 256;
 /// Bytes of what came beside a body and is kept with it, names of services included; they stay in
 /// memory.
 pub const PAYLOAD_REQUEST_BYTES_MAX: usize = 2 << 10;
+/// Tables of segments below this many estimated bytes are read whole when some of it is asked for: they
+/// are as soon read, and stay in memory.
+pub const PICKED_FROM_BYTES: u64 = 8 << 20;
+/// Estimated bytes of the names of one stack among those of others. Where a question's stacks take more
+/// than the whole segment's tables, these are read.
+pub const NAMES_BYTES_A_STACK: u64 = 200;
 /// How often maintenance looks for work.
 pub const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
 /// How often maintenance applies retention, deletion and compaction.
@@ -153,6 +166,9 @@ pub struct Options {
     pub retired_grace: Duration,
     /// Memory for tables and profile lists of segments that queries asked for.
     pub cache_bytes_max: usize,
+    /// Of segments whose tables take at least so many bytes in memory only the names are read that a
+    /// question needs.
+    pub picked_from_bytes: u64,
     /// How exactly sample times are kept.
     pub resolution: crate::resolution::Resolution,
     /// What is kept more or less exactly than that; the last rule that names a profile holds.
@@ -177,6 +193,7 @@ impl Default for Options {
             disk_budget_bytes: None,
             retired_grace: Duration::from_secs(10),
             cache_bytes_max: 64 << 20,
+            picked_from_bytes: PICKED_FROM_BYTES,
             resolution: crate::resolution::Resolution::Millis,
             resolution_rules: Vec::new(),
             keep_addresses: false,

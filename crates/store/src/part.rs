@@ -1,6 +1,6 @@
 //! What queries read: a consistent set of parts, each a segment or a piece of the memtable.
 
-use crate::cache::Caches;
+use crate::cache::{Caches, Named};
 use crate::hidden::Hidden;
 use crate::memtable::ChunkView;
 use crate::segment::Segment;
@@ -9,7 +9,7 @@ use crate::{Error, ProfileRow, Run};
 use arrow::array::RecordBatch;
 use object_store::path::Path;
 use parquet::file::metadata::ParquetMetaData;
-use profile::Tables;
+use profile::{StackId, Tables};
 use std::sync::Arc;
 use stdx::Ulid;
 
@@ -96,7 +96,7 @@ impl Part {
         match &self.source {
             Source::Segment(segment, _) => Samples::Parquet {
                 path: Path::from(segment.path("samples")),
-                size: segment.index.samples_bytes(),
+                size: segment.index.file_bytes("samples").unwrap_or(0),
                 rows: segment.row.rows,
             },
             Source::Chunk(chunk) => Samples::Memory(chunk.batches.clone()),
@@ -140,6 +140,14 @@ impl Part {
     pub async fn may_hold_span(&self, key: SpanKey) -> Result<bool, Error> {
         let Source::Segment(segment, _) = &self.source else { return Ok(true) };
         segment.read_in_background(move |segment| segment.may_hold_span(key)).await
+    }
+
+    /// What names some of the part's stacks, which is less to read than all of its tables.
+    pub async fn names_of(&self, stacks: Vec<StackId>) -> Result<Named, Error> {
+        match &self.source {
+            Source::Segment(segment, caches) => caches.names_of(segment, stacks).await,
+            Source::Chunk(chunk) => Ok(Named { tables: Arc::clone(&chunk.tables), stacks }),
+        }
     }
 
     /// The part's tables: `StackId(n)` is the value `n` of column `stack`; so for threads, links

@@ -63,19 +63,18 @@ impl Pruned {
         let mut chosen = Chosen { kinds, ranks: vec![NONE; all.len()], gone: FxHashSet::default() };
         let mut profiles = Vec::new();
         for (at, row) in all.into_iter().enumerate() {
-            let (kinds, dropped): (Vec<_>, Vec<_>) =
-                row.kinds.iter().cloned().partition(|kind| keep(&row, &kind.kind));
-            let is_kept = if row.kinds.is_empty() { keep(&row, "") } else { !kinds.is_empty() };
+            let (kept, dropped): (Vec<usize>, Vec<usize>) =
+                (0..row.kinds.len()).partition(|&kind| keep(&row, &row.kinds[kind].kind));
+            let is_kept = if row.kinds.is_empty() { keep(&row, "") } else { !kept.is_empty() };
             if !is_kept {
                 continue;
             }
-            for kind in dropped {
-                chosen.gone.insert((row.ordinal, chosen.kind(&kind.kind)));
+            for &kind in &dropped {
+                chosen.gone.insert((row.ordinal, chosen.kind(&row.kinds[kind].kind)));
             }
             let ordinal = profiles.len() as u32;
             chosen.ranks[at] = ordinal;
-            let samples = kinds.iter().map(|kind| kind.samples).sum();
-            profiles.push(ProfileRow { ordinal, samples, kinds, ..row });
+            profiles.push(ProfileRow { ordinal, ..row.with_kinds(&kept) });
         }
         let mut kept = Kept::new(&tables);
         let mut rows = Vec::new();

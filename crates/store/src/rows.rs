@@ -3,6 +3,7 @@
 use profile::{Labels, Metadata, VALUES_MAX};
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
+use views::KindTotals;
 
 /// Ordinal that stands for "none" in a [`Row`].
 pub(crate) const NONE: u32 = u32::MAX;
@@ -35,19 +36,14 @@ pub struct Run {
     pub rows: std::ops::Range<u64>,
 }
 
-/// What a profile holds of one kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KindTotals {
-    /// The kind's id.
-    pub kind: String,
-    /// Number of its samples.
-    pub samples: u64,
-    /// Sums of its measures, saturating.
+/// What a profile holds of one kind within [`SLICE_MS`](crate::limits::SLICE_MS) of the clock: a chart whose steps are made of
+/// whole slices needs no samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Its start, a multiple of [`SLICE_MS`](crate::limits::SLICE_MS).
+    pub start_ms: i64,
+    /// Exact sums of the kind's measures.
     pub totals: [i64; VALUES_MAX],
-    /// Earliest time of a sample, rounded down to a millisecond.
-    pub ts_min: Timestamp,
-    /// Latest time of a sample, rounded down to a millisecond.
-    pub ts_max: Timestamp,
 }
 
 /// One profile without its samples.
@@ -69,10 +65,13 @@ pub struct ProfileRow {
     pub received_at: Timestamp,
     /// Number of samples.
     pub samples: u64,
-    /// Totals by kind, in order of kind id.
-    pub kinds: Vec<KindTotals>,
+    /// Totals by kind, in order of kind id; times are rounded down to milliseconds.
+    pub kinds: Arc<[KindTotals]>,
+    /// Those of each kind cut at the clock: none of a kind that is within one slice, nor where they
+    /// would be many beside the samples. Empty when no kind has any.
+    pub slices: Arc<[Box<[Slice]>]>,
     /// What else is known.
-    pub metadata: Metadata,
+    pub metadata: Arc<Metadata>,
 }
 
 impl ProfileRow {
@@ -81,18 +80,36 @@ impl ProfileRow {
         self.tenant.is_empty()
     }
 
+    /// The slices of the kind at a position of `kinds`, by time; none where they are not kept.
+    pub fn slices_of(&self, kind: usize) -> &[Slice] {
+        self.slices.get(kind).map_or(&[], |slices| slices)
+    }
+
+    /// It with some of its kinds.
+    pub(crate) fn with_kinds(self, kept: &[usize]) -> Self {
+        if kept.len() == self.kinds.len() {
+            return self;
+        }
+        let kinds: Arc<[KindTotals]> = kept.iter().map(|&at| self.kinds[at].clone()).collect();
+        let slices = kept.iter().filter_map(|&at| self.slices.get(at).cloned()).collect();
+        let samples = kinds.iter().map(|kind| kind.samples).sum();
+        Self { kinds, slices, samples, ..self }
+    }
+
     /// First and last time of anything in it, both inclusive, in nanoseconds.
     pub(crate) fn time_bounds(&self) -> (i64, i64) {
         let start = Timestamp::from_millis(self.window.start.millis()).nanos();
         let kinds = self.kinds.iter();
-        let first = kinds.clone().map(|kind| kind.ts_min.nanos()).min().unwrap_or(start);
-        let last = kinds.map(|kind| kind.ts_max.nanos()).max().unwrap_or(start);
+        let first = kinds.clone().map(|kind| kind.first.nanos()).min().unwrap_or(start);
+        let last = kinds.map(|kind| kind.last.nanos()).max().unwrap_or(start);
         (first.min(start), last.max(self.window.end.nanos()))
     }
 
     /// Estimated bytes in memory.
     pub(crate) fn bytes(&self) -> usize {
         let info = self.metadata.info.iter().map(|(k, v)| k.len() + v.len() + 48);
-        400 + self.kinds.len() * 120 + self.metadata.client.len() + info.sum::<usize>()
+        let slices = self.slices.iter().map(|slices| 16 + size_of_val::<[Slice]>(slices));
+        let kinds = self.kinds.len() * 120 + slices.sum::<usize>();
+        440 + kinds + self.metadata.client.len() + info.sum::<usize>()
     }
 }

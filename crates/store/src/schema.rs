@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::{Arc, LazyLock};
 
 /// Version of the segment format, in each file's footer as `vesta.version`.
-pub const SEGMENT_VERSION: u32 = 3;
+pub const SEGMENT_VERSION: u32 = 4;
 
 /// Hot labels: label name and the column that holds it, `service` first.
 pub const HOT_LABELS: [(&str, &str); 7] = [

@@ -4,6 +4,8 @@
 pub(crate) mod bloom;
 pub(crate) mod layout;
 pub(crate) mod merge;
+pub(crate) mod pick;
+mod pieces;
 mod profiles;
 pub(crate) mod read;
 mod samples;
@@ -16,9 +18,11 @@ use crate::index::RangeIndex;
 use crate::layer::FileLayer;
 use crate::rows::{ProfileRow, Run};
 use bytes::Bytes;
+use pieces::Pieces;
 use catalog::SegmentRow;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
-use profile::Tables;
+use pick::Picked;
+use profile::{StackId, Tables};
 use std::sync::Arc;
 use stdx::{TimeRange, Ulid};
 
@@ -64,6 +68,16 @@ impl Segment {
 
     pub(crate) fn read_tables(&self) -> Result<Tables, Error> {
         read::tables(self)
+    }
+
+    /// A table's file to be read in pieces; `None` when the table is empty.
+    pub(crate) fn pieces(&self, table: &str) -> Option<Pieces> {
+        let length = self.index.file_bytes(table)?;
+        Some(Pieces { layer: Arc::clone(&self.layer), path: self.path(table), length })
+    }
+
+    pub(crate) fn pick(&self, stacks: &[StackId]) -> Result<Picked, Error> {
+        pick::pick(self, stacks)
     }
 
     pub(crate) fn read_profiles(&self) -> Result<Vec<ProfileRow>, Error> {

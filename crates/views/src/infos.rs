@@ -2,39 +2,42 @@
 
 use crate::{Quality, Selection, SourceUse, ViewError, sources};
 use profile::{Aggregation, Labels, Measure, Metadata, ProfileTypeId, SampleKind, VALUES_MAX};
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
 
-/// What is known of a stored profile without reading its samples.
+/// What is known of a stored profile without reading its samples. Cheap to copy: questions look at
+/// those of every profile of their range.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProfileInfo {
     /// Its id.
     pub id: Ulid,
     /// Whose it is.
-    pub tenant: String,
+    pub tenant: Arc<str>,
     /// Its series.
     pub labels: Arc<Labels>,
     /// Its window.
     pub window: TimeRange,
     /// When it was accepted.
     pub received_at: Timestamp,
-    /// Its kinds with their sums.
-    pub kinds: Vec<KindTotals>,
+    /// Its kinds with their sums, in order of kind id.
+    pub kinds: Arc<[KindTotals]>,
     /// The rest.
-    pub metadata: Metadata,
+    pub metadata: Arc<Metadata>,
 }
 
 /// Sums over a profile's samples of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KindTotals {
     /// Id of the [`SampleKind`].
-    pub kind: String,
+    pub kind: Arc<str>,
     /// Number of samples.
     pub samples: u64,
     /// Sum of each value.
     pub totals: [i64; VALUES_MAX],
-    /// Earliest and latest sample time (inclusive); untimed samples count at the window's start.
+    /// Earliest and latest sample time (inclusive); untimed samples count at the window's start. Stored
+    /// profiles have them rounded down to milliseconds.
     pub first: Timestamp,
     /// See `first`.
     pub last: Timestamp,
@@ -54,7 +57,7 @@ impl ProfileInfo {
 
     /// Whether it belongs to a selection, as far as metadata tells (source preference apart).
     pub fn selected(&self, selection: &Selection) -> bool {
-        self.tenant == selection.tenant
+        *self.tenant == *selection.tenant
             && selection.profile.is_none_or(|id| id == self.id)
             && self.touches(&selection.range)
             && selection.matches(&self.labels)
@@ -103,10 +106,10 @@ pub struct ProfileList {
 
 /// Profile types that occur in `infos`, by id.
 pub fn profile_types<'a>(infos: impl IntoIterator<Item = &'a ProfileInfo>) -> Vec<ProfileTypeInfo> {
-    let kinds = infos.into_iter().flat_map(|info| &info.kinds).filter(|kind| kind.samples > 0);
+    let kinds = infos.into_iter().flat_map(|info| &*info.kinds).filter(|kind| kind.samples > 0);
     let mut seen: BTreeMap<&str, [bool; VALUES_MAX]> = BTreeMap::new();
     for kind in kinds {
-        let seen = seen.entry(kind.kind.as_str()).or_default();
+        let seen = seen.entry(&*kind.kind).or_default();
         for (seen, total) in seen.iter_mut().zip(kind.totals) {
             *seen |= total != 0;
         }
@@ -154,7 +157,7 @@ pub fn resolve_type<'a>(
         return Ok(found);
     }
     let ids: BTreeSet<&str> =
-        infos.into_iter().flat_map(|info| &info.kinds).map(|kind| kind.kind.as_str()).collect();
+        infos.into_iter().flat_map(|info| &*info.kinds).map(|kind| &*kind.kind).collect();
     let own = ids.into_iter().find_map(|id| {
         let kind = SampleKind::from_id(id)?;
         let at = kind.measure_of(wanted)?;
@@ -176,10 +179,26 @@ impl ProfileTypeInfo {
     }
 }
 
+/// Labels and the number of profiles that have them. Most profiles share theirs with others in
+/// memory; equal ones that do not may come more than once.
+fn by_labels<'a>(infos: impl IntoIterator<Item = &'a ProfileInfo>) -> Vec<(&'a Labels, u64)> {
+    let mut places: FxHashMap<*const Labels, usize> = FxHashMap::default();
+    let mut counts: Vec<(&Labels, u64)> = Vec::new();
+    for info in infos {
+        let at = *places.entry(Arc::as_ptr(&info.labels)).or_insert(counts.len());
+        match counts.get_mut(at) {
+            Some((_, profiles)) => *profiles += 1,
+            None => counts.push((&info.labels, 1)),
+        }
+    }
+    counts
+}
+
 /// Label names that occur.
 pub fn label_names<'a>(infos: impl IntoIterator<Item = &'a ProfileInfo>) -> Vec<String> {
+    let labels = by_labels(infos);
     let names: BTreeSet<&str> =
-        infos.into_iter().flat_map(|info| info.labels.iter().map(|(name, _)| name)).collect();
+        labels.iter().flat_map(|(labels, _)| labels.iter().map(|(name, _)| name)).collect();
     names.into_iter().map(str::to_owned).collect()
 }
 
@@ -189,8 +208,10 @@ pub fn label_values<'a>(
     name: &str,
 ) -> Vec<LabelValue> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for value in infos.into_iter().filter_map(|info| info.labels.get(name)) {
-        *counts.entry(value).or_default() += 1;
+    for (labels, profiles) in by_labels(infos) {
+        if let Some(value) = labels.get(name) {
+            *counts.entry(value).or_default() += profiles;
+        }
     }
     let values = counts.into_iter();
     values.map(|(value, profiles)| LabelValue { value: value.to_owned(), profiles }).collect()
@@ -213,8 +234,10 @@ pub fn facets<'a>(
     values_max: usize,
 ) -> Vec<Facet> {
     let mut counts: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
-    for (name, value) in infos.into_iter().flat_map(|info| info.labels.iter()) {
-        *counts.entry(name).or_default().entry(value).or_default() += 1;
+    for (labels, profiles) in by_labels(infos) {
+        for (name, value) in labels.iter() {
+            *counts.entry(name).or_default().entry(value).or_default() += profiles;
+        }
     }
     let facet = |(name, counts): (&str, BTreeMap<&str, u64>)| {
         let distinct = counts.len() as u64;
@@ -271,7 +294,7 @@ pub fn contributors<'a>(
     selection: &Selection,
     kind: &str,
 ) -> (Vec<&'a ProfileInfo>, Vec<SourceUse>) {
-    let has_kind = |info: &ProfileInfo| info.kinds.iter().any(|have| have.kind == kind);
+    let has_kind = |info: &ProfileInfo| info.kinds.iter().any(|have| *have.kind == *kind);
     let selected: Vec<&ProfileInfo> =
         infos.iter().filter(|info| info.selected(selection) && has_kind(info)).collect();
     let chosen = sources::choose(&selected, kind, selection.source.as_deref());
@@ -310,18 +333,18 @@ pub(crate) mod tests {
         let at = Timestamp::from_millis(1_000);
         ProfileInfo {
             id: Ulid::from_parts(1, 1),
-            tenant: "default".to_owned(),
+            tenant: "default".into(),
             labels: Arc::new(labels.iter().copied().collect()),
             window: TimeRange::new(at, at.plus_nanos(1)),
             received_at: at,
-            kinds: vec![KindTotals {
-                kind: kind.to_owned(),
+            kinds: Arc::new([KindTotals {
+                kind: kind.into(),
                 samples: 1,
                 totals: [1, 0, 0, 0],
                 first: at,
                 last: at,
-            }],
-            metadata: Metadata::default(),
+            }]),
+            metadata: Arc::default(),
         }
     }
 

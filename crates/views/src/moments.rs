@@ -62,7 +62,7 @@ pub fn extent<'a>(
     kind: &str,
     range: &TimeRange,
 ) -> TimeRange {
-    let kinds = infos.into_iter().flat_map(|info| &info.kinds).filter(|have| have.kind == kind);
+    let kinds = infos.into_iter().flat_map(|info| &*info.kinds).filter(|have| *have.kind == *kind);
     let within = |time: Timestamp| time.max(range.start).min(range.end);
     let ends = kinds.map(|kind| (within(kind.first), within(kind.last.plus_nanos(1_000_000))));
     let ends = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));

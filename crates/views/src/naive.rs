@@ -29,13 +29,13 @@ pub struct Naive {
 
 /// The metadata of a profile as any engine must report it: sample times in whole milliseconds.
 pub fn info_of(id: Ulid, tenant: &str, received_at: Timestamp, profile: &Profile) -> ProfileInfo {
-    let mut kinds: BTreeMap<String, KindTotals> = BTreeMap::new();
-    let mut exact: BTreeMap<String, [i128; VALUES_MAX]> = BTreeMap::new();
+    let mut kinds: BTreeMap<&str, KindTotals> = BTreeMap::new();
+    let mut exact: BTreeMap<&str, [i128; VALUES_MAX]> = BTreeMap::new();
     for sample in &profile.samples {
         let Some(kind) = profile.kinds.get(sample.kind.0 as usize) else { continue };
         let at = Timestamp::from_millis(profile.time_of(sample).millis());
-        let entry = kinds.entry(kind.id.to_string()).or_insert_with(|| KindTotals {
-            kind: kind.id.to_string(),
+        let entry = kinds.entry(&kind.id).or_insert_with(|| KindTotals {
+            kind: kind.id.as_ref().into(),
             samples: 0,
             totals: [0; VALUES_MAX],
             first: at,
@@ -44,7 +44,7 @@ pub fn info_of(id: Ulid, tenant: &str, received_at: Timestamp, profile: &Profile
         entry.samples += 1;
         entry.first = entry.first.min(at);
         entry.last = entry.last.max(at);
-        let exact = exact.entry(kind.id.to_string()).or_insert([0_i128; VALUES_MAX]);
+        let exact = exact.entry(&kind.id).or_insert([0_i128; VALUES_MAX]);
         for (total, value) in exact.iter_mut().zip(sample.values) {
             *total += i128::from(value);
         }
@@ -52,12 +52,12 @@ pub fn info_of(id: Ulid, tenant: &str, received_at: Timestamp, profile: &Profile
     }
     ProfileInfo {
         id,
-        tenant: tenant.to_owned(),
+        tenant: tenant.into(),
         labels: Arc::new(profile.labels.clone()),
         window: profile.window,
         received_at,
         kinds: kinds.into_values().collect(),
-        metadata: profile.metadata.clone(),
+        metadata: Arc::new(profile.metadata.clone()),
     }
 }
 
@@ -317,7 +317,7 @@ impl Views for Naive {
         tenant: &'a str,
         id: Ulid,
     ) -> Answer<'a, Option<(ProfileInfo, Profile)>> {
-        let found = self.profiles.iter().find(|(info, _)| info.tenant == tenant && info.id == id);
+        let found = self.profiles.iter().find(|(info, _)| *info.tenant == *tenant && info.id == id);
         ready(Ok(found.cloned()))
     }
 

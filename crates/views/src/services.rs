@@ -119,7 +119,7 @@ fn label<'a>(info: &'a ProfileInfo, name: &str) -> &'a str {
 
 /// CPU nanoseconds of a profile, if it has CPU samples.
 fn cpu_of(info: &ProfileInfo) -> Option<i64> {
-    info.kinds.iter().find(|kind| kind.kind == CPU_KIND).map(|kind| kind.totals[0])
+    info.kinds.iter().find(|kind| *kind.kind == *CPU_KIND).map(|kind| kind.totals[0])
 }
 
 fn cpus_by_host<'a>(selected: &[&'a ProfileInfo]) -> BTreeMap<&'a str, u32> {
@@ -279,6 +279,7 @@ fn covered(mut windows: Vec<(Timestamp, Timestamp)>) -> i64 {
 mod tests {
     use super::*;
     use crate::infos::tests::info;
+    use std::sync::Arc;
 
     #[test]
     fn overlapping_windows_count_once() {
@@ -297,7 +298,7 @@ mod tests {
         let second = 1_000_000_000;
         for one in [&mut agent, &mut inside] {
             one.window.end = one.window.start.plus_nanos(second);
-            one.kinds[0].totals[0] = second / 2;
+            set_total(one, second / 2);
         }
         let range = TimeRange::new(agent.window.start, agent.window.end);
         let services = summarize(&[&agent, &inside], &range, 4);
@@ -331,11 +332,12 @@ mod tests {
     fn notes_and_rates_are_said_by_service() {
         let (mut one, mut two) = (info(&[], CPU_KIND), info(&[], CPU_KIND));
         for (at, hz) in [(&mut one, 99), (&mut two, 50)] {
-            at.metadata.period = 1_000_000_000 / hz;
-            at.metadata.period_type = "cpu".to_owned();
-            at.metadata.period_unit = "nanoseconds".to_owned();
+            let metadata = Arc::make_mut(&mut at.metadata);
+            metadata.period = 1_000_000_000 / hz;
+            metadata.period_type = "cpu".to_owned();
+            metadata.period_unit = "nanoseconds".to_owned();
             let said = [(NOTE_INFO, "not read"), (REQUESTED_HZ_INFO, "100")];
-            at.metadata.info = said.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            metadata.info = said.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         }
         let range = TimeRange::new(Timestamp::from_nanos(0), Timestamp::from_millis(60_000));
         let of = |infos: &[&ProfileInfo]| summarize(infos, &range, 1).services.remove(0);
@@ -347,11 +349,15 @@ mod tests {
             (sampling.lowest_hz - 50.0).abs() < 0.1 && (sampling.highest_hz - 99.0).abs() < 0.1
         );
         for (key, text) in [(REQUESTED_HZ_INFO, "NaN"), (REQUESTED_HZ_INFO, "-3")] {
-            one.metadata.info = vec![(key.to_owned(), text.to_owned())];
+            Arc::make_mut(&mut one.metadata).info = vec![(key.to_owned(), text.to_owned())];
             assert_eq!(of(&[&one]).sampling.unwrap().requested_hz, None, "{text}");
         }
-        one.metadata.period = 0;
+        Arc::make_mut(&mut one.metadata).period = 0;
         assert_eq!(of(&[&one]).sampling, None);
+    }
+
+    fn set_total(info: &mut ProfileInfo, total: i64) {
+        Arc::get_mut(&mut info.kinds).expect("nobody shares them")[0].totals[0] = total;
     }
 
     fn cpu(labels: &[(&str, &str)], from_s: i64, seconds: i64, cores: f64) -> ProfileInfo {
@@ -359,8 +365,8 @@ mod tests {
         let second = 1_000_000_000;
         one.window.start = Timestamp::from_nanos(from_s * second);
         one.window.end = one.window.start.plus_nanos(seconds * second);
-        one.kinds[0].totals[0] = (cores * (seconds * second) as f64) as i64;
-        one.metadata.cpu_count = Some(2);
+        set_total(&mut one, (cores * (seconds * second) as f64) as i64);
+        Arc::make_mut(&mut one.metadata).cpu_count = Some(2);
         one
     }
 
@@ -378,7 +384,7 @@ mod tests {
         assert_eq!(both, Some(1.5), "of 2 CPUs, though the means add up to 3");
         let mut other = second.clone();
         other.labels =
-            std::sync::Arc::new([("host", "b"), ("source", "agent")].into_iter().collect());
+            Arc::new([("host", "b"), ("source", "agent")].into_iter().collect());
         assert_eq!(cores(&[first, other]), Some(3.0), "two hosts have 4 CPUs");
         assert_eq!(cores(&[info(&[], "heap")]), None);
     }
@@ -392,7 +398,7 @@ mod tests {
         assert_eq!(cores(&infos), Some(1.9));
         assert_eq!(cores(&infos[1..]), Some(1.5), "without a host-wide collector");
         let mut elsewhere = cpu(&[("service_name", "c")], 0, 10, 1.0);
-        elsewhere.metadata.cpu_count = None;
+        Arc::make_mut(&mut elsewhere.metadata).cpu_count = None;
         let infos = [infos[0].clone(), elsewhere.clone()];
         assert_eq!(cores(&infos), Some(1.9), "a host whose CPUs nobody knows is not of them");
         assert_eq!(cores(&[elsewhere]), Some(1.0));

@@ -4,8 +4,11 @@
 //! host-wide agent. A series without an `instance` label speaks for every instance of its service.
 
 use crate::infos::ProfileInfo;
+use profile::Labels;
 use profile::labels::names;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Rank of a source: the lowest answers.
 fn rank(source: &str) -> u8 {
@@ -36,23 +39,26 @@ pub fn choose(infos: &[&ProfileInfo], kind: &str, wanted: Option<&str>) -> Vec<b
         return infos.iter().map(|info| source_of(info) == wanted).collect();
     }
     let mut found: BTreeMap<(&str, &str), BTreeSet<(u8, &str)>> = BTreeMap::new();
-    let with_kind = infos.iter().filter(|info| info.kinds.iter().any(|have| have.kind == kind));
-    for info in with_kind {
+    // It depends on labels alone, which most profiles share with others in memory.
+    let mut seen: FxHashSet<*const Labels> = FxHashSet::default();
+    let with_kind = infos.iter().filter(|info| info.kinds.iter().any(|have| *have.kind == *kind));
+    for info in with_kind.filter(|info| seen.insert(Arc::as_ptr(&info.labels))) {
         let source = source_of(info);
         found.entry(place(info)).or_default().insert((rank(source), source));
     }
-    infos
-        .iter()
-        .map(|info| {
-            let (service, instance) = place(info);
-            let everywhere = found.get(&(service, ""));
-            let here = found.get(&(service, instance));
-            let best = everywhere.into_iter().chain(here).flatten().min();
-            let rivals = instance.is_empty();
-            let best = if rivals { best_of_service(&found, service) } else { best };
-            best.is_some_and(|(_, source)| *source == source_of(info))
-        })
-        .collect()
+    let is_best = |info: &ProfileInfo| {
+        let (service, instance) = place(info);
+        let everywhere = found.get(&(service, ""));
+        let here = found.get(&(service, instance));
+        let best = everywhere.into_iter().chain(here).flatten().min();
+        let rivals = instance.is_empty();
+        let best = if rivals { best_of_service(&found, service) } else { best };
+        best.is_some_and(|(_, source)| *source == source_of(info))
+    };
+    let mut known: FxHashMap<*const Labels, bool> = FxHashMap::default();
+    let mut answer =
+        |info: &ProfileInfo| *known.entry(Arc::as_ptr(&info.labels)).or_insert_with(|| is_best(info));
+    infos.iter().map(|info| answer(info)).collect()
 }
 
 fn place(info: &ProfileInfo) -> (&str, &str) {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::unmark;
 use utoipa::{IntoParams, ToSchema};
+use std::sync::Arc;
 use views::ProfileInfo;
 
 /// Which page of a list.
@@ -98,7 +99,7 @@ async fn find(
     let (mut info, mut profile) = found?;
     let payload = state.payloads.of(&principal.tenant, &info.metadata);
     // The client said nothing of it.
-    unmark(&mut info.metadata);
+    unmark(Arc::make_mut(&mut info.metadata));
     unmark(&mut profile.metadata);
     Ok((info, profile, payload))
 }

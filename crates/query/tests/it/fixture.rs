@@ -45,7 +45,11 @@ impl Fixture {
         // Late enough for the store to think that the profiles' day is over.
         let now = Timestamp::from_millis(BASE_MS + 30 * 3_600_000);
         let clock = Arc::new(ManualClock::new(now));
-        let options = Options { resolution: Resolution::Nanos, ..Options::default() };
+        // Where all is in segments, only the names asked for are read of them.
+        let is_picked = matches!(layout, Layout::Flushed | Layout::Compacted);
+        let picked_from_bytes = if is_picked { 0 } else { Options::default().picked_from_bytes };
+        let options =
+            Options { resolution: Resolution::Nanos, picked_from_bytes, ..Options::default() };
         let given_clock = Arc::clone(&clock);
         let store = Store::open(folder.path(), options, given_clock, Rng::seeded(1)).await;
         let store = store.expect("a store opens");

@@ -12,4 +12,5 @@ mod late;
 mod limits;
 mod reads;
 mod rollups;
+mod slices;
 mod spans;

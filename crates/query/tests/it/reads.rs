@@ -11,7 +11,7 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use profile::SampleKind;
+use profile::{Profile, SampleKind};
 use query::{Engine, Settings};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -51,7 +51,7 @@ struct Trouble {
 }
 
 /// How many segments' file of a table was read.
-fn segments(read: &BTreeSet<String>, table: &str) -> usize {
+pub(crate) fn segments(read: &BTreeSet<String>, table: &str) -> usize {
     read.iter().filter(|path| path.ends_with(&format!("/{table}.parquet"))).count()
 }
 
@@ -78,7 +78,7 @@ impl Record {
         if is_its_turn { trouble.fault } else { Fault::None }
     }
 
-    fn take(&self) -> BTreeSet<String> {
+    pub(crate) fn take(&self) -> BTreeSet<String> {
         std::mem::take(&mut *self.0.lock().expect("no test thread panicked"))
     }
 }
@@ -267,6 +267,15 @@ fn load() -> Load {
 
 /// A store of a few services in segments, opened anew so that nothing is in memory.
 pub(crate) async fn recorded(folder: &std::path::Path, settings: Settings) -> (Engine, Record) {
+    recorded_of(folder, settings, load().profiles().take(64).collect()).await
+}
+
+/// A store of profiles in segments of 16, opened anew so that nothing is in memory.
+pub(crate) async fn recorded_of(
+    folder: &std::path::Path,
+    settings: Settings,
+    profiles: Vec<Profile>,
+) -> (Engine, Record) {
     let layer = LocalFiles::open(folder).expect("a folder");
     let record = Record::default();
     let layer = Arc::new(Recording { layer, record: record.clone() });
@@ -278,7 +287,6 @@ pub(crate) async fn recorded(folder: &std::path::Path, settings: Settings) -> (E
         Store::open_parts(layer, catalog, options(), clock, Rng::seeded(seed)).expect("opens")
     };
     let store = open(1);
-    let profiles: Vec<_> = load().profiles().take(64).collect();
     for some in profiles.chunks(16) {
         store.append(TENANT, some.to_vec()).await.expect("accepted");
         store.flush().await.expect("flushed");

@@ -2,10 +2,12 @@
 //! it compresses and so that subtrees are ranges.
 //!
 //! Stacks are in preorder: a stack's callees follow it before anything else does, so the parent is
-//! most often the row before. Locations are in the order in which stacks come to them, functions in
-//! the order of their names. Measured on an hour of a busy host: 1.1 bytes a stack instead of 2.5,
-//! 16 bytes a function instead of 23.
+//! most often the row before. Locations are in the order in which stacks come to them. Functions are in
+//! groups of those that locations come to first, within a group by name: neighbours share the beginnings
+//! of their names, and one service's are in few places. Measured on an hour of a busy host: 1.1 bytes a
+//! stack instead of 2.5; all functions by name, 16 bytes a function instead of 23.
 
+use crate::limits::FUNCTION_GROUP_ROWS;
 use profile::handle::Handle;
 use profile::{FunctionId, LocationId, StackId, Tables};
 
@@ -56,13 +58,14 @@ impl Layout {
 
     fn order_functions(&mut self, tables: &Tables) {
         let mut is_used = vec![false; tables.functions.len()];
+        let mut used: Vec<usize> = Vec::new();
         let rows = self.locations.iter().filter_map(|&at| tables.locations.get(at));
         for line in rows.flat_map(|row| &row.lines) {
-            if let Some(used) = is_used.get_mut(line.function.index()) {
-                *used = true;
+            let at = line.function.index();
+            if is_used.get_mut(at).is_some_and(|used| !std::mem::replace(used, true)) {
+                used.push(at);
             }
         }
-        let used = is_used.into_iter().enumerate().filter(|(_, used)| *used);
         let rows = tables.functions.rows();
         // Most names differ at their beginning, which lies beside the handle, and few are equal.
         let named = |at: usize| {
@@ -73,12 +76,14 @@ impl Layout {
             let row = &rows[at.index()];
             (tables.text(row.file), row.start_line, tables.text(row.system_name))
         };
-        let mut used: Vec<_> = used.map(|(at, _)| named(at)).collect();
-        used.sort_unstable_by(|a, b| {
-            let names = a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1));
-            names.then_with(|| rest(a.2).cmp(&rest(b.2)))
-        });
-        self.functions = used.into_iter().map(|(_, _, at)| at).collect();
+        for group in used.chunks(FUNCTION_GROUP_ROWS) {
+            let mut group: Vec<_> = group.iter().map(|&at| named(at)).collect();
+            group.sort_unstable_by(|a, b| {
+                let names = a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1));
+                names.then_with(|| rest(a.2).cmp(&rest(b.2)))
+            });
+            self.functions.extend(group.into_iter().map(|(_, _, at)| at));
+        }
         self.function_ranks = vec![0; tables.functions.len()];
         for (rank, at) in self.functions.iter().enumerate() {
             self.function_ranks[at.index()] = rank as u32;

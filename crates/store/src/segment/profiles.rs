@@ -18,6 +18,7 @@ pub(super) fn encode(
         info(arranged, to)?,
         profiles(arranged, to)?,
         totals(arranged, to)?,
+        slices(arranged, to)?,
         self::runs(arranged, runs, to)?,
     ];
     Ok(files.into_iter().flatten())
@@ -95,14 +96,37 @@ fn totals(arranged: &Arranged, to: Encoder) -> Result<Option<File>, Error> {
         "totals",
         vec![
             Column::u32s("profile", rows().map(|(at, _)| at)).steps(),
-            Column::texts("kind", rows().map(|(_, kind)| kind.kind.as_str())),
+            Column::texts("kind", rows().map(|(_, kind)| &*kind.kind)),
             Column::u64s("samples", rows().map(|(_, kind)| kind.samples)).split(),
             value("v0", 0),
             value("v1", 1),
             value("v2", 2),
             value("v3", 3),
-            Column::i64s("ts_min_ns", rows().map(|(_, kind)| kind.ts_min.nanos())).steps(),
-            Column::i64s("ts_max_ns", rows().map(|(_, kind)| kind.ts_max.nanos())).steps(),
+            Column::i64s("ts_min_ns", rows().map(|(_, kind)| kind.first.nanos())).steps(),
+            Column::i64s("ts_max_ns", rows().map(|(_, kind)| kind.last.nanos())).steps(),
+        ],
+    )
+}
+
+fn slices(arranged: &Arranged, to: Encoder) -> Result<Option<File>, Error> {
+    let rows = || {
+        let rows = arranged.profiles.iter();
+        let kinds = rows.flat_map(|row| row.kinds.iter().zip(&*row.slices).map(move |of| (row, of)));
+        kinds.flat_map(|(row, (kind, slices))| slices.iter().map(move |one| (row, kind, one)))
+    };
+    let value = |name, at: usize| {
+        Column::i64s(name, rows().map(move |(_, _, one)| one.totals[at])).split()
+    };
+    to.encode(
+        "slices",
+        vec![
+            Column::u32s("profile", rows().map(|(row, ..)| row.ordinal)).steps(),
+            Column::texts("kind", rows().map(|(_, kind, _)| &*kind.kind)),
+            Column::i64s("start_ms", rows().map(|(_, _, one)| one.start_ms)).steps(),
+            value("v0", 0),
+            value("v1", 1),
+            value("v2", 2),
+            value("v3", 3),
         ],
     )
 }

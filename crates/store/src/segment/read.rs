@@ -1,23 +1,26 @@
 //! Reading a segment's tables back. Rows are distinct, so each gets the handle of its position;
 //! references that lead nowhere are damage and said so.
 
+mod profiles;
+
+pub(crate) use profiles::profiles;
+
 use super::Segment;
 use crate::Error;
 use crate::batch::column;
-use crate::rows::{KindTotals, ProfileRow, Run};
+use crate::rows::Run;
 use arrow::array::{
-    Array, BooleanArray, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
-    UInt8Array, UInt32Array, UInt64Array,
+    Array, BooleanArray, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, UInt8Array,
+    UInt32Array, UInt64Array,
 };
+use std::sync::Arc;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use profile::handle::Handle;
 use profile::{
-    Attribute, AttributeValue, AttributesId, FrameType, Function, FunctionId, Labels, Line, Link,
-    Location, LocationId, Mapping, MappingId, Metadata, StackId, StringId, Tables, Thread,
+    Attribute, AttributeValue, AttributesId, FrameType, Function, FunctionId, Line, Link, Location,
+    LocationId, Lines, Mapping, MappingId, StackId, StringId, Strings, Tables, Thread,
 };
-use std::sync::Arc;
-use stdx::{TimeRange, Timestamp, Ulid};
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1 << 16;
@@ -58,20 +61,41 @@ pub(crate) fn tables(segment: &Segment) -> Result<Tables, Error> {
 
 fn names(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
     each(segment, "functions", |batch| {
-        let text = |name| column::<StringArray>(batch, name);
-        let (name, system_name, file) = (text("name")?, text("system_name")?, text("file")?);
-        let start_line: &UInt32Array = column(batch, "start_line")?;
+        let names = Names::of(batch)?;
         for at in 0..batch.num_rows() {
-            let row = Function {
-                name: tables.strings.intern(name.value(at)),
-                system_name: tables.strings.intern(system_name.value(at)),
-                file: tables.strings.intern(file.value(at)),
-                start_line: start_line.value(at),
-            };
-            tables.functions.push(row);
+            tables.functions.push(names.row(at, &mut tables.strings));
         }
         Ok(())
     })?;
+    mappings(segment, tables)
+}
+
+/// The columns of functions.
+pub(super) struct Names<'a> {
+    name: &'a StringArray,
+    system_name: &'a StringArray,
+    file: &'a StringArray,
+    start_line: &'a UInt32Array,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn of(batch: &'a RecordBatch) -> Result<Self, Error> {
+        let text = |name| column::<StringArray>(batch, name);
+        let (name, system_name, file) = (text("name")?, text("system_name")?, text("file")?);
+        Ok(Self { name, system_name, file, start_line: column(batch, "start_line")? })
+    }
+
+    pub(super) fn row(&self, at: usize, strings: &mut Strings) -> Function {
+        Function {
+            name: strings.intern(self.name.value(at)),
+            system_name: strings.intern(self.system_name.value(at)),
+            file: strings.intern(self.file.value(at)),
+            start_line: self.start_line.value(at),
+        }
+    }
+}
+
+pub(super) fn mappings(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
     each(segment, "mappings", |batch| {
         let file: &StringArray = column(batch, "file")?;
         let build_id: &StringArray = column(batch, "build_id")?;
@@ -114,32 +138,57 @@ fn stacks(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
     let lines = lines(segment, tables.functions.len())?;
     let mut rest = lines.as_slice();
     each(segment, "locations", |batch| {
-        let mapping: &UInt32Array = column(batch, "mapping")?;
-        let address: &UInt64Array = column(batch, "address")?;
-        let frame_type: &UInt8Array = column(batch, "frame_type")?;
-        let is_folded: &BooleanArray = column(batch, "is_folded")?;
+        let places = Places::of(batch)?;
         for at in 0..batch.num_rows() {
             let ordinal = tables.locations.len();
             let count = rest.iter().take_while(|(of, _)| *of as usize == ordinal).count();
             let (own, after) = rest.split_at(count);
             rest = after;
-            let row = Location {
-                mapping: mapping.is_valid(at).then(|| MappingId(mapping.value(at))),
-                address: if address.is_valid(at) { address.value(at) } else { 0 },
-                lines: own.iter().map(|(_, line)| *line).collect(),
-                frame_type: FrameType::from_number(frame_type.value(at)),
-                is_folded: is_folded.value(at),
-            };
-            tables.locations.push(row);
+            tables.locations.push(places.row(at, own.iter().map(|(_, line)| *line).collect()));
         }
         Ok(())
     })?;
     each(segment, "nodes", |batch| nodes(batch, tables))
 }
 
+/// The columns of locations.
+pub(super) struct Places<'a> {
+    mapping: &'a UInt32Array,
+    address: &'a UInt64Array,
+    frame_type: &'a UInt8Array,
+    is_folded: &'a BooleanArray,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn of(batch: &'a RecordBatch) -> Result<Self, Error> {
+        Ok(Self {
+            mapping: column(batch, "mapping")?,
+            address: column(batch, "address")?,
+            frame_type: column(batch, "frame_type")?,
+            is_folded: column(batch, "is_folded")?,
+        })
+    }
+
+    pub(super) fn row(&self, at: usize, lines: Lines) -> Location {
+        let Self { mapping, address, .. } = self;
+        Location {
+            mapping: mapping.is_valid(at).then(|| MappingId(mapping.value(at))),
+            address: if address.is_valid(at) { address.value(at) } else { 0 },
+            lines,
+            frame_type: FrameType::from_number(self.frame_type.value(at)),
+            is_folded: self.is_folded.value(at),
+        }
+    }
+}
+
+/// Whether stacks name their callers rather than how far above they are.
+pub(super) fn is_first_version(batch: &RecordBatch) -> bool {
+    batch.column_by_name("up").is_none()
+}
+
 fn nodes(batch: &RecordBatch, tables: &mut Tables) -> Result<(), Error> {
     // Version 1 says the parent, later ones how many rows above it is.
-    let is_first_version = batch.column_by_name("up").is_none();
+    let is_first_version = is_first_version(batch);
     let parent: &UInt32Array = column(batch, if is_first_version { "parent" } else { "up" })?;
     let location: &UInt32Array = column(batch, "location")?;
     for (parent, location) in parent.values().iter().zip(location.values()) {
@@ -221,126 +270,6 @@ fn attributes(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
     }
     debug_assert_eq!(tables.text(StringId(0)), "", "the empty string comes first");
     Ok(())
-}
-
-fn series(segment: &Segment) -> Result<Vec<Labels>, Error> {
-    let mut series: Vec<Labels> = Vec::new();
-    each(segment, "series", |batch| {
-        let ordinal: &UInt32Array = column(batch, "series")?;
-        let name: &StringArray = column(batch, "name")?;
-        let value: &StringArray = column(batch, "value")?;
-        for at in 0..batch.num_rows() {
-            let ordinal = ordinal.value(at) as usize;
-            // A series without labels has no row: at most one, and labels are sorted.
-            if ordinal > series.len() + 1 {
-                return Err(Error::corrupt("table series has a gap"));
-            }
-            while series.len() <= ordinal {
-                series.push(Labels::new());
-            }
-            series[ordinal].set(name.value(at), value.value(at));
-        }
-        Ok(())
-    })?;
-    Ok(series)
-}
-
-/// The profiles with labels, totals and information.
-pub(crate) fn profiles(segment: &Segment) -> Result<Vec<ProfileRow>, Error> {
-    let series: Vec<Arc<Labels>> = series(segment)?.into_iter().map(Arc::new).collect();
-    let none = Arc::new(Labels::new());
-    let labels_of = |at: u32| Arc::clone(series.get(at as usize).unwrap_or(&none));
-    let tenant: Arc<str> = segment.row.tenant.as_str().into();
-    let mut rows: Vec<ProfileRow> = Vec::new();
-    each(segment, "profiles", |batch| {
-        let id: &FixedSizeBinaryArray = column(batch, "id")?;
-        let series: &UInt32Array = column(batch, "series")?;
-        let time = |name| column::<Int64Array>(batch, name);
-        let (start, end, received) = (time("start_ns")?, time("end_ns")?, time("received_at_ns")?);
-        let samples: &UInt64Array = column(batch, "samples")?;
-        let instant = |column: &Int64Array, at| Timestamp::from_nanos(column.value(at));
-        let metadata = metadata(batch)?;
-        for (at, metadata) in metadata.into_iter().enumerate() {
-            rows.push(ProfileRow {
-                ordinal: rows.len() as u32,
-                id: Ulid::from_bytes(sixteen(id, at)?),
-                tenant: Arc::clone(&tenant),
-                series: series.value(at),
-                labels: labels_of(series.value(at)),
-                window: TimeRange::new(instant(start, at), instant(end, at)),
-                received_at: instant(received, at),
-                samples: samples.value(at),
-                kinds: Vec::new(),
-                metadata,
-            });
-        }
-        Ok(())
-    })?;
-    totals(segment, &mut rows)?;
-    info(segment, &mut rows)?;
-    Ok(rows)
-}
-
-fn metadata(batch: &RecordBatch) -> Result<Vec<Metadata>, Error> {
-    let text = |name| column::<StringArray>(batch, name);
-    let (period_type, period_unit) = (text("period_type")?, text("period_unit")?);
-    let client = text("client")?;
-    let period: &Int64Array = column(batch, "period")?;
-    let cpus: &UInt32Array = column(batch, "cpu_count")?;
-    let quota: &Float64Array = column(batch, "cpu_quota")?;
-    let number = |name| column::<UInt64Array>(batch, name);
-    let (lost, broken) = (number("lost")?, number("broken")?);
-    let unsymbolized = number("unsymbolized")?;
-    let row = |at: usize| Metadata {
-        period: period.value(at),
-        period_type: period_type.value(at).to_owned(),
-        period_unit: period_unit.value(at).to_owned(),
-        cpu_count: cpus.is_valid(at).then(|| cpus.value(at)),
-        cpu_quota: quota.is_valid(at).then(|| quota.value(at)),
-        lost: lost.value(at),
-        broken: broken.value(at),
-        unsymbolized: unsymbolized.value(at),
-        client: client.value(at).to_owned(),
-        info: Vec::new(),
-    };
-    Ok((0..batch.num_rows()).map(row).collect())
-}
-
-fn totals(segment: &Segment, rows: &mut [ProfileRow]) -> Result<(), Error> {
-    each(segment, "totals", |batch| {
-        let profile: &UInt32Array = column(batch, "profile")?;
-        let kind: &StringArray = column(batch, "kind")?;
-        let samples: &UInt64Array = column(batch, "samples")?;
-        let number = |name| column::<Int64Array>(batch, name);
-        let values = [number("v0")?, number("v1")?, number("v2")?, number("v3")?];
-        let (first, last) = (number("ts_min_ns")?, number("ts_max_ns")?);
-        for at in 0..batch.num_rows() {
-            let row = rows.get_mut(profile.value(at) as usize);
-            let row = row.ok_or_else(|| Error::corrupt("totals of no profile"))?;
-            row.kinds.push(KindTotals {
-                kind: kind.value(at).to_owned(),
-                samples: samples.value(at),
-                totals: values.map(|column| column.value(at)),
-                ts_min: Timestamp::from_nanos(first.value(at)),
-                ts_max: Timestamp::from_nanos(last.value(at)),
-            });
-        }
-        Ok(())
-    })
-}
-
-fn info(segment: &Segment, rows: &mut [ProfileRow]) -> Result<(), Error> {
-    each(segment, "info", |batch| {
-        let profile: &UInt32Array = column(batch, "profile")?;
-        let key: &StringArray = column(batch, "key")?;
-        let value: &StringArray = column(batch, "value")?;
-        for at in 0..batch.num_rows() {
-            let row = rows.get_mut(profile.value(at) as usize);
-            let row = row.ok_or_else(|| Error::corrupt("information on no profile"))?;
-            row.metadata.info.push((key.value(at).to_owned(), value.value(at).to_owned()));
-        }
-        Ok(())
-    })
 }
 
 /// Where samples of a kind and series are; empty in version 1.

@@ -78,7 +78,7 @@ impl Store {
             Replayer { layer: &*layer, options: &options, counters: &counters, clock: &*clock };
         let last = replayer.run(flushed, &mut state, &mut repeats, &mut rng)?;
         let writer = WalWriter::new(Arc::clone(&layer), last.max(flushed) + 1);
-        let caches = Arc::new(Caches::new(options.cache_bytes_max));
+        let caches = Arc::new(Caches::new(options.cache_bytes_max, options.picked_from_bytes));
         let inner = Inner {
             layer,
             catalog,

@@ -91,9 +91,9 @@ fn hours_of_profiles<'a>(
     first_ms: i64,
 ) -> BTreeSet<i64> {
     let mut hours = BTreeSet::new();
-    for kind in profiles.into_iter().flat_map(|row| &row.kinds).filter(|kind| kind.samples > 0) {
-        let mut hour = hour_of(kind.ts_min.millis()).max(first_ms);
-        while hour <= kind.ts_max.millis() {
+    for kind in profiles.into_iter().flat_map(|row| &*row.kinds).filter(|kind| kind.samples > 0) {
+        let mut hour = hour_of(kind.first.millis()).max(first_ms);
+        while hour <= kind.last.millis() {
             hours.insert(hour);
             hour = hour.saturating_add(HOUR_MS);
         }

@@ -75,7 +75,7 @@ async fn open(root: &Path) -> Arc<Store> {
 }
 
 /// The newest version, which is written; the earlier ones are read.
-const NEWEST: u32 = 3;
+const NEWEST: u32 = 4;
 
 fn write_newest(folder: &Path) {
     // Nothing to remove the first time.

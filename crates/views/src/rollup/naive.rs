@@ -28,7 +28,7 @@ pub fn hour<'a>(
     let mut found: BTreeMap<(String, String), Exact> = BTreeMap::new();
     for (info, profile) in profiles {
         let service = profile.labels.get(SERVICE).unwrap_or("");
-        for kind in &info.kinds {
+        for kind in &*info.kinds {
             let samples = |hour_ms: i64| -> Vec<&Sample> {
                 let is_its = |sample: &&Sample| {
                     let own = profile.kinds.get(sample.kind.0 as usize);
@@ -39,7 +39,7 @@ pub fn hour<'a>(
             };
             let inside = samples(hour_ms);
             if !inside.is_empty() {
-                let exact = found.entry((service.to_owned(), kind.kind.clone())).or_default();
+                let exact = found.entry((service.to_owned(), kind.kind.to_string())).or_default();
                 let is_continued = !samples(hour_ms - HOUR_MS).is_empty();
                 exact.add(info, profile, &inside, hour_ms, is_continued);
             }
