@@ -94,7 +94,8 @@ impl Predicate {
         range: &TimeRange,
     ) -> Self {
         let mut predicate = Self::default();
-        let has_others = profiles.iter().any(|row| row.kinds.iter().any(|have| *have.kind != *kind));
+        let has_others =
+            profiles.iter().any(|row| row.kinds.iter().any(|have| *have.kind != *kind));
         predicate.kind = has_others.then(|| kind.to_owned());
         // A profile outside of the range is left out by the time of its rows.
         let (inside, outside): (Vec<_>, Vec<_>) = profiles

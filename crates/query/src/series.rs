@@ -129,7 +129,8 @@ impl<'a> Lines<'a> {
     /// ones.
     fn add_slices(&mut self, contributor: &Contributor) -> bool {
         let slices = self.found.slices(contributor);
-        if slices.is_empty() || self.query.step_ms % SLICE_MS != 0 || self.found.is_cut(contributor) {
+        if slices.is_empty() || self.query.step_ms % SLICE_MS != 0 || self.found.is_cut(contributor)
+        {
             return false;
         }
         for slice in slices {

@@ -1,8 +1,8 @@
 //! Tables, profile lists and footers that queries asked for, least recently used first out.
 
+use crate::limits::NAMES_BYTES_A_STACK;
 use crate::segment::Segment;
 use crate::{Error, ProfileRow, Run};
-use crate::limits::NAMES_BYTES_A_STACK;
 use parquet::file::metadata::ParquetMetaData;
 use profile::{StackId, Tables};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -37,8 +37,8 @@ mod rows;
 mod rules;
 mod segment;
 
-pub use catalog::{Deletion, Dropped, NamesRow, PayloadRow, Pin};
 pub use cache::Named;
+pub use catalog::{Deletion, Dropped, NamesRow, PayloadRow, Pin};
 pub use error::{Error, ErrorKind};
 pub use layer::{FileLayer, LayerFile, LocalFiles};
 pub use limits::Options;

@@ -383,8 +383,7 @@ mod tests {
         let both = cores(&[first.clone(), second.clone()]);
         assert_eq!(both, Some(1.5), "of 2 CPUs, though the means add up to 3");
         let mut other = second.clone();
-        other.labels =
-            Arc::new([("host", "b"), ("source", "agent")].into_iter().collect());
+        other.labels = Arc::new([("host", "b"), ("source", "agent")].into_iter().collect());
         assert_eq!(cores(&[first, other]), Some(3.0), "two hosts have 4 CPUs");
         assert_eq!(cores(&[info(&[], "heap")]), None);
     }

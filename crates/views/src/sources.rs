@@ -56,8 +56,9 @@ pub fn choose(infos: &[&ProfileInfo], kind: &str, wanted: Option<&str>) -> Vec<b
         best.is_some_and(|(_, source)| *source == source_of(info))
     };
     let mut known: FxHashMap<*const Labels, bool> = FxHashMap::default();
-    let mut answer =
-        |info: &ProfileInfo| *known.entry(Arc::as_ptr(&info.labels)).or_insert_with(|| is_best(info));
+    let mut answer = |info: &ProfileInfo| {
+        *known.entry(Arc::as_ptr(&info.labels)).or_insert_with(|| is_best(info))
+    };
     infos.iter().map(|info| answer(info)).collect()
 }
 

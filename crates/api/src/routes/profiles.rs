@@ -13,9 +13,9 @@ use ingest::{Principal, Problem, Query};
 use profile::{Profile, ProfileTypeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::unmark;
 use utoipa::{IntoParams, ToSchema};
-use std::sync::Arc;
 use views::ProfileInfo;
 
 /// Which page of a list.

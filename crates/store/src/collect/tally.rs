@@ -96,8 +96,9 @@ impl Count {
         if !sums.iter().flat_map(|(_, sums)| sums).all(is_exact) {
             return Box::default();
         }
-        let slice = |(start_ms, sums): &(i64, Sums)| {
-            Slice { start_ms: *start_ms, totals: sums.map(stdx::saturate) }
+        let slice = |(start_ms, sums): &(i64, Sums)| Slice {
+            start_ms: *start_ms,
+            totals: sums.map(stdx::saturate),
         };
         sums.iter().map(slice).collect()
     }

@@ -334,7 +334,8 @@ impl Nodes {
                 let up = up.value(at);
                 let caller = if is_first { Some(up) } else { (row as u32).checked_sub(up) };
                 let caller = caller.filter(|caller| *caller as usize <= row);
-                let caller = caller.ok_or_else(|| Error::corrupt("a stack comes before its caller"))?;
+                let caller =
+                    caller.ok_or_else(|| Error::corrupt("a stack comes before its caller"))?;
                 (callers[row], locations[row]) = (caller, location.value(at));
             }
             Ok(())

@@ -111,12 +111,12 @@ fn totals(arranged: &Arranged, to: Encoder) -> Result<Option<File>, Error> {
 fn slices(arranged: &Arranged, to: Encoder) -> Result<Option<File>, Error> {
     let rows = || {
         let rows = arranged.profiles.iter();
-        let kinds = rows.flat_map(|row| row.kinds.iter().zip(&*row.slices).map(move |of| (row, of)));
+        let kinds =
+            rows.flat_map(|row| row.kinds.iter().zip(&*row.slices).map(move |of| (row, of)));
         kinds.flat_map(|(row, (kind, slices))| slices.iter().map(move |one| (row, kind, one)))
     };
-    let value = |name, at: usize| {
-        Column::i64s(name, rows().map(move |(_, _, one)| one.totals[at])).split()
-    };
+    let value =
+        |name, at: usize| Column::i64s(name, rows().map(move |(_, _, one)| one.totals[at])).split();
     to.encode(
         "slices",
         vec![

@@ -13,14 +13,14 @@ use arrow::array::{
     Array, BooleanArray, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, UInt8Array,
     UInt32Array, UInt64Array,
 };
-use std::sync::Arc;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use profile::handle::Handle;
 use profile::{
-    Attribute, AttributeValue, AttributesId, FrameType, Function, FunctionId, Line, Link, Location,
-    LocationId, Lines, Mapping, MappingId, StackId, StringId, Strings, Tables, Thread,
+    Attribute, AttributeValue, AttributesId, FrameType, Function, FunctionId, Line, Lines, Link,
+    Location, LocationId, Mapping, MappingId, StackId, StringId, Strings, Tables, Thread,
 };
+use std::sync::Arc;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1 << 16;

@@ -168,8 +168,11 @@ async fn add_part(
         if row.is_hidden() {
             continue;
         }
-        let mut totals: Vec<_> =
-            row.kinds.iter().map(|kind| (kind.kind.to_string(), kind.samples, kind.totals)).collect();
+        let mut totals: Vec<_> = row
+            .kinds
+            .iter()
+            .map(|kind| (kind.kind.to_string(), kind.samples, kind.totals))
+            .collect();
         let head =
             head(row.labels.get("service_name"), row.samples, &mut totals, &row.metadata.client);
         contents.entry(row.id).or_default().push(head);

@@ -54,11 +54,8 @@ impl Draft {
             let own = slices.iter().filter(|(of, _)| *of == kind.kind);
             own.map(|(_, slice)| *slice).collect()
         };
-        let slices = if slices.is_empty() {
-            Arc::default()
-        } else {
-            kinds.iter().map(of_kind).collect()
-        };
+        let slices =
+            if slices.is_empty() { Arc::default() } else { kinds.iter().map(of_kind).collect() };
         ProfileRow { slices, kinds: kinds.into(), metadata: Arc::new(metadata), ..row }
     }
 }
