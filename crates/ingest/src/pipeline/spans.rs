@@ -101,7 +101,8 @@ fn prepare(
         notes.add(|| issue.to_string());
     }
     if batches.is_empty() && rejected == 0 && !issues.is_empty() {
-        let hint = "check the format; OTLP traces as protobuf or JSON are read here";
+        let hint = "check the format and the content type: traces are read here of OTLP (protobuf, \
+                    JSON) and of Datadog's libraries (msgpack, JSON)";
         return Err(Problem::unreadable(notes.into_list().join("; "), hint));
     }
     let mut label_bytes = 0;

@@ -8,6 +8,7 @@ mod auth;
 mod crash;
 mod damage;
 mod datadog;
+mod datadog_traces;
 mod ground_truth;
 mod limits;
 mod payloads;
