@@ -17,8 +17,7 @@ use api::{
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use ingest::receivers::otlp_grpc::OtlpGrpc;
-use ingest::receivers::otlp_traces::TracesGrpc;
+use ingest::receivers::otlp_grpc::{Export, OtlpGrpc};
 use ingest::{Auth, Ingest, Sink};
 use names::StoreNames;
 use query::{Engine, Settings};
@@ -181,9 +180,9 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let otlp = protect(otlp.fallback(page::not_here));
     let datadog = ingest::receivers::datadog_routes(Arc::clone(&ingest));
     let datadog = protect(datadog.fallback(page::not_here));
-    let traces = Arc::new(TracesGrpc::new(Arc::clone(&ingest), Arc::clone(&auth)));
-    let handler = Arc::new(OtlpGrpc::new(ingest, Arc::clone(&auth)));
-    let grpc = rpc::otlp::services(handler, traces)
+    let exports = |holds| OtlpGrpc::new(holds, Arc::clone(&ingest), Arc::clone(&auth));
+    let (profiles, traces) = (exports(Export::Profiles), exports(Export::Traces));
+    let grpc = rpc::otlp::services(Arc::new(profiles), Arc::new(traces))
         .layer(from_fn_with_state(auth, ingest::auth::own_pages_only))
         .layer(from_fn_with_state(around, api::layers::around));
     Wired { main, grpc, otlp, datadog, metrics }

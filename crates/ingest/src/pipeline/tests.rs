@@ -12,6 +12,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use futures::future::BoxFuture;
 use http::StatusCode;
+use serde_json::json;
 use std::sync::Mutex;
 use std::time::Duration;
 use stdx::{ManualClock, Ulid};
@@ -271,6 +272,21 @@ async fn labels_and_names_without_end_are_refused() {
     let name = format!("{} 5\n", "f".repeat(200));
     assert_eq!(intake.post(UPLOAD, &[], name).await.status(), 413);
     assert_eq!(intake.post(UPLOAD, &[], "main 5\n").await.status(), 200);
+}
+
+#[tokio::test]
+async fn labels_of_spans_that_take_too_much_room_are_counted_as_those_of_profiles() {
+    let intake = open(Limits { label_bytes_max: 60, ..Limits::default() });
+    let span =
+        json!({"traceId": "1".repeat(32), "spanId": "2".repeat(16), "startTimeUnixNano": "5"});
+    let service = json!({"key": "service.name", "value": {"stringValue": "s".repeat(60)}});
+    let body = json!({"resourceSpans": [{
+        "resource": {"attributes": [service]}, "scopeSpans": [{"spans": [span]}],
+    }]});
+    let json = [("content-type", "application/json")];
+    let answer = intake.post("/v1/traces", &json, body.to_string()).await;
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!((intake.count("limits_hit"), intake.count("uploads_refused")), (1, 1));
 }
 
 #[tokio::test]
