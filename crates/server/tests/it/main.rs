@@ -16,5 +16,6 @@ mod ports;
 mod pyroscope;
 mod settings;
 mod symbols;
+mod tee;
 mod traces;
 mod uploads;
