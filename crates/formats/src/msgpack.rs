@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_every_form_are_read() {
+    fn numbers_of_every_form_are_read() {
         let numbers = [
             &[0x07][..],
             &[0xff],
@@ -203,6 +203,10 @@ mod tests {
             Value::Float(3.0),
         ];
         assert_eq!(all(&numbers.concat()).unwrap(), wanted);
+    }
+
+    #[test]
+    fn texts_lists_and_maps_of_every_form_are_read() {
         let others = [
             &[0xa1, b'x'][..],
             &[0xd9, 1, b'y'],

@@ -4,6 +4,7 @@ use super::{Onward, Tee, headers};
 use crate::limits::{TEE_ANSWER_BYTES_MAX, TEE_CONNECT_TIMEOUT, TEE_SENDERS, TEE_TIMEOUT};
 use bytes::Bytes;
 use futures::StreamExt;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -54,7 +55,7 @@ async fn one(clients: Arc<Clients>, tee: Arc<Tee>, onward: Onward) {
 impl Clients {
     async fn send(&self, tee: &Tee, onward: &Onward) -> Result<(), String> {
         let head = &onward.head;
-        let uri = address(&tee.settings.to, &head.uri).map_err(|error| error.to_string())?;
+        let uri = address(&tee.settings.to, &head.uri).map_err(|error| chain(&error))?;
         let mut request = Request::new(Full::new(onward.body.clone()));
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = uri;
@@ -86,8 +87,8 @@ impl Clients {
 /// The address of a request behind another one's path.
 pub(super) fn address(to: &Uri, asked: &Uri) -> Result<Uri, http::Error> {
     let base = to.path().trim_end_matches('/');
-    let asked = asked.path_and_query().map_or("/", |asked| asked.as_str());
-    let authority = to.authority().map_or("", |authority| authority.as_str());
+    let asked = asked.path_and_query().map_or("/", PathAndQuery::as_str);
+    let authority = to.authority().map_or("", Authority::as_str);
     Uri::builder()
         .scheme("http")
         .authority(authority)
