@@ -2,7 +2,7 @@
 
 use crate::decoded::{Decoded, Options};
 use crate::folded::Shape;
-use crate::traces::Form;
+use crate::traces::{DecodedSpans, Form};
 
 /// Decodes as pprof and writes the result again.
 pub fn pprof(bytes: &[u8]) {
@@ -53,11 +53,24 @@ pub fn folded(bytes: &[u8]) {
 /// Decodes as OTLP traces, in both forms.
 pub fn traces(bytes: &[u8]) {
     for form in [Form::Protobuf, Form::Json] {
-        let decoded = crate::traces::decode(bytes, form, &Options::default());
-        for span in decoded.batches.iter().flat_map(|batch| &batch.spans) {
-            assert!(span.trace_id != 0 && span.span_id != 0 && span.duration_nanos >= 0);
-            assert!(span.attributes.is_sorted_by(|a, b| a.0 < b.0));
+        check_spans(&crate::traces::decode(bytes, form, &Options::default()));
+    }
+}
+
+/// Decodes as traces of Datadog's libraries, in all forms.
+pub fn datadog_traces(bytes: &[u8]) {
+    use crate::traces::datadog::{Entries, Form, decode};
+    for form in [Form::Maps, Form::Table, Form::Payload] {
+        for entries in [Entries::Marked, Entries::Unmarked] {
+            check_spans(&decode(bytes, form, entries, &Options::default()));
         }
+    }
+}
+
+fn check_spans(decoded: &DecodedSpans) {
+    for span in decoded.batches.iter().flat_map(|batch| &batch.spans) {
+        assert!(span.trace_id != 0 && span.span_id != 0 && span.duration_nanos >= 0);
+        assert!(span.attributes.is_sorted_by(|a, b| a.0 < b.0));
     }
 }
 

@@ -37,6 +37,11 @@ impl Items<'_> {
     pub(crate) fn is_damaged(&self) -> bool {
         self.is_damaged
     }
+
+    /// Bytes that were not read yet.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
 }
 
 impl<'a> Iterator for Items<'a> {

@@ -23,6 +23,7 @@ pub mod trie;
 mod intern;
 mod json;
 mod labels;
+mod msgpack;
 mod rows;
 
 pub use decoded::{Decoded, DecodedProfile, Issue, IssueKind, MappedType, Options};

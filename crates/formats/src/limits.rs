@@ -80,6 +80,8 @@ pub const SPAN_NAME_BYTES_MAX: usize = 512;
 pub const SPAN_VALUE_BYTES_MAX: usize = 2048;
 /// How deep lists inside the values of a span's attributes are read.
 pub const SPAN_VALUE_DEPTH_MAX: usize = 3;
+/// Services, with their environments and versions, of one request of Datadog's libraries.
+pub const SPAN_BATCHES_MAX: usize = 1_000;
 /// Types of events that are known at a time in a nettrace file.
 pub const NETTRACE_TYPES_MAX: usize = 50_000;
 /// Bytes of a name of a provider or of a type of events of a nettrace file.

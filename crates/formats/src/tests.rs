@@ -1,6 +1,7 @@
 //! Tests across formats.
 
 mod bombs;
+mod datadog_traces;
 mod events;
 mod export;
 mod fixtures;

@@ -1,4 +1,5 @@
-//! Spans of tracers: OTLP traces as protobuf and as JSON.
+//! Spans of tracers: OTLP traces as protobuf and as JSON; those of Datadog's libraries are read by
+//! [`datadog`].
 //!
 //! Decoding is total, as that of profiles: what could be read, a list of issues, and how many spans
 //! had to be left out. A span needs the ids of its trace and its own, and a time.
@@ -12,6 +13,8 @@
 //! | the event `exception` | the attributes `exception.type` and `exception.message` |
 //! | other events, links, trace state, scope | not kept |
 //! | attributes of the resource | labels of its batch |
+
+pub mod datadog;
 
 mod draft;
 mod otlp;

@@ -10,7 +10,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderName, Method, Uri, header};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -23,6 +23,13 @@ pub const TENANT_HEADER: &str = "x-scope-orgid";
 
 /// Headers that hold a token and nothing else; the second is that of Datadog's libraries.
 const KEY_HEADERS: [&str; 2] = ["x-api-key", "dd-api-key"];
+
+/// Whether a header may hold a token, or other proof of who asks.
+pub fn is_credential(name: &HeaderName) -> bool {
+    *name == header::AUTHORIZATION
+        || *name == header::COOKIE
+        || KEY_HEADERS.contains(&name.as_str())
+}
 
 /// A token as configured.
 #[derive(Clone, Debug)]

@@ -179,10 +179,10 @@ impl Ingest {
             .run_decoder(work)
             .await
             .map_err(|_| Problem::internal("the decoder failed on this body"))?;
-        let Prepared { profiles, notes, bytes, .. } = prepared?;
+        let Prepared { content, notes, bytes, .. } = prepared?;
         let mut issues = notes.into_list();
         issues.truncate(PAYLOAD_ISSUES_MAX);
-        Ok(Reading { profiles, issues, bytes })
+        Ok(Reading { profiles: content.profiles, issues, bytes })
     }
 }
 

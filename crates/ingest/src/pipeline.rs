@@ -17,7 +17,6 @@ use futures::StreamExt;
 use http::{HeaderMap, header};
 use profile::Profile;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use stdx::{Clock, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -49,14 +48,23 @@ pub(crate) struct Received {
     pub(crate) place: Place,
 }
 
-pub(crate) struct Prepared {
-    pub(crate) profiles: Vec<Profile>,
-    stored: Vec<Stored>,
+/// What decoding gave, normalised and within the limits.
+pub(crate) struct Prepared<T> {
+    pub(crate) content: T,
     pub(crate) notes: Notes,
     is_over_limit: bool,
-    /// Estimated bytes of the profiles in memory.
+    /// Estimated bytes of the content in memory.
     pub(crate) bytes: usize,
 }
+
+/// Profiles, and what is said of them in the receipt.
+pub(crate) struct Profiles {
+    pub(crate) profiles: Vec<Profile>,
+    stored: Vec<Stored>,
+}
+
+/// Normalises and checks what was decoded, or says why all of it is refused.
+type Prepare<D, T> = fn(D, &Context, Timestamp, &Limits) -> Result<Prepared<T>, Problem>;
 
 impl Ingest {
     /// A way into `sink`.
@@ -183,12 +191,29 @@ impl Ingest {
         decode: impl FnOnce(&[u8], &Options) -> Decoded + Send + 'static,
     ) -> Result<Receipt, Problem> {
         let Received { bytes, original, place } = received;
+        let received_at = self.clock.now();
+        let (prepared, held) = self.prepare(bytes, (context, received_at), decode, prepare).await?;
+        let payload = original.map(|body| Payload { request, body, received_at });
+        let receipt = self.append(principal, prepared, payload).await?;
+        drop((held, place));
+        Ok(receipt)
+    }
+
+    /// Decodes and prepares a body, and waits until there is memory for what came out of it. Counts
+    /// what was found on the way.
+    async fn prepare<D: 'static, T: Send + 'static>(
+        &self,
+        bytes: Bytes,
+        (context, now): (Context, Timestamp),
+        decode: impl FnOnce(&[u8], &Options) -> D + Send + 'static,
+        prepare: Prepare<D, T>,
+    ) -> Result<(Prepared<T>, OwnedSemaphorePermit), Problem> {
         if context.labels.len() > LABELS_MAX {
             let detail = format!("the request names {} labels", context.labels.len());
             let hint = format!("name at most {LABELS_MAX}");
             return Err(self.count(Problem::bad_request(detail, hint)));
         }
-        let (now, limits) = (self.clock.now(), self.limits.clone());
+        let limits = self.limits.clone();
         let work = move || {
             let decoded = decode(&bytes, &crate::decode::options(&limits));
             drop(bytes);
@@ -207,21 +232,18 @@ impl Ingest {
         // The decoder stays taken until there is room, so that no more is decoded meanwhile.
         let held = self.gate.hold(prepared.bytes).await.map_err(|problem| self.count(problem))?;
         drop(decoder);
-        let payload = original.map(|body| Payload { request, body, received_at: now });
-        let receipt = self.append(principal, prepared, payload).await?;
-        drop((held, place));
-        Ok(receipt)
+        add(&self.counters.limits_hit, prepared.is_over_limit.into());
+        add(&self.counters.decode_issues, prepared.notes.count() as u64);
+        Ok((prepared, held))
     }
 
     async fn append(
         &self,
         principal: &Principal,
-        prepared: Prepared,
+        prepared: Prepared<Profiles>,
         payload: Option<Payload>,
     ) -> Result<Receipt, Problem> {
-        let Prepared { profiles, mut stored, notes, is_over_limit, .. } = prepared;
-        add(&self.counters.limits_hit, is_over_limit.into());
-        add(&self.counters.decode_issues, notes.count() as u64);
+        let Prepared { content: Profiles { profiles, mut stored }, notes, .. } = prepared;
         let samples: usize = profiles.iter().map(|profile| profile.samples.len()).sum();
         if !profiles.is_empty() {
             let appended = match payload {
@@ -235,7 +257,7 @@ impl Ingest {
                 stored.set(kept);
             }
         }
-        self.counters.uploads_accepted.fetch_add(1, Ordering::Relaxed);
+        add(&self.counters.uploads_accepted, 1);
         add(&self.counters.profiles_accepted, stored.len() as u64);
         add(&self.counters.samples_accepted, samples as u64);
         Ok(Receipt { profiles: stored, issues: notes.into_list() })
@@ -264,7 +286,7 @@ pub(crate) fn prepare(
     context: &Context,
     now: Timestamp,
     limits: &Limits,
-) -> Result<Prepared, Problem> {
+) -> Result<Prepared<Profiles>, Problem> {
     let Decoded { mut profiles, issues: found } = decoded;
     let is_over_limit = found.iter().any(|issue| issue.kind == IssueKind::Limit);
     let mut notes = context.notes.clone();
@@ -292,7 +314,7 @@ pub(crate) fn prepare(
     let stored = profiles.iter().map(Stored::of).collect();
     let bytes = profiles.iter().map(|decoded| weight(&decoded.profile)).sum();
     let profiles = profiles.into_iter().map(|decoded| decoded.profile).collect();
-    Ok(Prepared { profiles, stored, notes, is_over_limit, bytes })
+    Ok(Prepared { content: Profiles { profiles, stored }, notes, is_over_limit, bytes })
 }
 
 /// Estimated bytes of a profile in memory, indexes of its tables included.

@@ -8,7 +8,7 @@ mod server;
 
 pub use client::{Error, ProfilesClient};
 pub use server::{
-    ExportFuture, PartialSuccess, ProfilesHandler, Rejection, RejectionCode, encode_response,
+    ExportFuture, ExportHandler, PartialSuccess, Rejection, RejectionCode, encode_response,
     profiles_service, services, unframe,
 };
 

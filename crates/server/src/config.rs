@@ -5,6 +5,7 @@ mod debuginfod;
 mod memory;
 mod payloads;
 mod resolution;
+mod tee;
 
 use crate::serve::debuginfod::Debuginfod;
 use anyhow::{Context, Result, bail, ensure};
@@ -60,6 +61,8 @@ pub(crate) struct Flags {
     /// Bytes of disk that profiles may take, e.g. `20GiB`; the oldest go first.
     #[arg(long, env = "VESTA_DISK_BUDGET", value_name = "SIZE")]
     disk_budget: Option<String>,
+    #[command(flatten)]
+    tee: tee::TeeFlags,
 }
 
 /// The file's form.
@@ -105,6 +108,8 @@ struct File {
     classify: Vec<classify::FileRule>,
     #[serde(skip_serializing_if = "Option::is_none")]
     debuginfod: Option<debuginfod::FileDebuginfod>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tee: Vec<tee::FileTee>,
     #[serde(skip_serializing_if = "FileAuth::is_empty")]
     auth: FileAuth,
 }
@@ -193,6 +198,8 @@ pub(crate) struct Config {
     pub(crate) classify: Overrides,
     /// Servers that are asked for debug information; none by default.
     pub(crate) debuginfod: Option<Debuginfod>,
+    /// Where requests of clients also go to.
+    pub(crate) tees: Vec<crate::tee::Settings>,
     /// Known tokens.
     pub(crate) tokens: Vec<Token>,
     file: File,
@@ -254,6 +261,7 @@ impl Config {
             )?,
             classify: classify::overrides(&file.classify)?,
             debuginfod: file.debuginfod.as_ref().map(debuginfod::checked).transpose()?,
+            tees: tee::checked(&file.tee)?,
             tokens: file.auth.tokens.iter().map(token).collect::<Result<_>>()?,
             file,
         };
@@ -298,6 +306,7 @@ impl Config {
         for token in &mut file.auth.tokens {
             "(hidden)".clone_into(&mut token.token_sha256);
         }
+        file.tee.iter_mut().for_each(tee::FileTee::hide);
         toml::to_string(&file).context("write the settings")
     }
 }
@@ -328,6 +337,7 @@ fn overlay(flags: &Flags, file: File) -> File {
         resolution: file.resolution,
         classify: file.classify,
         debuginfod: file.debuginfod,
+        tee: tee::with(&flags.tee, file.tee),
         auth: file.auth,
     }
 }

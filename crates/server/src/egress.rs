@@ -1,5 +1,6 @@
-//! The only way out: requests to hosts that the settings file names, within limits of size and time,
-//! and never to where a redirect leads unless that is one of these hosts, too.
+//! The way out to fetch something: requests to hosts that the settings file names, within limits of
+//! size and time, and never to where a redirect leads unless that is one of these hosts, too. The
+//! other way out is [`crate::tee`].
 
 use crate::limits::{EGRESS_REDIRECTS_MAX, EGRESS_TIMEOUT};
 use anyhow::{Context, Result, bail, ensure};
@@ -19,7 +20,7 @@ pub(crate) struct Egress {
 }
 
 /// Host and port of an address without encryption.
-fn target(uri: &Uri) -> Result<(String, u16)> {
+pub(crate) fn target(uri: &Uri) -> Result<(String, u16)> {
     ensure!(
         uri.scheme_str() == Some("http"),
         "{uri}: only http:// is spoken; put a proxy that speaks https before it"

@@ -27,3 +27,17 @@ pub(crate) const DEBUGINFOD_BYTES_MAX: u64 = 1 << 30;
 pub(crate) const DEBUGINFOD_BINARIES_MAX: usize = 20;
 /// How long a binary that no server had is not asked for again.
 pub(crate) const DEBUGINFOD_RETRY: Duration = Duration::from_hours(24);
+/// Bytes of the requests that are copied for, wait for or are sent to one further address.
+pub(crate) const TEE_BYTES_MAX: usize = 32 << 20;
+/// Requests that wait to be sent to one further address.
+pub(crate) const TEE_REQUESTS_MAX: usize = 1_000;
+/// Requests sent to one further address at the same time.
+pub(crate) const TEE_SENDERS: usize = 4;
+/// How long a further address may take for one request, its answer included.
+pub(crate) const TEE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to accept a connection.
+pub(crate) const TEE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes that are read of its answer.
+pub(crate) const TEE_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// How often it is said that requests did not go onward.
+pub(crate) const TEE_LOG_INTERVAL: Duration = Duration::from_mins(1);

@@ -13,6 +13,7 @@ mod query_command;
 mod record;
 mod serve;
 mod svg;
+mod tee;
 mod terminal;
 mod waiting;
 

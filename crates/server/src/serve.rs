@@ -10,6 +10,7 @@ mod socket;
 use crate::config::{Config, Flags};
 use crate::limits::{HEAD_TIMEOUT, SHUTDOWN_GRACE};
 use crate::page;
+use crate::tee::{self, Tees};
 use anyhow::{Context, Result};
 use api::layers::Around;
 use api::{
@@ -17,8 +18,7 @@ use api::{
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use ingest::receivers::otlp_grpc::OtlpGrpc;
-use ingest::receivers::otlp_traces::TracesGrpc;
+use ingest::receivers::otlp_grpc::{Export, OtlpGrpc};
 use ingest::{Auth, Ingest, Sink};
 use names::StoreNames;
 use query::{Engine, Settings};
@@ -139,21 +139,11 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         Engine::new(Arc::clone(store), Settings { scans_max: cores, ..Settings::default() });
     let engine = engine.with_naming(Arc::new(StoreNames::new(Arc::clone(store))));
     let views: Arc<dyn Views> = Arc::new(engine);
-    let of_store = Arc::clone(store);
-    let metrics = Metrics::new(
-        Arc::clone(&ingest),
-        Box::new(move || [figures(&of_store), span_figures(&of_store)].concat()),
-    );
-    let metrics = Arc::new(metrics);
+    let tees = Arc::new(Tees::start(config.tees.clone(), &clock));
+    let (of_store, of_tees) = (Arc::clone(store), Arc::clone(&tees));
+    let all = move || [figures(&of_store), span_figures(&of_store), of_tees.figures()].concat();
+    let metrics = Arc::new(Metrics::new(Arc::clone(&ingest), Box::new(all)));
     let auth = Arc::new(Auth::new(config.tokens.clone(), api::rules()));
-    let note = "no tokens are configured: whoever is on this machine may see and change everything";
-    let info = ServerInfo {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
-        retention_days: Some(config.retention_days),
-        is_local: auth.is_local(),
-        note: auth.is_local().then(|| note.to_owned()),
-    };
     let admin = AdminState { store: Arc::clone(store), clock: Arc::clone(&clock) };
     let symbols = SymbolsState::new(admin.clone(), Arc::clone(&views), config.data_dir.clone());
     let payloads = PayloadsState::new(admin.clone(), Arc::clone(&views), Arc::clone(&ingest));
@@ -165,7 +155,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         classes: Arc::new(config.classify.clone()),
         views: Arc::clone(&views),
         clock: Arc::clone(&clock),
-        info: Arc::new(info),
+        info: Arc::new(server_info(config, &auth)),
         queries: Arc::new(Queries::new(Arc::clone(&clock))),
         payloads: Arc::clone(store) as _,
         metrics: Arc::clone(&metrics),
@@ -175,18 +165,30 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let routes = api::router(state).merge(api::routes::admin::router(admin));
     let routes = routes.merge(api::routes::symbols::router(symbols));
     let routes = routes.merge(api::routes::payloads::router(payloads));
-    let routes = routes.merge(ingest::receivers::routes(Arc::clone(&ingest)));
+    let teed = |routes: Router| routes.layer(from_fn_with_state(Arc::clone(&tees), tee::copy));
+    let routes = routes.merge(teed(ingest::receivers::routes(Arc::clone(&ingest))));
     let main = protect(routes.fallback(page::serve));
     let otlp = ingest::receivers::otlp_routes(Arc::clone(&ingest));
     let otlp = protect(otlp.fallback(page::not_here));
-    let datadog = ingest::receivers::datadog_routes(Arc::clone(&ingest));
+    let datadog = teed(ingest::receivers::datadog_routes(Arc::clone(&ingest)));
     let datadog = protect(datadog.fallback(page::not_here));
-    let traces = Arc::new(TracesGrpc::new(Arc::clone(&ingest), Arc::clone(&auth)));
-    let handler = Arc::new(OtlpGrpc::new(ingest, Arc::clone(&auth)));
-    let grpc = rpc::otlp::services(handler, traces)
+    let exports = |holds| OtlpGrpc::new(holds, Arc::clone(&ingest), Arc::clone(&auth));
+    let (profiles, traces) = (exports(Export::Profiles), exports(Export::Traces));
+    let grpc = rpc::otlp::services(Arc::new(profiles), Arc::new(traces))
         .layer(from_fn_with_state(auth, ingest::auth::own_pages_only))
         .layer(from_fn_with_state(around, api::layers::around));
     Wired { main, grpc, otlp, datadog, metrics }
+}
+
+fn server_info(config: &Config, auth: &Auth) -> ServerInfo {
+    let note = "no tokens are configured: whoever is on this machine may see and change everything";
+    ServerInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+        retention_days: Some(config.retention_days),
+        is_local: auth.is_local(),
+        note: auth.is_local().then(|| note.to_owned()),
+    }
 }
 
 fn figures(store: &Store) -> Vec<Figure> {

@@ -17,13 +17,14 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 10] = [
+const TARGETS: [(&str, Target); 11] = [
     ("pprof", fuzz::pprof),
     ("otlp", fuzz::otlp),
     ("jfr", fuzz::jfr),
     ("nettrace", fuzz::nettrace),
     ("folded", fuzz::folded),
     ("traces", fuzz::traces),
+    ("datadog_traces", fuzz::datadog_traces),
     ("push", fuzz::push),
     ("tree", fuzz::tree),
     ("trie", fuzz::trie),

@@ -25,6 +25,8 @@ pub(super) struct Draft<'a> {
     pub(super) parent_id: u64,
     pub(super) flags: u32,
     pub(super) name: Cow<'a, str>,
+    /// To what it was done, where the client says it; attributes tell it else.
+    pub(super) resource: Cow<'a, str>,
     pub(super) kind: SpanKind,
     pub(super) status: SpanStatus,
     pub(super) message: Cow<'a, str>,
@@ -82,33 +84,38 @@ impl Builder {
         labels.set(cut(name, SPAN_NAME_BYTES_MAX), cut(value, SPAN_VALUE_BYTES_MAX));
     }
 
-    /// Adds a span, or says why it is left out.
-    pub(super) fn add(&mut self, batch: &mut SpanBatch, draft: Draft<'_>) {
+    /// Adds a span; says why it is left out where that has to be.
+    pub(super) fn add(&mut self, batch: &mut SpanBatch, draft: Draft<'_>) -> bool {
         if self.spans >= self.limits.samples_max {
             self.rejected += 1;
             let max = self.limits.samples_max;
             self.issues.add(IssueKind::Limit, || format!("only {max} spans are read"));
-            return;
+            return false;
         }
         let wrong = if draft.trace_id == 0 {
-            Some("the id of its trace is missing, zero, or not of 16 bytes")
+            Some("the id of its trace is missing, zero, or not of the right length")
         } else if draft.span_id == 0 {
-            Some("its id is missing, zero, or not of 8 bytes")
+            Some("its id is missing, zero, or not of the right length")
         } else if draft.start == 0 || i64::try_from(draft.start).is_err() {
             Some("its start is missing or impossible")
         } else {
             None
         };
         if let Some(wrong) = wrong {
-            self.rejected += 1;
-            let name = cut(&draft.name, SPAN_NAME_BYTES_MAX).to_owned();
-            self.issues
-                .add(IssueKind::Malformed, || format!("the span {name:?} is left out: {wrong}"));
-            return;
+            self.reject(&draft.name, wrong);
+            return false;
         }
         self.spans += 1;
         let span = self.span(draft);
         batch.spans.push(span);
+        true
+    }
+
+    /// A span is left out.
+    pub(super) fn reject(&mut self, name: &str, wrong: &str) {
+        self.rejected += 1;
+        let name = cut(name, SPAN_NAME_BYTES_MAX);
+        self.issues.add(IssueKind::Malformed, || format!("the span {name:?} is left out: {wrong}"));
     }
 
     fn span(&mut self, draft: Draft<'_>) -> Span {
@@ -187,6 +194,9 @@ impl Builder {
 
 /// What the span was about.
 fn resource_of<'a>(draft: &'a Draft<'_>) -> Cow<'a, str> {
+    if !draft.resource.is_empty() {
+        return Cow::Borrowed(&draft.resource);
+    }
     let get = |name: &str| {
         let found = draft.attributes.iter().find(|(have, _)| have == name);
         found.map(|(_, value)| &**value).filter(|value| !value.is_empty())
@@ -205,6 +215,6 @@ fn resource_of<'a>(draft: &'a Draft<'_>) -> Cow<'a, str> {
 }
 
 /// The text up to a number of bytes.
-fn cut(text: &str, bytes_max: usize) -> &str {
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }

@@ -1,10 +1,9 @@
 //! From a body to stored spans: the way of profiles, with its limits.
 
-use super::{Ingest, Received};
+use super::{Ingest, Prepared, Received};
 use crate::counters::add;
-use crate::limits::{FUTURE_NANOS_MAX, LABELS_MAX, Limits};
+use crate::limits::{FUTURE_NANOS_MAX, Limits};
 use crate::normalise::{Context, normalise};
-use crate::notes::Notes;
 use crate::principal::Principal;
 use crate::problem::Problem;
 use formats::{DecodedSpans, IssueKind, Options};
@@ -22,12 +21,10 @@ pub struct SpanReceipt {
     pub issues: Vec<String>,
 }
 
-struct Prepared {
+/// Spans, and how many had to be left out.
+struct Spans {
     batches: Vec<SpanBatch>,
     rejected: u64,
-    notes: Notes,
-    is_over_limit: bool,
-    bytes: usize,
 }
 
 impl Ingest {
@@ -41,24 +38,8 @@ impl Ingest {
         decode: impl FnOnce(&[u8], &Options) -> DecodedSpans + Send + 'static,
     ) -> Result<SpanReceipt, Problem> {
         let Received { bytes, place, .. } = received;
-        if context.labels.len() > LABELS_MAX {
-            let detail = format!("the request names {} labels", context.labels.len());
-            let hint = format!("name at most {LABELS_MAX}");
-            return Err(self.count(Problem::bad_request(detail, hint)));
-        }
-        let (now, limits) = (self.clock.now(), self.limits.clone());
-        let work = move || {
-            let decoded = decode(&bytes, &crate::decode::options(&limits));
-            drop(bytes);
-            prepare(decoded, &context, now, &limits)
-        };
-        let (prepared, decoder) = self
-            .run_decoder(work)
-            .await
-            .map_err(|_| self.count(Problem::internal("the decoder failed on this body")))?;
-        let prepared = prepared.map_err(|problem| self.count(problem))?;
-        let held = self.gate.hold(prepared.bytes).await.map_err(|problem| self.count(problem))?;
-        drop(decoder);
+        let of = (context, self.clock.now());
+        let (prepared, held) = self.prepare(bytes, of, decode, prepare).await?;
         let receipt = self.append_spans(principal, prepared).await?;
         drop((held, place));
         Ok(receipt)
@@ -67,11 +48,9 @@ impl Ingest {
     async fn append_spans(
         &self,
         principal: &Principal,
-        prepared: Prepared,
+        prepared: Prepared<Spans>,
     ) -> Result<SpanReceipt, Problem> {
-        let Prepared { batches, rejected, notes, is_over_limit, .. } = prepared;
-        add(&self.counters.limits_hit, is_over_limit.into());
-        add(&self.counters.decode_issues, notes.count() as u64);
+        let Prepared { content: Spans { batches, rejected }, notes, .. } = prepared;
         let sizes: Vec<u64> = batches.iter().map(|batch| batch.spans.len() as u64).collect();
         let spans: u64 = sizes.iter().sum();
         if !batches.is_empty() {
@@ -93,7 +72,7 @@ fn prepare(
     context: &Context,
     now: Timestamp,
     limits: &Limits,
-) -> Result<Prepared, Problem> {
+) -> Result<Prepared<Spans>, Problem> {
     let DecodedSpans { mut batches, rejected, issues } = decoded;
     let is_over_limit = issues.iter().any(|issue| issue.kind == IssueKind::Limit);
     let mut notes = context.notes.clone();
@@ -101,7 +80,8 @@ fn prepare(
         notes.add(|| issue.to_string());
     }
     if batches.is_empty() && rejected == 0 && !issues.is_empty() {
-        let hint = "check the format; OTLP traces as protobuf or JSON are read here";
+        let hint = "check the format and the content type: traces are read here of OTLP (protobuf, \
+                    JSON) and of Datadog's libraries (msgpack, JSON)";
         return Err(Problem::unreadable(notes.into_list().join("; "), hint));
     }
     let mut label_bytes = 0;
@@ -125,5 +105,5 @@ fn prepare(
         notes.add(|| format!("{future} spans begin in the future: check the clock of the host"));
     }
     let bytes = batches.iter().map(SpanBatch::estimated_bytes).sum();
-    Ok(Prepared { batches, rejected, notes, is_over_limit, bytes })
+    Ok(Prepared { content: Spans { batches, rejected }, notes, is_over_limit, bytes })
 }

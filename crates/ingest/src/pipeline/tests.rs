@@ -12,6 +12,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use futures::future::BoxFuture;
 use http::StatusCode;
+use serde_json::json;
 use std::sync::Mutex;
 use std::time::Duration;
 use stdx::{ManualClock, Ulid};
@@ -274,6 +275,21 @@ async fn labels_and_names_without_end_are_refused() {
 }
 
 #[tokio::test]
+async fn labels_of_spans_that_take_too_much_room_are_counted_as_those_of_profiles() {
+    let intake = open(Limits { label_bytes_max: 60, ..Limits::default() });
+    let span =
+        json!({"traceId": "1".repeat(32), "spanId": "2".repeat(16), "startTimeUnixNano": "5"});
+    let service = json!({"key": "service.name", "value": {"stringValue": "s".repeat(60)}});
+    let body = json!({"resourceSpans": [{
+        "resource": {"attributes": [service]}, "scopeSpans": [{"spans": [span]}],
+    }]});
+    let json = [("content-type", "application/json")];
+    let answer = intake.post("/v1/traces", &json, body.to_string()).await;
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!((intake.count("limits_hit"), intake.count("uploads_refused")), (1, 1));
+}
+
+#[tokio::test]
 async fn a_decoder_that_panics_costs_its_own_upload_only() {
     let intake = open(Limits::default());
     let principal =
@@ -358,5 +374,5 @@ fn each_receiver_has_a_rule_that_asks_for_uploading() {
     let others = rules.iter().filter(|rule| rule.need != Need::Upload);
     let others: Vec<_> = others.map(|rule| (rule.method, rule.path, rule.need)).collect();
     assert_eq!(others, [("GET", "/info", Need::Public)], "which says only what is served");
-    assert_eq!(rules.len(), 17);
+    assert_eq!(rules.len(), 25);
 }

@@ -9,6 +9,7 @@
 pub(crate) mod agent;
 mod event;
 mod parts;
+pub(crate) mod traces;
 
 use super::upload::Parameters;
 use crate::decode;

@@ -1,6 +1,6 @@
-//! OTLP profiles over gRPC, handed over by `rpc` as the bytes of the message.
+//! OTLP profiles and traces over gRPC, handed over by `rpc` as the bytes of the message.
 
-use super::otlp_http::{context, partial_success};
+use super::{otlp_http, otlp_traces};
 use crate::auth::Auth;
 use crate::decode;
 use crate::limits::REJECTION_BYTES_MAX;
@@ -10,27 +10,40 @@ use crate::pipeline::Ingest;
 use crate::principal::Need;
 use crate::problem::Problem;
 use axum::extract::Request;
+use formats::Options;
+use formats::traces::Form;
 use http::StatusCode;
-use rpc::otlp::{ExportFuture, ProfilesHandler, Rejection, RejectionCode};
+use rpc::otlp::{ExportFuture, ExportHandler, Rejection, RejectionCode};
 use std::sync::Arc;
 
-/// Takes export requests.
+/// What an export holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Export {
+    /// Profiles.
+    Profiles,
+    /// Spans.
+    Traces,
+}
+
+/// Takes export requests that hold one of these.
 #[derive(Debug)]
 pub struct OtlpGrpc {
+    holds: Export,
     ingest: Arc<Ingest>,
     auth: Arc<Auth>,
 }
 
 impl OtlpGrpc {
     /// A handler that stores through `ingest` for those whom `auth` admits.
-    pub fn new(ingest: Arc<Ingest>, auth: Arc<Auth>) -> Self {
-        Self { ingest, auth }
+    pub fn new(holds: Export, ingest: Arc<Ingest>, auth: Arc<Auth>) -> Self {
+        Self { holds, ingest, auth }
     }
 }
 
-impl ProfilesHandler for OtlpGrpc {
+impl ExportHandler for OtlpGrpc {
     fn export(&self, request: Request) -> ExportFuture {
-        let (ingest, auth) = (Arc::clone(&self.ingest), Arc::clone(&self.auth));
+        let (holds, ingest) = (self.holds, Arc::clone(&self.ingest));
+        let auth = Arc::clone(&self.auth);
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let headers = &parts.headers;
@@ -40,19 +53,33 @@ impl ProfilesHandler for OtlpGrpc {
             // What is compressed stays so: the decoder undoes it within its own limits.
             received.bytes = rpc::otlp::unframe(headers, received.bytes)?;
             received.original = received.original.map(|_| received.bytes.clone());
-            let of = (Kept::of(Receiver::Otlp, ingest.clock.now(), &[], headers), context(headers));
-            let stored = ingest.store(&principal, received, of, decode::otlp).await;
-            stored.map(|receipt| partial_success(&receipt)).map_err(|p| rejection(&p))
+            let context = otlp_http::context(headers);
+            let stored = match holds {
+                Export::Profiles => {
+                    let request = Kept::of(Receiver::Otlp, ingest.clock.now(), &[], headers);
+                    let of = (request, context);
+                    let stored = ingest.store(&principal, received, of, decode::otlp).await;
+                    stored.map(|receipt| otlp_http::partial_success(&receipt))
+                }
+                Export::Traces => {
+                    let decode = |bytes: &[u8], options: &Options| {
+                        formats::traces::decode(bytes, Form::Protobuf, options)
+                    };
+                    let stored = ingest.store_spans(&principal, received, context, decode).await;
+                    stored.map(otlp_traces::partial_success)
+                }
+            };
+            stored.map_err(|problem| rejection(&problem))
         })
     }
 
     fn panicked(&self) {
-        tracing::error!("an export over gRPC panicked");
+        tracing::error!(holds = ?self.holds, "an export over gRPC panicked");
         self.ingest.count_panic();
     }
 }
 
-pub(super) fn rejection(problem: &Problem) -> Rejection {
+fn rejection(problem: &Problem) -> Rejection {
     let code = match problem.status {
         StatusCode::UNAUTHORIZED => RejectionCode::Unauthenticated,
         StatusCode::FORBIDDEN => RejectionCode::PermissionDenied,

@@ -1,21 +1,19 @@
-//! OTLP traces: `POST /v1/traces`, protobuf or JSON, plain, gzip or zstd, and the same over gRPC.
+//! OTLP traces over HTTP: `POST /v1/traces`, protobuf or JSON, plain, gzip or zstd.
 //!
 //! Contract: <https://opentelemetry.io/docs/specs/otlp/>. A request whose spans were left out in
 //! part is answered with success and says how many, as the contract wants it: it is not to be sent
 //! again.
 
-use super::otlp_grpc::rejection;
 use super::otlp_http::context;
-use crate::auth::Auth;
 use crate::decode;
 use crate::pipeline::{Ingest, SpanReceipt};
-use crate::principal::{Need, Principal};
+use crate::principal::Principal;
 use crate::problem::Problem;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use formats::traces::Form;
 use http::{HeaderMap, header};
-use rpc::otlp::{ExportFuture, PartialSuccess, ProfilesHandler};
+use rpc::otlp::PartialSuccess;
 use std::sync::Arc;
 
 /// Path of OTLP traces over HTTP.
@@ -48,7 +46,7 @@ pub async fn receive(
 }
 
 /// The receipt in OTLP's words.
-fn partial_success(receipt: SpanReceipt) -> PartialSuccess {
+pub(super) fn partial_success(receipt: SpanReceipt) -> PartialSuccess {
     let rejected = i64::try_from(receipt.rejected).unwrap_or(i64::MAX);
     PartialSuccess { rejected, message: receipt.issues.join("; ") }
 }
@@ -75,44 +73,5 @@ fn form_of(headers: &HeaderMap) -> Result<Form, Problem> {
             format!("content type {given:?} on {TRACES_PATH}"),
             format!("send {PROTOBUF} or {JSON}"),
         )),
-    }
-}
-
-/// Takes export requests over gRPC.
-#[derive(Debug)]
-pub struct TracesGrpc {
-    ingest: Arc<Ingest>,
-    auth: Arc<Auth>,
-}
-
-impl TracesGrpc {
-    /// A handler that stores through `ingest` for those whom `auth` admits.
-    pub fn new(ingest: Arc<Ingest>, auth: Arc<Auth>) -> Self {
-        Self { ingest, auth }
-    }
-}
-
-impl ProfilesHandler for TracesGrpc {
-    fn export(&self, request: Request) -> ExportFuture {
-        let (ingest, auth) = (Arc::clone(&self.ingest), Arc::clone(&self.auth));
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let headers = &parts.headers;
-            // Before anything of the body is read.
-            let principal = auth.admit(headers, Need::Upload).map_err(|p| rejection(&p))?;
-            let mut received = ingest.receive(headers, body).await.map_err(|p| rejection(&p))?;
-            // What is compressed stays so: the decoder undoes it within its own limits.
-            received.bytes = rpc::otlp::unframe(headers, received.bytes)?;
-            let decode = |bytes: &[u8], options: &formats::Options| {
-                formats::traces::decode(bytes, Form::Protobuf, options)
-            };
-            let stored = ingest.store_spans(&principal, received, context(headers), decode).await;
-            stored.map(partial_success).map_err(|problem| rejection(&problem))
-        })
-    }
-
-    fn panicked(&self) {
-        tracing::error!("an export of spans over gRPC panicked");
-        self.ingest.count_panic();
     }
 }

@@ -23,11 +23,11 @@ use super::{EXPORT_PATH, TRACES_EXPORT_PATH};
 pub type ExportFuture = BoxFuture<'static, Result<PartialSuccess, Rejection>>;
 
 /// Takes export requests, of profiles or of spans.
-pub trait ProfilesHandler: Send + Sync + 'static {
+pub trait ExportHandler: Send + Sync + 'static {
     /// Takes one request, whose body is one message as [`unframe`] reads it. Answering `Ok`
     /// acknowledges it.
     fn export(&self, request: Request) -> ExportFuture;
-    /// Hears of a panic in [`ProfilesHandler::export`], which the client sees as an internal error.
+    /// Hears of a panic in [`ExportHandler::export`], which the client sees as an internal error.
     fn panicked(&self);
 }
 
@@ -113,12 +113,12 @@ pub fn unframe(headers: &HeaderMap, mut body: Bytes) -> Result<Bytes, Rejection>
 }
 
 /// The service as a router that any HTTP/2 server can serve, without TLS included.
-pub fn profiles_service(handler: Arc<dyn ProfilesHandler>) -> Router {
+pub fn profiles_service(handler: Arc<dyn ExportHandler>) -> Router {
     Router::new().route(EXPORT_PATH, post(export)).fallback(unknown_method).with_state(handler)
 }
 
 /// The services of profiles and of traces as one router.
-pub fn services(profiles: Arc<dyn ProfilesHandler>, traces: Arc<dyn ProfilesHandler>) -> Router {
+pub fn services(profiles: Arc<dyn ExportHandler>, traces: Arc<dyn ExportHandler>) -> Router {
     let traces = Router::new().route(TRACES_EXPORT_PATH, post(export)).with_state(traces);
     profiles_service(profiles).merge(traces)
 }
@@ -130,7 +130,7 @@ async fn unknown_method() -> Response {
     .into_http()
 }
 
-async fn export(State(handler): State<Arc<dyn ProfilesHandler>>, request: Request) -> Response {
+async fn export(State(handler): State<Arc<dyn ExportHandler>>, request: Request) -> Response {
     // The handler may panic before its future exists, too.
     let exported = async { handler.export(request).await };
     let exported = AssertUnwindSafe(exported).catch_unwind().await.unwrap_or_else(|_| {

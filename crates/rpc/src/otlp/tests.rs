@@ -21,7 +21,7 @@ struct Recorder {
     panics: AtomicUsize,
 }
 
-impl ProfilesHandler for Recorder {
+impl ExportHandler for Recorder {
     fn export(&self, request: Request) -> ExportFuture {
         let seen = Arc::clone(&self.seen);
         Box::pin(async move {

@@ -1,9 +1,8 @@
-//! What Datadog's libraries ask their agent beside uploads of profiles: what it takes, settings from
-//! afar (there are none), and places for statistics and reports, which are not kept.
-//!
-//! Traces: a route in [`routes`], a line in [`super::super::RULES`] and its path in [`ENDPOINTS`],
-//! which `/info` offers. Libraries send traces only where they are offered, or probe for them.
+//! What Datadog's libraries ask their agent beside uploads of profiles: what it takes, places for
+//! traces ([`traces`]), settings from afar (there are none), and places for statistics and reports,
+//! which are not kept. Libraries send only what `/info` offers, or probe for it.
 
+use super::traces::{self, Version};
 use crate::pipeline::Ingest;
 use axum::extract::{Request, State};
 use axum::routing::{get, post};
@@ -13,8 +12,12 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What `/info` offers; paths as libraries look for them.
-const ENDPOINTS: [&str; 6] = [
+const ENDPOINTS: [&str; 10] = [
     "/profiling/v1/input",
+    "/v0.3/traces",
+    "/v0.4/traces",
+    "/v0.5/traces",
+    "/v0.7/traces",
     "/v0.6/stats",
     "/v0.7/config",
     "/telemetry/proxy/",
@@ -27,7 +30,10 @@ pub(crate) const TELEMETRY: &str = "/telemetry/proxy/{*path}";
 
 /// All routes of Datadog's libraries.
 pub(crate) fn routes() -> Router<Arc<Ingest>> {
-    Router::new()
+    let traces = Version::ALL.map(|version| (version.path(), traces::route(version)));
+    traces
+        .into_iter()
+        .fold(Router::new(), |router, (path, route)| router.route(path, route))
         .route("/profiling/v1/input", post(super::receive))
         .route("/api/v2/profile", post(super::receive))
         .route("/v1/input", post(super::receive))

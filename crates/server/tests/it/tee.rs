@@ -1,0 +1,226 @@
+//! Requests that also go to other addresses: as they came, and whatever becomes of them there.
+
+use crate::harness::{Server, cpu_pprof, folder};
+use http::{Method, StatusCode};
+use ingest::auth::hash_token;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What came to another address.
+#[derive(Clone, Debug)]
+struct Came {
+    line: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Came {
+    fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(have, _)| have == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// An address that reads whole requests and answers each with a status, or never.
+struct Other {
+    url: String,
+    came: Arc<Mutex<Vec<Came>>>,
+}
+
+impl Other {
+    fn start(status: Option<u16>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let came = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&came);
+        std::thread::spawn(move || {
+            let mut silent = Vec::new();
+            for stream in listener.incoming().map_while(Result::ok) {
+                let Some(status) = status else {
+                    silent.push(stream);
+                    continue;
+                };
+                let seen = Arc::clone(&seen);
+                std::thread::spawn(move || {
+                    let mut reader = BufReader::new(stream.try_clone().unwrap());
+                    let mut writer = stream;
+                    while let Some(one) = read(&mut reader) {
+                        seen.lock().unwrap().push(one);
+                        let answer =
+                            format!("HTTP/1.1 {status} x\r\ncontent-length: 2\r\n\r\n{{}}");
+                        if writer.write_all(answer.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { url, came }
+    }
+
+    /// The requests, when there are so many.
+    async fn wait(&self, count: usize) -> Vec<Came> {
+        for _ in 0..3000 {
+            let came = self.came.lock().unwrap().clone();
+            if came.len() >= count {
+                return came;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("only {:?} came", self.came.lock().unwrap());
+    }
+}
+
+fn read(reader: &mut impl BufRead) -> Option<Came> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let mut headers = Vec::new();
+    loop {
+        let mut text = String::new();
+        reader.read_line(&mut text).ok()?;
+        let Some((name, value)) = text.trim_end().split_once(": ") else { break };
+        headers.push((name.to_ascii_lowercase(), value.to_owned()));
+    }
+    let mut came = Came { line: line.trim_end().to_owned(), headers, body: Vec::new() };
+    let length = came.header("content-length")?.parse().ok()?;
+    came.body = vec![0; length];
+    reader.read_exact(&mut came.body).ok()?;
+    Some(came)
+}
+
+/// A server with these settings.
+fn serve(data: &Path, settings: &str) -> Server {
+    let config = data.join("vesta.toml");
+    std::fs::write(&config, settings).unwrap();
+    Server::start(data, &["--config", config.to_str().unwrap()])
+}
+
+fn tee(intake: &str, to: &str, more: &str) -> String {
+    format!("[[tee]]\nintake = '{intake}'\nto = '{to}'\n{more}\n")
+}
+
+async fn metric(server: &Server, name: &str) -> u64 {
+    let text = String::from_utf8(server.get("/metrics").await.body.to_vec()).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("vesta_{name} ")));
+    line.unwrap_or_else(|| panic!("{name}: {text}")).parse().unwrap()
+}
+
+/// Waits until a metric reaches a value.
+async fn reaches(server: &Server, name: &str, least: u64) {
+    for _ in 0..3000 {
+        if metric(server, name).await >= least {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{name} stays below {least}:\n{}", server.log());
+}
+
+#[tokio::test]
+async fn requests_go_on_as_they_came_without_our_tokens() {
+    let (data, datadog, pyroscope) = (folder(), Other::start(Some(200)), Other::start(Some(200)));
+    let key = data.path().join("key");
+    std::fs::write(&key, "theirs\n").unwrap();
+    let hash: String = hash_token("ours").iter().map(|byte| format!("{byte:02x}")).collect();
+    let with_key = format!("header = 'DD-API-KEY'\nvalue_file = '{}'", key.display());
+    let token = format!("[[auth.tokens]]\nname = 'a'\nrole = 'admin'\ntoken_sha256 = '{hash}'\n");
+    let server = serve(
+        data.path(),
+        &[
+            tee("datadog", &datadog.url, &with_key),
+            tee("pyroscope", &format!("{}/base", pyroscope.url), "credentials = true"),
+            token,
+        ]
+        .concat(),
+    );
+    let address = format!("http://{}", server.address("Datadog's protocol"));
+    let bearer = ("authorization", "Bearer ours");
+    let kind = ("content-type", "application/msgpack");
+    let headers = [bearer, kind, ("x-datadog-trace-count", "7"), ("te", "x"), ("x-b", "1")];
+    let path = "/v0.4/traces?a=b%20c";
+    let body = vec![0x90, 0];
+    let taken = server.send(Method::PUT, &format!("{address}{path}"), &headers, body.clone()).await;
+    assert_eq!(taken.status, StatusCode::OK, "{:?}", taken.body);
+    let came = &datadog.wait(1).await[0];
+    assert_eq!((came.line.as_str(), &came.body), ("PUT /v0.4/traces?a=b%20c HTTP/1.1", &body));
+    assert_eq!(came.header("x-datadog-trace-count"), Some("7"));
+    assert_eq!((came.header("content-type"), came.header("x-b")), (Some(kind.1), Some("1")));
+    assert_eq!((came.header("authorization"), came.header("te")), (None, None));
+    assert_eq!(came.header("dd-api-key"), Some("theirs"));
+    assert_eq!(came.header("host"), datadog.url.strip_prefix("http://"));
+
+    let profile = cpu_pprof("main;work 7\n");
+    let path = "/ingest?name=shop%7Ba%3Db%7D&format=pprof";
+    let taken = server.send(Method::POST, path, &[bearer], profile.clone()).await;
+    assert_eq!(taken.status, StatusCode::OK, "{:?}", taken.body);
+    let came = &pyroscope.wait(1).await[0];
+    assert_eq!(came.line, format!("POST /base{path} HTTP/1.1"));
+    assert!(came.body == profile && came.header("authorization") == Some("Bearer ours"));
+
+    // Whoever may not upload sends nothing on, and questions do not go on.
+    let strange = server.send(Method::POST, path, &[], profile.clone()).await;
+    assert_eq!(strange.status, StatusCode::UNAUTHORIZED);
+    server.send(Method::GET, &format!("{address}/info"), &[bearer], "").await.ok();
+    server.send(Method::POST, &format!("{address}/v0.7/config"), &[bearer], "{}").await.ok();
+    let own = "/api/v1/profiles?service_name=x";
+    server.send(Method::POST, own, &[bearer], profile.clone()).await.ok();
+    server.send(Method::POST, path, &[bearer], profile).await.ok();
+    assert_eq!(pyroscope.wait(2).await.len(), 2);
+    assert_eq!(datadog.wait(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn addresses_that_are_dead_silent_or_failing_change_nothing_here() {
+    // Bound and closed again: nobody listens there.
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (silent, failing) = (Other::start(None), Other::start(Some(500)));
+    let data = folder();
+    let server = serve(
+        data.path(),
+        &[
+            tee("datadog", &format!("http://{dead}"), ""),
+            tee("datadog", &silent.url, ""),
+            tee("datadog", &failing.url, ""),
+        ]
+        .concat(),
+    );
+    let url = format!("http://{}/telemetry/proxy/api/v2/x", server.address("Datadog's protocol"));
+    let piece = bytes::Bytes::from(vec![7; 1 << 20]);
+    server.send(Method::POST, &url, &[], piece.clone()).await;
+    let before = server.resident_kib();
+    for at in 0..200 {
+        let answer = server.send(Method::POST, &url, &[], piece.clone()).await;
+        assert_eq!((answer.status, &answer.body[..]), (StatusCode::ACCEPTED, &b"{}"[..]), "{at}");
+    }
+    // Two hundred MiB went through; each address may hold 32.
+    let growth = server.resident_kib() - before;
+    assert!(growth < 160 * 1024, "grew by {growth} KiB");
+    assert!(metric(&server, "tee_waiting_bytes").await <= 3 * (32 << 20));
+    reaches(&server, "tee_dropped_total", 100).await;
+    reaches(&server, "tee_failed_total", 10).await;
+    assert_eq!(metric(&server, "tee_sent_total").await, 0);
+    assert!(!failing.wait(1).await.is_empty());
+    // What is stored is stored as ever.
+    let body = cpu_pprof("main;work 7\n");
+    server.upload("service_name=x&from=now-1s&until=now", body).await.ok();
+    let said = server.log().matches("did not go onward").count();
+    assert!((1..=3).contains(&said), "once a minute for each address: {said}");
+}
+
+#[tokio::test]
+async fn a_server_that_sends_to_itself_does_so_once() {
+    let data = folder();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = port.to_string();
+    let flags = ["--datadog-listen", &address, "--tee-datadog", &format!("http://{address}")];
+    let server = Server::start(data.path(), &flags);
+    let url = format!("http://{address}/v0.6/stats");
+    server.send(Method::POST, &url, &[], "x").await.ok();
+    reaches(&server, "tee_sent_total", 1).await;
+    server.send(Method::POST, &url, &[], "x").await.ok();
+    reaches(&server, "tee_sent_total", 2).await;
+    assert_eq!(metric(&server, "tee_sent_total").await, 2);
+}
