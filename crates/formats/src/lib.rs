@@ -22,9 +22,11 @@ pub mod trie;
 
 mod intern;
 mod json;
+mod kinds;
 mod labels;
 mod msgpack;
 mod rows;
+mod stacks;
 
 pub use decoded::{Decoded, DecodedProfile, Issue, IssueKind, MappedType, Options};
 pub use limits::Limits;

@@ -1,16 +1,17 @@
 //! Flame graphs as Arrow or JSON.
 
 mod arrow_form;
+mod export;
 
 use crate::asked::{Asked, Narrowing, Reading};
-use crate::limits::{FLAME_NODES_DEFAULT, FLAME_NODES_MAX};
+use crate::limits::FLAME_NODES_MAX;
 use crate::question::{Scope, Values, problem_of};
 use crate::shapes::{Meta, Problem as ProblemShape};
 use crate::state::ApiState;
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, header};
+use export::Export;
+use http::{HeaderMap, HeaderValue, header};
 use ingest::{Problem, Query};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ use views::{FlameGraph, Frame};
 /// Media type of the Arrow form.
 pub const ARROW: &str = "application/vnd.apache.arrow.stream";
 
+/// Name of a node that stands for siblings that were left out.
+const TRIMMED: &str = "(trimmed)";
 /// Flag of a node that stands for siblings that were left out.
 pub const FLAG_TRIMMED: u8 = 1;
 /// Flag of a frame without a name.
@@ -84,42 +87,44 @@ pub struct Flame {
     pub flags: Vec<u8>,
 }
 
-/// The merged flame graph of a selection.
+/// The merged flame graph of a selection, or a file of it.
 #[utoipa::path(get, path = "/api/v1/flamegraph", tag = "profiles",
-    params(Scope, Values, Narrowing, Reading, Size),
+    params(Scope, Values, Narrowing, Reading, Size, Export),
     responses(
-        (status = 200, description = "As JSON", body = Flame),
-        (status = 200, description = "As an Arrow stream, when accepted",
-            content_type = "application/vnd.apache.arrow.stream"),
+        (status = 200, description = "As JSON, as an Arrow stream when accepted, or as a file",
+            content((Flame = "application/json"),
+                (String = "application/vnd.apache.arrow.stream"),
+                (String = "application/octet-stream"), (String = "text/plain"),
+                (String = "image/svg+xml"), (String = "text/csv"))),
         (status = 404, description = "No such type", body = ProblemShape,
             content_type = "application/problem+json")))]
 pub async fn flamegraph(
     State(state): State<ApiState>,
     Asked(selection): Asked,
     Query(size): Query<Size>,
+    Query(export): Query<Export>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let max_nodes = size.checked(FLAME_NODES_DEFAULT)?;
+    let (form, is_file) = export.form(accepts_arrow(&headers))?;
+    let max_nodes = size.checked(form.nodes_default)?;
     let graph = state.views.flamegraph(&selection, max_nodes).await;
     let graph = graph.map_err(|error| problem_of(&error))?;
-    let wants_arrow = accepts_arrow(&headers);
     let range = selection.range;
     let classes = Arc::clone(&state.classes);
-    let encode = move || -> Result<Response, Problem> {
+    let encode = move || -> Result<Vec<u8>, Problem> {
         let meta = Meta::of(&graph.meta, range, graph.len(), graph.trimmed);
         let mut flame = columns(&graph, meta);
         flame.override_classes(&graph, &classes);
-        if !wants_arrow {
-            return Ok(Json(flame).into_response());
-        }
-        let bytes = arrow_form::encode(&flame).map_err(|error| {
-            tracing::error!(%error, "a flame graph was not encoded");
-            Problem::internal("the flame graph could not be encoded")
-        })?;
-        Ok(([(header::CONTENT_TYPE, ARROW)], bytes).into_response())
+        form.encode(&graph, &flame, range)
     };
     let encoded = tokio::task::spawn_blocking(encode).await;
-    encoded.map_err(|_| Problem::internal("the flame graph could not be encoded"))?
+    let bytes =
+        encoded.map_err(|_| Problem::internal("the flame graph could not be encoded"))??;
+    let mut response = ([(header::CONTENT_TYPE, form.media_type)], bytes).into_response();
+    if is_file && let Ok(value) = HeaderValue::try_from(form.disposition()) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
 }
 
 impl Flame {
@@ -143,13 +148,13 @@ fn accepts_arrow(headers: &HeaderMap) -> bool {
 
 /// Distinct texts and their positions.
 #[derive(Default)]
-pub(crate) struct Texts<'a> {
-    pub(crate) rows: Vec<String>,
+struct Texts<'a> {
+    rows: Vec<String>,
     index: HashMap<&'a str, u32>,
 }
 
 impl<'a> Texts<'a> {
-    pub(crate) fn at(&mut self, text: &'a str) -> u32 {
+    fn at(&mut self, text: &'a str) -> u32 {
         let rows = &mut self.rows;
         *self.index.entry(text).or_insert_with(|| {
             rows.push(text.to_owned());
@@ -158,10 +163,33 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// Names, binaries and files of nodes: each text once, and its position for each node.
+#[derive(Default)]
+pub(crate) struct NodeTexts<'a> {
+    texts: [Texts<'a>; 3],
+    places: [Vec<u32>; 3],
+}
+
+impl<'a> NodeTexts<'a> {
+    /// Adds a node; the root and what was left out have no frame.
+    pub(crate) fn push(&mut self, frame: Option<&'a Frame>, is_trimmed: bool) {
+        let nameless = if is_trimmed { TRIMMED } else { "total" };
+        let texts: [&'a str; 3] =
+            frame.map_or([nameless, "", ""], |one| [&one.name, &one.library, &one.file]);
+        for ((places, known), text) in self.places.iter_mut().zip(&mut self.texts).zip(texts) {
+            places.push(known.at(text));
+        }
+    }
+
+    /// Positions, and the texts that they are positions of.
+    pub(crate) fn finish(self) -> ([Vec<u32>; 3], [Vec<String>; 3]) {
+        (self.places, self.texts.map(|texts| texts.rows))
+    }
+}
+
 /// The graph as columns; only frames that it shows are in the dictionaries.
 pub(crate) fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
-    let (mut names, mut libraries, mut files) =
-        (Texts::default(), Texts::default(), Texts::default());
+    let mut texts = NodeTexts::default();
     let mut flame = Flame {
         meta,
         depth: graph.depth.clone(),
@@ -177,15 +205,12 @@ pub(crate) fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
         let frame = graph.frames.get(graph.frame[at] as usize);
         let class = frame.zip(known.get_mut(graph.frame[at] as usize));
         let class = class.map(|(frame, known)| *known.get_or_insert_with(|| frame.class()));
-        let name = if is_trimmed { "(trimmed)" } else { "total" };
-        let name = frame.map_or(name, |frame| &frame.name);
-        flame.name.push(names.at(name));
-        flame.library.push(libraries.at(frame.map_or("", |frame| &frame.library)));
-        flame.file.push(files.at(frame.map_or("", |frame| &frame.file)));
+        texts.push(frame, is_trimmed);
         flame.class.push(class.unwrap_or_default() as u8);
         flame.flags.push(flags(frame, is_trimmed));
     }
-    (flame.names, flame.libraries, flame.files) = (names.rows, libraries.rows, files.rows);
+    ([flame.name, flame.library, flame.file], [flame.names, flame.libraries, flame.files]) =
+        texts.finish();
     flame
 }
 

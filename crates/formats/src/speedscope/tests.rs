@@ -70,6 +70,33 @@ fn what_is_wrong_in_a_file_costs_what_is_wrong() {
 }
 
 #[test]
+fn what_a_frame_called_ends_with_it_even_if_nobody_closed_it() {
+    let event = |kind, frame, at| format!(r#"{{"type":"{kind}","frame":{frame},"at":{at}}}"#);
+    let events = [
+        event("O", 0, 0),
+        event("O", 1, 1),
+        event("O", 2, 3),
+        // Closes 1 while 2 is open: both end.
+        event("C", 1, 7),
+        event("O", 3, 15),
+        // Never opened: changes nothing.
+        event("C", 2, 31),
+        event("C", 3, 63),
+        event("C", 0, 127),
+    ];
+    let text = format!(
+        r#"{{"shared":{{"frames":[{{"name":"a"}},{{"name":"b"}},{{"name":"c"}},{{"name":"d"}}]}},
+        "profiles":[{{"type":"evented","unit":"none","events":[{}]}}]}}"#,
+        events.join(",")
+    );
+    let decoded = decode(text.as_bytes(), &Options::default());
+    assert_eq!(decoded.issues.len(), 1, "{:?}", decoded.issues);
+    assert_eq!((decoded.issues[0].kind, decoded.issues[0].count), (IssueKind::Malformed, 2));
+    // 0 to 1, 7 to 15 and 63 to 127; 1 to 3; 3 to 7; 15 to 63.
+    assert_eq!(folded(&decoded, 0), "a 73\na;b 2\na;b;c 4\na;d 48\n");
+}
+
+#[test]
 fn deep_stacks_of_many_events_are_paid_for() {
     let event = |kind, at| format!("{{\"type\":\"{kind}\",\"frame\":0,\"at\":{at}}}");
     let events: Vec<String> = (0..50_000).map(|at| event("O", at)).collect();
@@ -82,4 +109,41 @@ fn deep_stacks_of_many_events_are_paid_for() {
     let decoded = decode(text.as_bytes(), &Options { limits, ..Options::default() });
     assert!(decoded.issues.iter().any(|issue| issue.kind == IssueKind::Limit));
     assert!(decoded.profiles[0].profile.samples.len() < 2000);
+}
+
+#[test]
+fn what_is_written_reads_back_with_lines_files_and_equal_sums() {
+    let mut profile = profile::folded::from_folded("main;a 3\nmain;a;b 4\nmain;\"q\\ 5\nidle 6\n");
+    let kind = profile.intern_kind(&profile::SampleKind::from_id("stack").expect("registered"));
+    let tables = &mut profile.tables;
+    let [name, file] = ["inlined", "a.go"].map(|text| tables.strings.intern(text));
+    let function = Function { name, file, start_line: 7, ..Function::default() };
+    let inlined = Line { function: tables.functions.intern(function), line: 9, column: 2 };
+    let caller = tables.strings.intern("caller");
+    let function = Function { name: caller, ..Function::default() };
+    let outer = Line { function: tables.functions.intern(function), line: 0, column: 0 };
+    let lines = [inlined, outer].into_iter().collect();
+    let location = tables.locations.intern(Location { lines, ..Location::default() });
+    let stack = tables.stacks.intern_leaf_first(&[location, location]);
+    profile.samples = profile
+        .samples
+        .iter()
+        .map(|one| Sample { kind, ..*one })
+        .chain([Sample { kind, stack, values: [1_000, 0, 0, 0], ..Sample::default() }])
+        .collect();
+    let text = encode(&profile, kind, 0, "a name");
+    let decoded = decode(&text, &Options::default());
+    assert_eq!(decoded.issues, []);
+    let mapped = &decoded.profiles[0].type_map;
+    assert_eq!((mapped.len(), mapped[0].unit.as_str()), (1, "nanoseconds"));
+    let read = &decoded.profiles[0].profile;
+    let written = crate::folded::encode(&profile, kind, 0);
+    assert!(written.contains("caller;inlined;caller;inlined 1000\n"), "{written}");
+    assert_eq!(crate::folded::encode(read, mapped[0].kind, mapped[0].measure), written);
+    let lines = read.tables.locations.iter().flat_map(|(_, row)| row.lines.iter());
+    assert_eq!(lines.filter(|line| (line.line, line.column) == (9, 2)).count(), 1);
+    assert!(sniff(&text).is_some_and(|format| format.name == "speedscope"));
+    let json: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    assert_eq!(json["profiles"][0]["endValue"], 1_018);
+    assert_eq!(json["shared"]["frames"].as_array().map(Vec::len), Some(7));
 }
