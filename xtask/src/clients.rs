@@ -61,7 +61,6 @@ pub(crate) const CLIENTS: &[&ClientEntry] = &[
     &java::OTEL_JAVA_AGENT,
     &java::PYROSCOPE_JAVA,
     &java::ASYNC_PROFILER,
-    &native::PYROSCOPE_RS,
     &native::PERF,
 ];
 /// How many clients the test command runs.

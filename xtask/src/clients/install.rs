@@ -72,16 +72,6 @@ pub(crate) fn go(stage: &Stage<'_>) -> anyhow::Result<Command> {
     Ok(command(&folder, &program.to_string_lossy(), &[]))
 }
 
-/// The program built of `fixtures/clients/NAME`, whose crates are those of its `Cargo.lock`.
-pub(crate) fn rust(stage: &Stage<'_>) -> anyhow::Result<Command> {
-    let folder = stage.folder(stage.name)?;
-    let args = ["build", "--quiet", "--locked", "--release", "--target-dir"];
-    let mut build = crate::command::cargo(&stage.sources(stage.name), &args);
-    run(build.arg(folder.join("target")))?;
-    let program = folder.join("target/release/program");
-    Ok(command(&folder, &program.to_string_lossy(), &[]))
-}
-
 /// A jar of Maven Central, fetched by Maven and compared with its hash.
 pub(crate) fn maven(stage: &Stage<'_>, artifact: Artifact) -> anyhow::Result<PathBuf> {
     let folder = stage.folder("maven")?;

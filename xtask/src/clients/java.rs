@@ -53,7 +53,7 @@ pub(super) const DD_JAVA_AGENT: ClientEntry = ClientEntry {
 };
 const DD_JAVA_AGENT_JAR: Artifact = Artifact {
     coordinates: "com.datadoghq:dd-java-agent:1.68.1",
-    sha256: "",
+    sha256: "86c97c1348277bb024f6185c4fd15a5567c50ab648f88277dffc429adb4bf927",
 };
 
 /// OpenTelemetry's: traces.
@@ -65,12 +65,12 @@ pub(super) const OTEL_JAVA_AGENT: ClientEntry = ClientEntry {
     expects: &[
         Expect::Endpoint("GET /words", 20),
         Expect::Endpoint("GET /turns", 20),
-        Expect::Label("deployment_environment", "test"),
+        Expect::Label("env", "test"),
     ],
 };
 const OTEL_JAVA_AGENT_JAR: Artifact = Artifact {
     coordinates: "io.opentelemetry.javaagent:opentelemetry-javaagent:2.33.1",
-    sha256: "",
+    sha256: "e43a270df53c6f423e0ab157be9c27ccc01d5dc3232e162fe54777573db2f149",
 };
 
 /// Pyroscope's.
@@ -90,7 +90,7 @@ pub(super) const PYROSCOPE_JAVA: ClientEntry = ClientEntry {
 };
 const PYROSCOPE_JAVA_JAR: Artifact = Artifact {
     coordinates: "io.pyroscope:agent:2.9.2",
-    sha256: "",
+    sha256: "ad738199a90734f7b8392bae1ab892027d411acb953ef1f00cd6e8e7c669ff8f",
 };
 
 /// async-profiler's recording, uploaded as a file.
@@ -109,7 +109,7 @@ pub(super) const ASYNC_PROFILER: ClientEntry = ClientEntry {
 };
 const ASYNC_PROFILER_JAR: Artifact = Artifact {
     coordinates: "tools.profiler:async-profiler:4.6",
-    sha256: "",
+    sha256: "a5d3d9f4582c2033fa9db518046e73ef97219801f3e7542b82e3e09261ebe493",
 };
 
 /// The program, compiled; options of the JVM are to be added before [`shop`].

@@ -1,26 +1,11 @@
 //! Clients for native programs.
 
 use super::ClientEntry;
-use super::expect::{CPU, Expect, SAMPLES};
-use super::install;
+use super::expect::{Expect, SAMPLES};
 use super::stage::Stage;
 use crate::command::{command, run};
 use crate::setup::Need;
 use anyhow::{Context, ensure};
-
-/// Pyroscope's crate.
-pub(super) const PYROSCOPE_RS: ClientEntry = ClientEntry {
-    name: "pyroscope-rs",
-    versions: "pyroscope 2.0.1 (crates.io)",
-    needs: &[],
-    run: pyroscope_rs,
-    expects: &[
-        Expect::Share(CPU, "count_words", 50, 100),
-        Expect::First(CPU, "count_words"),
-        Expect::Label("region", "eu"),
-        Expect::Attribute(CPU, "controller", "words", "count_words"),
-    ],
-};
 
 /// Linux's perf: its samples as folded text, uploaded as a file.
 pub(super) const PERF: ClientEntry = ClientEntry {
@@ -37,11 +22,6 @@ pub(super) const PERF: ClientEntry = ClientEntry {
         Expect::Share(SAMPLES, "work", 90, 100),
     ],
 };
-
-fn pyroscope_rs(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    let mut program = install::rust(stage)?;
-    stage.run(program.args([stage.name, &stage.addresses.main]))
-}
 
 fn perf(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let folder = stage.folder(stage.name)?;

@@ -71,7 +71,7 @@ pub(super) const OTEL_PYTHON: ClientEntry = ClientEntry {
     expects: &[
         Expect::Traces,
         Expect::Endpoint("GET /books", 20),
-        Expect::Label("deployment_environment", "test"),
+        Expect::Label("env", "test"),
     ],
 };
 
