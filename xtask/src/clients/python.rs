@@ -1,9 +1,7 @@
 //! Clients for Python.
 
 use super::ClientEntry;
-use super::expect::{
-    ALLOC_SPACE, CPU, Expect, INUSE_SPACE, LOCK_HOLD, LOCK_WAIT, WALL,
-};
+use super::expect::{ALLOC_SPACE, CPU, Expect, INUSE_SPACE, LOCK_HOLD, LOCK_WAIT, WALL};
 use super::install;
 use super::stage::Stage;
 use crate::setup::Need;
