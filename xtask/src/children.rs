@@ -122,7 +122,11 @@ impl Children {
             }
             if started.elapsed() > limit {
                 let (seconds, log) = (limit.as_secs(), &self.running[at].log);
-                bail!("{name} runs longer than {seconds} s; {} ends:\n{}", log.display(), tail(log));
+                bail!(
+                    "{name} runs longer than {seconds} s; {} ends:\n{}",
+                    log.display(),
+                    tail(log)
+                );
             }
             std::thread::sleep(Duration::from_millis(30));
         }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 /// CPU time.
 pub(crate) const CPU: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
-/// CPU samples.
-pub(crate) const SAMPLES: &str = "process_cpu:samples:count:cpu:nanoseconds";
+/// What folded text counts.
+pub(crate) const FOLDED: &str = ":samples:count::";
 /// Wall time.
 pub(crate) const WALL: &str = "wall:wall:nanoseconds:wall:nanoseconds";
 /// Bytes allocated.

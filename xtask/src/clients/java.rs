@@ -10,7 +10,8 @@ use anyhow::Context;
 use std::path::PathBuf;
 use std::process::Command;
 
-const JDK: Need = Need::new("javac", "default-jdk-headless", "compiles a program for Java's clients");
+const JDK: Need =
+    Need::new("javac", "default-jdk-headless", "compiles a program for Java's clients");
 const MAVEN: Need = Need::new("mvn", "maven", "fetches clients for Java");
 const NEEDS: &[Need] = &[JDK, MAVEN];
 
@@ -99,7 +100,7 @@ pub(super) const ASYNC_PROFILER: ClientEntry = ClientEntry {
     run: async_profiler,
     expects: &[
         Expect::Share(CPU, "Shop.countWords", 40, 100),
-        Expect::Share(WALL, "Shop.takeTurns", 5, 100),
+        Expect::Share(WALL, "Shop.takeTurns", 1, 100),
         Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 40, 100),
         Expect::Share(LOCK_WAIT, "Shop.takeTurns", 50, 100),
         Expect::Thread(CPU, "clerk-0"),

@@ -66,11 +66,7 @@ pub(super) const OTEL_PYTHON: ClientEntry = ClientEntry {
     versions: "opentelemetry-sdk 1.45.2",
     needs: NEEDS,
     run: |stage| otel(stage, "http/protobuf", &stage.addresses.otlp_http.clone()),
-    expects: &[
-        Expect::Traces,
-        Expect::Endpoint("GET /books", 20),
-        Expect::Label("env", "test"),
-    ],
+    expects: &[Expect::Traces, Expect::Endpoint("GET /books", 20), Expect::Label("env", "test")],
 };
 
 /// OpenTelemetry's SDK: traces over gRPC.

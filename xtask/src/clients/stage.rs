@@ -164,7 +164,10 @@ mod tests {
         let log = format!("hello\nspan {trace} 00000000000000ff GET /words\nspan x y z\nspan 1\n");
         let told = told_spans(&log);
         assert_eq!(told.len(), 1);
-        assert_eq!((told[0].span_id.as_str(), &*told[0].resource), ("00000000000000ff", "GET /words"));
+        assert_eq!(
+            (told[0].span_id.as_str(), &*told[0].resource),
+            ("00000000000000ff", "GET /words")
+        );
     }
 
     #[test]
