@@ -103,6 +103,40 @@ impl Children {
         Ok(())
     }
 
+    /// Waits until one of them has ended by itself, well; the others must go on.
+    pub(crate) fn finish(&mut self, name: &str, limit: Duration) -> anyhow::Result<()> {
+        let started = now();
+        loop {
+            let at = self.running.iter().position(|running| running.name == name);
+            let at = at.with_context(|| format!("{name} was not started"))?;
+            if let Some(status) = self.running[at].child.try_wait()? {
+                let ended = self.running.remove(at);
+                if !status.success() {
+                    let log = ended.log.display();
+                    bail!("{name} failed ({status}); {log} ends:\n{}", tail(&ended.log));
+                }
+                return Ok(());
+            }
+            if signals::stop_asked() {
+                bail!("stopped while {name} was running");
+            }
+            if started.elapsed() > limit {
+                let (seconds, log) = (limit.as_secs(), &self.running[at].log);
+                bail!(
+                    "{name} runs longer than {seconds} s; {} ends:\n{}",
+                    log.display(),
+                    tail(log)
+                );
+            }
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    /// The log of one that was started under this name.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("{name}.log"))
+    }
+
     /// Stops all of them, the youngest first: SIGTERM to the group, SIGKILL after a grace.
     pub(crate) fn stop(&mut self) {
         while let Some(mut running) = self.running.pop() {
@@ -156,6 +190,22 @@ mod tests {
         let error = children.wait_until("ever", Duration::from_secs(20), || false).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("weak ended") && text.contains("| cannot go on"), "{text}");
+    }
+
+    #[test]
+    fn one_that_ends_is_waited_for_and_its_failure_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut children = Children::new(dir.path()).unwrap();
+        let limit = Duration::from_secs(20);
+        children.start("steady", &mut shell("sleep 60")).unwrap();
+        children.start("good", &mut shell("echo well")).unwrap();
+        children.finish("good", limit).unwrap();
+        assert_eq!(std::fs::read_to_string(children.log("good")).unwrap(), "well\n");
+        children.start("bad", &mut shell("echo alas; exit 3")).unwrap();
+        let error = children.finish("bad", limit).unwrap_err().to_string();
+        assert!(error.contains("bad failed") && error.contains("| alas"), "{error}");
+        let error = children.finish("steady", Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("runs longer"), "{error}");
     }
 
     #[test]

@@ -35,6 +35,17 @@ impl Client {
         json("GET", url, self.get(url)?)
     }
 
+    /// The body of a GET that answers 200.
+    pub(crate) fn get_bytes(&self, url: &str) -> anyhow::Result<Vec<u8>> {
+        let mut answer = self.0.get(url).call().with_context(|| format!("GET {url}"))?;
+        let status = answer.status();
+        if status != 200 {
+            bail!("GET {url} answers {status}");
+        }
+        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        body.with_context(|| format!("GET {url}"))
+    }
+
     /// The JSON of a POST that answers 2xx.
     pub(crate) fn post(&self, url: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Value> {
         let answer = self

@@ -16,6 +16,7 @@ mod stack;
 mod ui;
 
 mod bench;
+mod clients;
 mod corpus;
 mod crash;
 mod demo;
@@ -52,6 +53,8 @@ enum Task {
         #[arg(long)]
         verbose: bool,
     },
+    /// Run real clients of others against the built server and look for what they did.
+    Clients(clients::ClientsArgs),
     /// Write openapi/api.json from the built server.
     Openapi {
         /// Fail if the committed file differs; write nothing.
@@ -82,6 +85,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test(args) => test::run(&workspace, &args),
         Task::Tidy => tidy::run(&workspace),
         Task::Corpus { dir, verbose } => corpus::run(&workspace, &dir, verbose),
+        Task::Clients(args) => clients::run(&workspace, &args),
         Task::Openapi { check } => openapi::run(&workspace, check),
         Task::Crash(args) => crash::run(&workspace, &args),
         Task::Bench(args) => bench::run(&workspace, &args),

@@ -40,6 +40,40 @@ pub(crate) enum Purpose {
         /// Its number.
         datadog: u16,
     },
+    /// With all ports that clients use, each of our own choosing.
+    Clients(ClientPorts),
+}
+
+/// Loopback ports for clients beside the server's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientPorts {
+    /// OTLP over gRPC.
+    pub(crate) otlp_grpc: u16,
+    /// OTLP over HTTP.
+    pub(crate) otlp_http: u16,
+    /// Datadog's libraries.
+    pub(crate) datadog: u16,
+}
+
+impl Purpose {
+    /// What each other port's flag is set to; nothing where the defaults are kept.
+    fn ports(self) -> Vec<(&'static str, String)> {
+        let address = |port: u16| format!("127.0.0.1:{port}");
+        let off = || "off".to_owned();
+        let (grpc, http, datadog) = match self {
+            Self::Demo => return Vec::new(),
+            Self::Test => (off(), off(), off()),
+            Self::Replay { datadog } => (off(), off(), address(datadog)),
+            Self::Clients(ports) => {
+                (address(ports.otlp_grpc), address(ports.otlp_http), address(ports.datadog))
+            }
+        };
+        vec![
+            ("--otlp-grpc-listen", grpc),
+            ("--otlp-http-listen", http),
+            ("--datadog-listen", datadog),
+        ]
+    }
 }
 
 /// Starts the server and waits until it is ready; returns its URL.
@@ -55,13 +89,10 @@ pub(crate) fn start_server(
     let mut serve =
         command(&workspace.root, &workspace.binary("vesta").to_string_lossy(), &["serve"]);
     serve.arg("--data-dir").arg(data).args(["--listen", &listen]);
+    for (flag, address) in purpose.ports() {
+        serve.args([flag, &address]);
+    }
     if purpose != Purpose::Demo {
-        serve.args(["--otlp-grpc-listen", "off", "--otlp-http-listen", "off"]);
-        let datadog = match purpose {
-            Purpose::Replay { datadog } => format!("127.0.0.1:{datadog}"),
-            _ => "off".to_owned(),
-        };
-        serve.args(["--datadog-listen", &datadog]);
         serve.args(["--retention-days", "36500"]);
     }
     serve.env("OTEL_SERVICE_NAME", "vesta");

@@ -5,7 +5,7 @@ use crate::command::{Cost, cargo, command, measured, run as run_command};
 use crate::http::Client;
 use crate::stack::{self, Purpose};
 use crate::workspace::Workspace;
-use crate::{openapi, setup, signals, tidy, ui};
+use crate::{clients, openapi, setup, signals, tidy, ui};
 use anyhow::{Context, bail};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 type Step = (&'static str, fn(&Workspace) -> anyhow::Result<()>);
 
 /// In the order of cost; each step may rely on those before it only through cargo and npm.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("tidy", tidy::run),
     ("fmt", fmt),
     ("ui", test_ui),
@@ -21,6 +21,7 @@ const STEPS: [Step; 8] = [
     ("build", stack::build),
     ("cargo-test", cargo_test),
     ("openapi", check_openapi),
+    ("clients", clients::test),
     ("e2e", e2e),
 ];
 
@@ -30,7 +31,7 @@ const FIRST_PROFILE_LIMIT: Duration = Duration::from_mins(1);
 #[derive(clap::Args, Debug)]
 pub(crate) struct TestArgs {
     /// Run this step only; may be repeated. Steps: tidy, fmt, ui, clippy, build, cargo-test,
-    /// openapi, e2e.
+    /// openapi, clients, e2e.
     #[arg(long)]
     only: Vec<String>,
 }
