@@ -47,7 +47,7 @@ pub use payload::{NewPayload, PAYLOAD_INFO, PayloadRule, payload_of, unmark};
 pub use resolution::{Resolution, ResolutionRule};
 pub use rollup::read::Wanted;
 pub use rollup::{HourPart, Hours, ROLLUP_VERSION};
-pub use rows::{ProfileRow, Run, Slice};
+pub use rows::{ProfileRow, Run, Slice, Slices};
 pub use rules::RetentionRule;
 pub use segment::bloom::SpanKey;
 pub use spans::part::{SpanPart, Spans};

@@ -46,6 +46,9 @@ pub struct Slice {
     pub totals: [i64; VALUES_MAX],
 }
 
+/// Slices of each of a profile's kinds, by time.
+pub type Slices = Arc<[Box<[Slice]>]>;
+
 /// One profile without its samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProfileRow {
@@ -69,7 +72,7 @@ pub struct ProfileRow {
     pub kinds: Arc<[KindTotals]>,
     /// Those of each kind cut at the clock: none of a kind that is within one slice, nor where they
     /// would be many beside the samples. Empty when no kind has any.
-    pub slices: Arc<[Box<[Slice]>]>,
+    pub slices: Slices,
     /// What else is known.
     pub metadata: Arc<Metadata>,
 }
@@ -93,7 +96,7 @@ impl ProfileRow {
         let kinds: Arc<[KindTotals]> = kept.iter().map(|&at| self.kinds[at].clone()).collect();
         let slices = kept.iter().filter_map(|&at| self.slices.get(at).cloned()).collect();
         let samples = kinds.iter().map(|kind| kind.samples).sum();
-        Self { kinds, slices, samples, ..self }
+        Self { samples, kinds, slices, ..self }
     }
 
     /// First and last time of anything in it, both inclusive, in nanoseconds.

@@ -67,7 +67,7 @@ proptest! {
         let profiles: Vec<_> = profiles.into_iter().map(|one| ("default".to_owned(), one)).collect();
         let (start, length) = range;
         let types: Vec<ProfileTypeId> =
-            kinds()[kind].measures.iter().map(|measure| measure.type_id()).collect();
+            kinds()[kind].measures.iter().map(profile::Measure::type_id).collect();
         let selection = Selection {
             profile_type: Some(types[measure % types.len()].clone()),
             ..Selection::everything("default", TimeRange::new(at(start), at(start + length)))

@@ -2,7 +2,7 @@
 
 use super::Ordinals;
 use crate::limits::{SLICE_MS, SLICE_SAMPLES_MIN};
-use crate::rows::{Row, Slice};
+use crate::rows::{Row, Slice, Slices};
 use profile::{Profile, VALUES_MAX};
 use std::sync::Arc;
 use stdx::Timestamp;
@@ -17,12 +17,12 @@ struct Count {
     /// First and last time in milliseconds.
     bounds: Option<(i64, i64)>,
     sums: Sums,
-    slices: Slices,
+    slices: Cuts,
 }
 
 /// Sums by slice, by time.
 #[derive(Default)]
-struct Slices {
+struct Cuts {
     sums: Vec<(i64, Sums)>,
     /// Where the last row went: the next mostly goes there, too.
     last: usize,
@@ -37,7 +37,7 @@ pub(super) fn tally(
     start: Timestamp,
     rows: &[Row],
     ordinals: &mut Ordinals,
-) -> (Arc<[KindTotals]>, Arc<[Box<[Slice]>]>) {
+) -> (Arc<[KindTotals]>, Slices) {
     let mut counts: Vec<Count> = Vec::new();
     for kind in &profile.kinds {
         count_of(&mut counts, ordinals.kind(&kind.id));
@@ -59,7 +59,7 @@ pub(super) fn tally(
 fn count_of(counts: &mut Vec<Count>, kind: u32) -> &mut Count {
     let at = counts.iter().position(|count| count.kind == kind).unwrap_or_else(|| {
         let (bounds, sums) = (None, Sums::default());
-        counts.push(Count { kind, samples: 0, bounds, sums, slices: Slices::default() });
+        counts.push(Count { kind, samples: 0, bounds, sums, slices: Cuts::default() });
         counts.len() - 1
     });
     &mut counts[at]
@@ -88,7 +88,7 @@ impl Count {
     /// The slices, where they are worth being kept: more than one, few beside the samples, and each
     /// sum exact.
     fn kept_slices(&self) -> Box<[Slice]> {
-        let Slices { sums, are_many, .. } = &self.slices;
+        let Cuts { sums, are_many, .. } = &self.slices;
         if *are_many || sums.len() < 2 || self.samples < (sums.len() * SLICE_SAMPLES_MIN) as u64 {
             return Box::default();
         }
@@ -104,7 +104,7 @@ impl Count {
     }
 }
 
-impl Slices {
+impl Cuts {
     fn add(&mut self, row: &Row, most: usize) {
         if self.are_many {
             return;

@@ -10,7 +10,8 @@ use crate::batch::column;
 use arrow::array::{RecordBatch, UInt32Array};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelector,
 };
 use profile::handle::Handle;
 use profile::{FunctionId, Line, LocationId, StackId, Tables};
@@ -139,7 +140,7 @@ struct Table {
 impl Table {
     fn open(segment: &Segment, table: &str) -> Result<Option<Self>, Error> {
         let Some(file) = segment.pieces(table) else { return Ok(None) };
-        let metadata = ArrowReaderMetadata::load(&file, Default::default())?;
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
         let rows = metadata.metadata().file_metadata().num_rows();
         let rows = usize::try_from(rows).ok().filter(|rows| u32::try_from(*rows).is_ok());
         let rows = rows.ok_or_else(|| Error::corrupt("a table has too many rows"))?;
