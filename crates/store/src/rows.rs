@@ -36,8 +36,8 @@ pub struct Run {
     pub rows: std::ops::Range<u64>,
 }
 
-/// What a profile holds of one kind within [`SLICE_MS`](crate::limits::SLICE_MS) of the clock: a chart whose steps are made of
-/// whole slices needs no samples.
+/// What a profile holds of one kind within [`SLICE_MS`](crate::limits::SLICE_MS) of the clock: a chart
+/// whose steps are made of whole slices needs no samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
     /// Its start, a multiple of [`SLICE_MS`](crate::limits::SLICE_MS).
