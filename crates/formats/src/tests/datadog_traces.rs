@@ -109,7 +109,9 @@ fn packed_table(traces: &Value) -> Vec<u8> {
     let mut chunks = count(0x90, traces.len());
     for trace in traces.iter().map(|trace| trace.as_array().unwrap()) {
         chunks.extend(count(0x90, trace.len()));
-        trace.iter().for_each(|one| chunks.extend(span(one)));
+        for one in trace {
+            chunks.extend(span(one));
+        }
     }
     [vec![0x92], pack(&json!(texts)), chunks].concat()
 }
@@ -170,7 +172,7 @@ fn a_span_becomes_what_the_client_says_of_it() {
     let all = spans(&decoded);
     let [web, query, db, job] = &*all else { panic!("{decoded:?}") };
     let high = 0x6b00_6961_0000_0000_u128 << 64;
-    assert_eq!(web.trace_id, high | 12_297_829_382_473_034_411);
+    assert_eq!(web.trace_id, high + 12_297_829_382_473_034_411);
     assert_eq!((query.trace_id, db.trace_id, job.trace_id), (web.trace_id, web.trace_id, 9));
     assert_eq!((web.span_id, web.parent_id, web.is_entry), (2, 77, true));
     assert_eq!((web.kind, web.status), (SpanKind::Server, SpanStatus::Error));

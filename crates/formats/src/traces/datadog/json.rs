@@ -63,6 +63,6 @@ fn scalar(value: &[u8]) -> Scalar<'_> {
             .map(Scalar::Unsigned)
             .or_else(|| number(value).map(Scalar::Negative))
             .or_else(|| number(value).map(Scalar::Float))
-            .unwrap_or_else(|| Scalar::Text(Cow::Borrowed(""))),
+            .unwrap_or(Scalar::Text(Cow::Borrowed(""))),
     }
 }
