@@ -171,6 +171,25 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_path_ends_where_its_node_does_whatever_lies_below() {
+        let nodes = [
+            node("", 0, 3),
+            node("main", 1, 1),
+            // Nodes without a name are no frames, their callees none of theirs.
+            node("", 2, 1),
+            node("deep", 3, 1),
+            node("deeper", 4, 0),
+            node("", 5, 1),
+            node("idle", 6, 0),
+            node("last", 7, 0),
+        ];
+        let decoded = decode(&nodes.concat(), &Shape::default(), &Options::default());
+        assert_eq!(decoded.issues, []);
+        let expected = [" 5", "idle 6", "last 7", "main 3", "main;deep 3", "main;deep;deeper 4"];
+        assert_eq!(folded(&decoded).lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn a_cut_tree_gives_what_came_before() {
         let bytes = small();
         for length in 0..bytes.len() {

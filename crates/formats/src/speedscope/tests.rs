@@ -70,6 +70,33 @@ fn what_is_wrong_in_a_file_costs_what_is_wrong() {
 }
 
 #[test]
+fn what_a_frame_called_ends_with_it_even_if_nobody_closed_it() {
+    let event = |kind, frame, at| format!(r#"{{"type":"{kind}","frame":{frame},"at":{at}}}"#);
+    let events = [
+        event("O", 0, 0),
+        event("O", 1, 1),
+        event("O", 2, 3),
+        // Closes 1 while 2 is open: both end.
+        event("C", 1, 7),
+        event("O", 3, 15),
+        // Never opened: changes nothing.
+        event("C", 2, 31),
+        event("C", 3, 63),
+        event("C", 0, 127),
+    ];
+    let text = format!(
+        r#"{{"shared":{{"frames":[{{"name":"a"}},{{"name":"b"}},{{"name":"c"}},{{"name":"d"}}]}},
+        "profiles":[{{"type":"evented","unit":"none","events":[{}]}}]}}"#,
+        events.join(",")
+    );
+    let decoded = decode(text.as_bytes(), &Options::default());
+    assert_eq!(decoded.issues.len(), 1, "{:?}", decoded.issues);
+    assert_eq!((decoded.issues[0].kind, decoded.issues[0].count), (IssueKind::Malformed, 2));
+    // 0 to 1, 7 to 15 and 63 to 127; 1 to 3; 3 to 7; 15 to 63.
+    assert_eq!(folded(&decoded, 0), "a 73\na;b 2\na;b;c 4\na;d 48\n");
+}
+
+#[test]
 fn deep_stacks_of_many_events_are_paid_for() {
     let event = |kind, at| format!("{{\"type\":\"{kind}\",\"frame\":0,\"at\":{at}}}");
     let events: Vec<String> = (0..50_000).map(|at| event("O", at)).collect();

@@ -29,7 +29,7 @@ impl Store {
             let now = inner.clock.now().nanos();
             let group = choose(&segments, now, COMPACTION_RAW_BYTES_MAX);
             let mut merged = !group.is_empty();
-            inner.merge(&group)?;
+            inner.merge(&group, COMPACTION_RAW_BYTES_MAX)?;
             if !merged {
                 let group = choose(&spans, now, SPAN_COMPACTION_RAW_BYTES_MAX);
                 merged = !group.is_empty();
@@ -90,7 +90,8 @@ fn worth_merging(bucket: &[(u64, u64)], is_settled: bool, raw_bytes_max: u64) ->
 }
 
 impl Inner {
-    fn merge(&self, group: &[Arc<Segment>]) -> Result<(), Error> {
+    /// Merges as many of a group, at least two, as `raw_bytes_max` has room for.
+    fn merge(&self, group: &[Arc<Segment>], raw_bytes_max: u64) -> Result<(), Error> {
         let Some(first) = group.first() else { return Ok(()) };
         let mut collector = Collector::new(first.row.tenant.as_str().into());
         let mut inputs: Vec<Input> = Vec::with_capacity(group.len());
@@ -98,7 +99,7 @@ impl Inner {
             // Segments of the same services share most of their stacks: how much they are together
             // shows only here.
             let beside = collector.raw_bytes() + segment.index.raw_bytes;
-            if inputs.len() >= 2 && beside > COMPACTION_RAW_BYTES_MAX {
+            if inputs.len() >= 2 && beside > raw_bytes_max {
                 break;
             }
             let (tables, profiles) = (segment.read_tables()?, segment.read_profiles()?);
@@ -161,5 +162,48 @@ mod tests {
         assert_eq!(worth(&merged, true), [0, 1]);
         let names = [(1_000, COMPACTION_RAW_BYTES_MAX / 2 + 1), (1_000, 1), (1_000, 1)];
         assert_eq!(worth(&names, true), [1, 2]);
+    }
+
+    const SEGMENTS: u64 = 4;
+
+    /// The segments that are left of [`SEGMENTS`] whose functions have the names, once those that
+    /// fit together are merged; there is room for `times` the largest of them and a half.
+    fn left(times: u64, names: impl Fn(u64) -> String) -> u64 {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let clock = Arc::new(stdx::ManualClock::new(stdx::Timestamp::from_millis(1)));
+        let options = crate::Options::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        runtime.block_on(async {
+            let store = Store::open(dir.path(), options, clock, stdx::Rng::seeded(1)).await;
+            let store = store.expect("opens");
+            for at in 0..SEGMENTS {
+                let profile = profile::folded::from_folded(&names(at));
+                store.append("t", vec![profile]).await.expect("appends");
+                store.flush().await.expect("flushes");
+            }
+            let segments = store.inner.state().segments.clone();
+            assert_eq!(store.stats().segments, SEGMENTS);
+            let sizes = segments.iter().map(|segment| segment.index.raw_bytes);
+            let largest = sizes.max().expect("segments");
+            let room = times * largest + largest / 2;
+            store.inner.merge(&segments, room).expect("merges");
+            store.stats().segments
+        })
+    }
+
+    #[test]
+    fn a_merge_takes_as_many_segments_as_their_names_together_have_room_for() {
+        let functions = |from: u64| -> String {
+            (from..from + 1_000)
+                .map(|name| format!("main;a_function_of_number_{name} 1\n"))
+                .collect()
+        };
+        let others = |at: u64| functions(at * 1_000);
+        let same = |_| functions(0);
+        assert_eq!(left(100, others), 1);
+        assert_eq!(left(3, others), SEGMENTS - 3 + 1, "three of them and no fourth");
+        assert_eq!(left(2, others), SEGMENTS - 2 + 1);
+        assert_eq!(left(0, others), SEGMENTS - 2 + 1, "two are merged however large they are");
+        assert_eq!(left(3, same), 1, "what they share is there once");
     }
 }
