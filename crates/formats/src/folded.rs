@@ -4,9 +4,8 @@
 
 use crate::compress::decompress;
 use crate::decoded::{Decoded, IssueKind, Issues, Options};
-use crate::intern::{Budget, text};
-use crate::rows::Rows;
-use profile::{KeyedMap, KindIndex, LocationId, Profile, Sample};
+use crate::stacks::Stacks;
+use profile::{KindIndex, Profile};
 
 /// What the values are, where the sender says it beside the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,33 +41,18 @@ pub(crate) fn decode_default(bytes: &[u8], options: &Options) -> Decoded {
 pub fn decode(bytes: &[u8], shape: &Shape, options: &Options) -> Decoded {
     let mut issues = Issues::default();
     let body = decompress(bytes, &options.limits, &mut issues);
-    let mut profile = Profile::default();
-    let types = vec![(shape.sample_type.clone(), shape.unit.clone())];
-    let rows = Rows::new(types, ("", ""), options, &mut profile);
-    let mut budget = Budget::new(options.limits);
-    let mut names = KeyedMap::default();
+    let mut stacks = Stacks::new(shape, options, issues);
     for line in body.split(|byte| *byte == b'\n') {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }
-        let Some((stack, value)) = split(line, shape, &mut issues) else { continue };
-        let frames = stack.rsplit(|byte| *byte == b';').take(budget.frames_to_read());
-        let mut leaf_first = Vec::new();
-        for frame in frames.filter(|frame| !frame.is_empty()) {
-            match location(frame, &mut names, &mut profile, &mut budget, options, &mut issues) {
-                Some(location) => leaf_first.push(location),
-                None => break,
-            }
-        }
-        let stack = budget.stack(&mut profile.tables, &leaf_first, &mut issues);
-        let sample = Sample { stack, ..Sample::default() };
-        let value = value.saturating_mul(shape.factor);
-        rows.push(&mut profile, &sample, &[value], &mut budget, &mut issues);
+        let Some((stack, value)) = split(line, shape, &mut stacks.issues) else { continue };
+        let frames = stack.rsplit(|byte| *byte == b';');
+        let leaf_first = stacks.locations(frames.take(stacks.budget.frames_to_read()));
+        stacks.push(&leaf_first, value);
     }
-    let is_empty = profile.samples.is_empty();
-    let profiles = if is_empty { Vec::new() } else { vec![rows.finish(profile)] };
-    Decoded::new(profiles, issues)
+    stacks.finish()
 }
 
 /// One measure of one kind as folded text, sorted by stack.
@@ -93,23 +77,4 @@ fn split<'a>(line: &'a [u8], shape: &Shape, issues: &mut Issues) -> Option<(&'a 
         issues.add(IssueKind::Malformed, || "a line's value is not a number".to_owned());
     }
     Some((stack.trim_ascii_end(), value?))
-}
-
-fn location<'a>(
-    frame: &'a [u8],
-    names: &mut KeyedMap<&'a [u8], LocationId>,
-    profile: &mut Profile,
-    budget: &mut Budget,
-    options: &Options,
-    issues: &mut Issues,
-) -> Option<LocationId> {
-    if let Some(&known) = names.get(frame) {
-        return Some(known);
-    }
-    if !budget.location(issues) {
-        return None;
-    }
-    let location = profile.tables.named_location(&text(frame, &options.limits, issues));
-    names.insert(frame, location);
-    Some(location)
 }

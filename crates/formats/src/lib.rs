@@ -22,8 +22,10 @@ pub mod trie;
 
 mod intern;
 mod json;
+mod kinds;
 mod labels;
 mod rows;
+mod stacks;
 
 pub use decoded::{Decoded, DecodedProfile, Issue, IssueKind, MappedType, Options};
 pub use limits::Limits;

@@ -7,40 +7,63 @@
 use crate::compress::decompress;
 use crate::decoded::{Decoded, IssueKind, Issues, Options};
 use crate::folded::Shape;
-use crate::intern::{Budget, text};
-use crate::rows::Rows;
-use profile::{KeyedMap, LocationId, Profile, Sample};
+use crate::stacks::Stacks;
+use profile::LocationId;
 
 /// A node as it stands in the bytes.
 pub(crate) struct Node<'a> {
     pub(crate) name: &'a [u8],
-    pub(crate) value: u64,
-    pub(crate) children: u64,
+    value: u64,
+    children: u64,
 }
 
-/// Reads one node after another.
-pub(crate) struct Nodes<'a> {
+impl Node<'_> {
+    /// Its own value.
+    pub(crate) fn value(&self) -> i64 {
+        i64::try_from(self.value).unwrap_or(i64::MAX)
+    }
+}
+
+/// Walks the nodes in pre-order. The path is the caller's: what it puts there for a node stays until
+/// the node's callees have been.
+pub(crate) struct Walk<'a, T> {
     rest: &'a [u8],
     offset_bytes: usize,
+    /// How many callees of each open node are still to come, and how long its path is. In front of
+    /// them stands what has the root for its only callee.
+    open: Vec<(u64, usize)>,
+    /// Callees of the last node.
+    callees: Option<u64>,
+    pub(crate) path: Vec<T>,
 }
 
-impl<'a> Nodes<'a> {
+impl<'a, T> Walk<'a, T> {
     pub(crate) fn of(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, offset_bytes: 0 }
+        Self { rest: bytes, offset_bytes: 0, open: vec![(1, 0)], callees: None, path: Vec::new() }
     }
 
-    /// The next node; `None` where the bytes end within one, and then an issue.
+    /// The next node, the path being its caller's; `None` after the last one, and where the bytes end
+    /// within one, and then an issue.
     pub(crate) fn next(&mut self, issues: &mut Issues) -> Option<Node<'a>> {
+        if let Some(callees) = self.callees.take() {
+            self.open.push((callees, self.path.len()));
+        }
+        while self.open.pop_if(|(callees, _)| *callees == 0).is_some() {}
+        let (callees, length) = self.open.last_mut()?;
+        *callees -= 1;
+        self.path.truncate(*length);
         let node = self.read();
         if node.is_none() {
             let at = self.offset_bytes;
             issues.add(IssueKind::Damage, || format!("the tree is damaged at byte {at}"));
         }
+        self.callees = node.as_ref().map(|node| node.children);
         node
     }
 
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.rest.is_empty()
+    /// Whether all nodes have been and there are bytes after them.
+    fn has_more(&self) -> bool {
+        self.open.is_empty() && !self.rest.is_empty()
     }
 
     fn read(&mut self) -> Option<Node<'a>> {
@@ -75,61 +98,27 @@ impl<'a> Nodes<'a> {
 pub fn decode(bytes: &[u8], values: &Shape, options: &Options) -> Decoded {
     let mut issues = Issues::default();
     let body = decompress(bytes, &options.limits, &mut issues);
-    let mut profile = Profile::default();
-    let types = vec![(values.sample_type.clone(), values.unit.clone())];
-    let rows = Rows::new(types, ("", ""), options, &mut profile);
-    let mut budget = Budget::new(options.limits);
-    let mut names: KeyedMap<&[u8], LocationId> = KeyedMap::default();
-    let mut nodes = Nodes::of(&body);
-    // Of each open node: how many children are still to come, and the length of its path.
-    let mut open: Vec<(u64, usize)> = Vec::new();
-    let mut path: Vec<LocationId> = Vec::new();
-    let mut is_first = true;
-    while is_first || !open.is_empty() {
-        is_first = false;
-        let Some(node) = nodes.next(&mut issues) else { break };
+    let mut stacks = Stacks::new(values, options, issues);
+    let mut walk: Walk<'_, LocationId> = Walk::of(&body);
+    while let Some(node) = walk.next(&mut stacks.issues) {
         if !node.name.is_empty() {
-            let known = names.get(node.name).copied();
-            let location = known.or_else(|| {
-                let is_kept = budget.location(&mut issues);
-                is_kept.then(|| {
-                    let name = text(node.name, &options.limits, &mut issues);
-                    let location = profile.tables.named_location(&name);
-                    names.insert(node.name, location);
-                    location
-                })
-            });
             // A frame that is too many leaves its value to its caller.
-            path.extend(location);
+            walk.path.extend(stacks.location(node.name));
         }
-        if node.value > 0 {
-            let depth = path.len().min(budget.frames_to_read());
-            if !budget.work(depth * size_of::<LocationId>(), &mut issues) {
+        if node.value() > 0 {
+            let depth = walk.path.len().min(stacks.budget.frames_to_read());
+            if !stacks.budget.work(depth * size_of::<LocationId>(), &mut stacks.issues) {
                 break;
             }
-            let leaf_first: Vec<LocationId> = path.iter().rev().take(depth).copied().collect();
-            let stack = budget.stack(&mut profile.tables, &leaf_first, &mut issues);
-            let sample = Sample { stack, ..Sample::default() };
-            let value = i64::try_from(node.value).unwrap_or(i64::MAX);
-            let value = value.saturating_mul(values.factor);
-            rows.push(&mut profile, &sample, &[value], &mut budget, &mut issues);
-        }
-        open.push((node.children, path.len()));
-        while let Some((children, _)) = open.last_mut() {
-            if *children > 0 {
-                *children -= 1;
-                break;
-            }
-            open.pop();
-            path.truncate(open.last().map_or(0, |(_, length)| *length));
+            let leaf_first: Vec<LocationId> = walk.path.iter().rev().take(depth).copied().collect();
+            stacks.push(&leaf_first, node.value());
         }
     }
-    if open.is_empty() && !nodes.is_at_end() {
-        issues.add(IssueKind::Damage, || "bytes after the tree are not read".to_owned());
+    if walk.has_more() {
+        let example = || "bytes after the tree are not read".to_owned();
+        stacks.issues.add(IssueKind::Damage, example);
     }
-    let is_empty = profile.samples.is_empty();
-    let profiles = if is_empty { Vec::new() } else { vec![rows.finish(profile)] };
-    Decoded::new(profiles, issues)
+    stacks.finish()
 }
 
 #[cfg(test)]

@@ -7,68 +7,27 @@
 use crate::compress::decompress;
 use crate::decoded::{Decoded, Issues, Options};
 use crate::folded::Shape;
-use crate::intern::{Budget, text};
-use crate::rows::Rows;
-use crate::tree::Nodes;
-use profile::{KeyedMap, LocationId, Profile, Sample};
+use crate::stacks::Stacks;
+use crate::tree::Walk;
 
 /// Reads a trie whose values are what `values` says.
 pub fn decode(bytes: &[u8], values: &Shape, options: &Options) -> Decoded {
     let mut issues = Issues::default();
     let body = decompress(bytes, &options.limits, &mut issues);
-    let mut profile = Profile::default();
-    let types = vec![(values.sample_type.clone(), values.unit.clone())];
-    let rows = Rows::new(types, ("", ""), options, &mut profile);
-    let mut budget = Budget::new(options.limits);
-    let mut names: KeyedMap<Vec<u8>, LocationId> = KeyedMap::default();
-    let mut nodes = Nodes::of(&body);
-    // Of each open node: how many children are still to come, and the length of its text.
-    let mut open: Vec<(u64, usize)> = Vec::new();
-    let mut key: Vec<u8> = Vec::new();
-    let mut is_first = true;
-    while is_first || !open.is_empty() {
-        is_first = false;
-        let Some(node) = nodes.next(&mut issues) else { break };
-        key.extend_from_slice(node.name);
-        if node.value > 0 {
-            if !budget.work(key.len(), &mut issues) {
+    let mut stacks = Stacks::new(values, options, issues);
+    let mut walk: Walk<'_, u8> = Walk::of(&body);
+    while let Some(node) = walk.next(&mut stacks.issues) {
+        walk.path.extend_from_slice(node.name);
+        if node.value() > 0 {
+            if !stacks.budget.work(walk.path.len(), &mut stacks.issues) {
                 break;
             }
-            let mut leaf_first = Vec::new();
-            let frames = key.rsplit(|byte| *byte == b';').take(budget.frames_to_read());
-            for frame in frames.filter(|frame| !frame.is_empty()) {
-                if let Some(&known) = names.get(frame) {
-                    leaf_first.push(known);
-                    continue;
-                }
-                let is_kept = budget.location(&mut issues) && budget.text(frame.len(), &mut issues);
-                if !is_kept {
-                    break;
-                }
-                let name = text(frame, &options.limits, &mut issues);
-                let location = profile.tables.named_location(&name);
-                names.insert(frame.to_vec(), location);
-                leaf_first.push(location);
-            }
-            let stack = budget.stack(&mut profile.tables, &leaf_first, &mut issues);
-            let sample = Sample { stack, ..Sample::default() };
-            let value = i64::try_from(node.value).unwrap_or(i64::MAX);
-            let value = value.saturating_mul(values.factor);
-            rows.push(&mut profile, &sample, &[value], &mut budget, &mut issues);
-        }
-        open.push((node.children, key.len()));
-        while let Some((children, _)) = open.last_mut() {
-            if *children > 0 {
-                *children -= 1;
-                break;
-            }
-            open.pop();
-            key.truncate(open.last().map_or(0, |(_, length)| *length));
+            let frames = walk.path.rsplit(|byte| *byte == b';');
+            let leaf_first = stacks.locations(frames.take(stacks.budget.frames_to_read()));
+            stacks.push(&leaf_first, node.value());
         }
     }
-    let is_empty = profile.samples.is_empty();
-    let profiles = if is_empty { Vec::new() } else { vec![rows.finish(profile)] };
-    Decoded::new(profiles, issues)
+    stacks.finish()
 }
 
 #[cfg(test)]

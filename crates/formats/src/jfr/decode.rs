@@ -13,16 +13,14 @@ use super::table::{EVENTS, INFORMATION};
 use crate::compress::decompress;
 use crate::decoded::{Decoded, DecodedProfile, IssueKind, Issues, Options};
 use crate::intern::Budget;
+use crate::kinds::tell_not_kept;
 use crate::limits::{JFR_EVENT_TYPES_MAX, JFR_NOT_KEPT_NAME_BYTES_MAX, JFR_NOT_KEPT_NAMES_MAX};
 use profile::Profile;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use stdx::{TimeRange, Timestamp};
 
 const TYPE_OF_METADATA: u64 = 0;
 const TYPE_OF_CONSTANTS: u64 = 1;
-/// How many event types that are not kept are named.
-const NOT_KEPT_NAMED: usize = 12;
 
 /// Reads a recording, compressed or not, of any number of chunks, finished or not.
 pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
@@ -77,11 +75,7 @@ fn finish(
     window: Option<(i64, i64)>,
 ) -> Decoded {
     let Out { mut profile, mut budget, mut issues } = out;
-    if let Some(text) = in_words(not_kept) {
-        issues
-            .add(IssueKind::NotKept, || format!("events that are no samples are not kept: {text}"));
-        profile.metadata.info.push(("jfr events not kept".to_owned(), text));
-    }
+    tell_not_kept("jfr", not_kept, &mut profile, &mut issues);
     let Some((start, end)) = window else { return Decoded::new(Vec::new(), issues) };
     profile.window = TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end));
     info.apply(&mut profile, &mut budget, &mut issues);
@@ -89,21 +83,6 @@ fn finish(
     let is_empty = profile.samples.is_empty();
     let profiles = if is_empty { Vec::new() } else { vec![DecodedProfile { profile, type_map }] };
     Decoded::new(profiles, issues)
-}
-
-/// The most frequent ones by name, and how many more.
-fn in_words(counts: &BTreeMap<String, u64>) -> Option<String> {
-    let mut sorted: Vec<_> = counts.iter().map(|(name, count)| (*count, name.as_str())).collect();
-    sorted.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-    let named = sorted.iter().take(NOT_KEPT_NAMED).map(|(count, name)| format!("{count} {name}"));
-    let mut text = named.collect::<Vec<_>>().join(", ");
-    let rest = sorted.get(NOT_KEPT_NAMED..).unwrap_or_default();
-    let more: u64 = rest.iter().map(|(count, _)| count).sum();
-    if more > 0 {
-        write!(text, ", and {more} of {} other types", rest.len())
-            .expect("writing to memory does not fail");
-    }
-    (!text.is_empty()).then_some(text)
 }
 
 /// A chunk, its types and where its constants are.

@@ -1,88 +1,53 @@
-//! The kinds of a file's events, known when all of them have been seen.
+//! The kinds of a file's events.
 
 use super::table::{Becomes, EVENTS, EventEntry, Source, When};
 use crate::decoded::MappedType;
-use profile::{KindIndex, Profile, SampleKind};
-
-/// Family of the kinds that only JFR has.
-const FAMILY: &str = "jfr";
+use crate::kinds::{self, Entry};
+use profile::{KindIndex, Profile, VALUES_MAX};
 
 /// Until [`settle`], the kind of a sample is the position of its entry in the table.
 pub(super) fn provisional(entry: usize) -> KindIndex {
     KindIndex(entry as u32)
 }
 
-/// Gives every sample its kind. Of several event types that tell the same only those that tell it
-/// best keep the registered kind. Returns what each value of each event type became.
+/// Gives every sample its kind.
 pub(super) fn settle(profile: &mut Profile) -> Vec<MappedType> {
-    let mut counts = vec![0_u64; EVENTS.len()];
-    for sample in &profile.samples {
-        counts[sample.kind.0 as usize] += 1;
-    }
-    let is_seen = |entry: &usize| counts[*entry] > 0;
-    let best = |group: &str| {
-        let told = (0..EVENTS.len()).filter(is_seen).filter_map(|at| EVENTS[at].told);
-        told.filter(|(name, _)| *name == group).map(|(_, rank)| rank).min()
-    };
-    let mut indexes = vec![KindIndex::default(); EVENTS.len()];
-    let mut mapped = Vec::new();
-    for at in (0..EVENTS.len()).filter(is_seen) {
-        let entry = &EVENTS[at];
-        let is_best = entry.told.is_none_or(|(group, rank)| best(group) == Some(rank));
-        let kind = kind(entry, is_best);
-        indexes[at] = profile.intern_kind(&kind);
-        mapped.extend(types(entry, &kind, indexes[at]));
-    }
-    for sample in &mut profile.samples {
-        sample.kind = indexes[sample.kind.0 as usize];
-    }
-    mapped
+    kinds::settle(EVENTS, profile)
 }
 
-/// The kind of an entry's events. Measures of its own keep the registered one's names in front, so
-/// that levels stay levels.
-fn kind(entry: &EventEntry, is_best: bool) -> SampleKind {
-    let own = |types: &[(String, &str)]| {
-        let types: Vec<_> = types.iter().map(|(name, unit)| (name.as_str(), *unit)).collect();
-        SampleKind::custom(FAMILY, &types, ("", ""))
-    };
-    match entry.becomes {
-        Becomes::Own(types) => {
-            own(&types.iter().map(|(name, unit)| ((*name).to_owned(), *unit)).collect::<Vec<_>>())
-        }
-        Becomes::Kind(id) => {
-            let kind = SampleKind::from_id(id).expect("the table names registered kinds");
-            if is_best {
-                return kind;
-            }
-            let measures = kind.measures.iter();
-            let types: Vec<_> = measures
-                .map(|one| (format!("{}.{}", one.sample_type, entry.event), one.unit.as_ref()))
-                .collect();
-            own(&types)
-        }
-    }
-}
+impl Entry for EventEntry {
+    const FAMILY: &'static str = "jfr";
 
-fn types(entry: &EventEntry, kind: &SampleKind, index: KindIndex) -> Vec<MappedType> {
-    let values = entry.values.iter().enumerate();
-    let values = values.filter(|(_, source)| **source != Source::Nothing);
-    let suffix = if entry.when == When::WallClock { " by the wall clock" } else { "" };
-    values
-        .map(|(measure, source)| MappedType {
-            sample_type: format!("{}{}{suffix}", entry.event, source.name()),
-            unit: kind.measures[measure].unit.clone().into_owned(),
-            profile_type: kind.measures[measure].type_id(),
-            kind: index,
-            measure,
-        })
-        .collect()
+    fn becomes(&self) -> Becomes {
+        self.becomes
+    }
+
+    fn name(&self) -> &'static str {
+        self.event
+    }
+
+    fn told(&self) -> Option<(&'static str, u8)> {
+        self.told
+    }
+
+    fn own_measures(&self) -> usize {
+        VALUES_MAX
+    }
+
+    fn values(&self) -> Vec<Option<String>> {
+        let suffix = if self.when == When::WallClock { " by the wall clock" } else { "" };
+        let name = |source: &Source| {
+            let is_measured = *source != Source::Nothing;
+            is_measured.then(|| format!("{}{}{suffix}", self.event, source.name()))
+        };
+        self.values.iter().map(name).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use profile::{Sample, VALUES_MAX};
+    use profile::Sample;
 
     fn settled(events: &[&str]) -> (Profile, Vec<MappedType>) {
         let mut profile = Profile::default();
@@ -96,13 +61,7 @@ mod tests {
 
     #[test]
     fn every_entry_fits_its_kind() {
-        for entry in EVENTS {
-            for is_best in [true, false] {
-                let kind = kind(entry, is_best);
-                assert!(entry.values.len() <= kind.measures.len().min(VALUES_MAX), "{entry:?}");
-                assert_eq!(SampleKind::from_id(&kind.id).as_ref(), Some(&kind));
-            }
-        }
+        kinds::assert_fits(EVENTS);
     }
 
     #[test]

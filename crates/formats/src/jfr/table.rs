@@ -1,5 +1,6 @@
 //! What becomes of which event: the one table.
 
+pub use crate::kinds::Becomes;
 use Source::{Count, Field, Nothing, One, Product, Rate};
 
 /// An event type and what its events are in the model.
@@ -29,15 +30,6 @@ pub enum When {
     /// Those sampled by the wall clock, which async-profiler's older versions write as
     /// `jdk.ExecutionSample`: its settings and the thread's state tell.
     WallClock,
-}
-
-/// What events are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Becomes {
-    /// Samples of the registered kind.
-    Kind(&'static str),
-    /// Samples of a kind of its own, with these measures and units.
-    Own(&'static [(&'static str, &'static str)]),
 }
 
 /// Where a value comes from.
@@ -270,16 +262,7 @@ pub fn in_markdown() -> Vec<String> {
 }
 
 fn row(entry: &EventEntry) -> String {
-    let (kind, measures): (&str, Vec<String>) = match entry.becomes {
-        Becomes::Kind(id) => {
-            let kind = profile::SampleKind::from_id(id);
-            let names = kind.iter().flat_map(|kind| &kind.measures);
-            (id, names.map(|measure| measure.name.to_string()).collect())
-        }
-        Becomes::Own(types) => {
-            ("its own", types.iter().map(|(name, unit)| format!("{name} ({unit})")).collect())
-        }
-    };
+    let (kind, measures) = entry.becomes.in_words();
     let values = measures.iter().zip(entry.values).filter_map(|(name, source)| {
         let from = match *source {
             Nothing => return None,

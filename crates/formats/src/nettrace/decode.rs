@@ -11,16 +11,14 @@ use super::survey::Survey;
 use crate::compress::decompress;
 use crate::decoded::{Decoded, DecodedProfile, IssueKind, Issues, Options};
 use crate::intern::Budget;
+use crate::kinds::tell_not_kept;
 use profile::{
     FrameType, Function, KeyedMap, Line, Location, LocationId, Mapping, MappingId, Profile,
     StackId, StackTable, StringId,
 };
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use stdx::{TimeRange, Timestamp};
 
-/// How many event types that are not kept are named.
-const NOT_KEPT_NAMED: usize = 12;
 /// Where the kernel's half of addresses begins.
 const KERNEL: u64 = 1 << 63;
 
@@ -67,11 +65,7 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
 
 fn finish(out: Out, not_kept: &BTreeMap<String, u64>, window: (i64, i64)) -> Decoded {
     let Out { mut profile, mut issues, .. } = out;
-    if let Some(text) = in_words(not_kept) {
-        issues
-            .add(IssueKind::NotKept, || format!("events that are no samples are not kept: {text}"));
-        profile.metadata.info.push(("nettrace events not kept".to_owned(), text));
-    }
+    tell_not_kept("nettrace", not_kept, &mut profile, &mut issues);
     if profile.samples.is_empty() {
         return Decoded::new(Vec::new(), issues);
     }
@@ -79,21 +73,6 @@ fn finish(out: Out, not_kept: &BTreeMap<String, u64>, window: (i64, i64)) -> Dec
     profile.window = TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end));
     let type_map = settle(&mut profile);
     Decoded::new(vec![DecodedProfile { profile, type_map }], issues)
-}
-
-/// The most frequent ones by name, and how many more.
-fn in_words(counts: &BTreeMap<String, u64>) -> Option<String> {
-    let mut sorted: Vec<_> = counts.iter().map(|(name, count)| (*count, name.as_str())).collect();
-    sorted.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-    let named = sorted.iter().take(NOT_KEPT_NAMED).map(|(count, name)| format!("{count} {name}"));
-    let mut text = named.collect::<Vec<_>>().join(", ");
-    let rest = sorted.get(NOT_KEPT_NAMED..).unwrap_or_default();
-    let more: u64 = rest.iter().map(|(count, _)| count).sum();
-    if more > 0 {
-        write!(text, ", and {more} of {} other types", rest.len())
-            .expect("writing to memory does not fail");
-    }
-    (!text.is_empty()).then_some(text)
 }
 
 fn used_addresses(blocks: Blocks<'_>, pointer_bytes: usize, issues: &mut Issues) -> Addresses {

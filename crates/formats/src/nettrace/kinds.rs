@@ -1,11 +1,9 @@
-//! The kinds of a file's events, known when all of them have been seen.
+//! The kinds of a file's events.
 
 use super::table::{Becomes, EVENTS, Event, EventEntry};
 use crate::decoded::MappedType;
-use profile::{KindIndex, Profile, SampleKind};
-
-/// Family of the kinds that only .NET has.
-const FAMILY: &str = "dotnet";
+use crate::kinds::{self, Entry};
+use profile::{KindIndex, Profile};
 
 /// Until [`settle`], the kind of a sample is the position of its entry in the table.
 pub(super) fn provisional(event: Event) -> KindIndex {
@@ -13,74 +11,50 @@ pub(super) fn provisional(event: Event) -> KindIndex {
     KindIndex(at.expect("the table has an entry for each event") as u32)
 }
 
-/// Gives every sample its kind. What a file tells twice keeps the registered kind once. Returns what
-/// each value of each event type became.
+/// Gives every sample its kind.
 pub(super) fn settle(profile: &mut Profile) -> Vec<MappedType> {
-    let mut is_seen = vec![false; EVENTS.len()];
-    for sample in &profile.samples {
-        is_seen[sample.kind.0 as usize] = true;
-    }
-    let has_sampled = is_seen[provisional(Event::AllocationSampled).0 as usize];
-    let mut indexes = vec![KindIndex::default(); EVENTS.len()];
-    let mut mapped = Vec::new();
-    for at in (0..EVENTS.len()).filter(|at| is_seen[*at]) {
-        let entry = &EVENTS[at];
-        let is_best = entry.event != Event::AllocationTick || !has_sampled;
-        let kind = kind(entry, is_best);
-        indexes[at] = profile.intern_kind(&kind);
-        mapped.extend(types(entry, &kind, indexes[at]));
-    }
-    for sample in &mut profile.samples {
-        sample.kind = indexes[sample.kind.0 as usize];
-    }
-    mapped
+    kinds::settle(EVENTS, profile)
 }
 
-fn kind(entry: &EventEntry, is_best: bool) -> SampleKind {
-    match entry.becomes {
-        Becomes::Own(types) => SampleKind::custom(FAMILY, types, ("", "")),
-        Becomes::Kind(id) => {
-            let kind = SampleKind::from_id(id).expect("the table names registered kinds");
-            if is_best {
-                return kind;
-            }
-            let measures = kind.measures.iter().take(entry.values.len());
-            let types: Vec<_> = measures
-                .map(|one| (format!("{}.{}", one.sample_type, entry.name), one.unit.as_ref()))
-                .collect();
-            let types: Vec<_> = types.iter().map(|(name, unit)| (name.as_str(), *unit)).collect();
-            SampleKind::custom(FAMILY, &types, ("", ""))
+impl Entry for EventEntry {
+    const FAMILY: &'static str = "dotnet";
+
+    fn becomes(&self) -> Becomes {
+        self.becomes
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn told(&self) -> Option<(&'static str, u8)> {
+        match self.event {
+            Event::AllocationSampled => Some(("allocations", 0)),
+            Event::AllocationTick => Some(("allocations", 1)),
+            _ => None,
         }
     }
-}
 
-fn types(entry: &EventEntry, kind: &SampleKind, index: KindIndex) -> Vec<MappedType> {
-    let values = entry.values.iter().enumerate().filter(|(_, (_, from))| !from.is_empty());
-    values
-        .map(|(measure, (suffix, _))| MappedType {
-            sample_type: format!("{}{suffix}", entry.name),
-            unit: kind.measures[measure].unit.clone().into_owned(),
-            profile_type: kind.measures[measure].type_id(),
-            kind: index,
-            measure,
-        })
-        .collect()
+    fn own_measures(&self) -> usize {
+        self.values.len()
+    }
+
+    fn values(&self) -> Vec<Option<String>> {
+        let name = |(suffix, from): &(&str, &str)| {
+            (!from.is_empty()).then(|| format!("{}{suffix}", self.name))
+        };
+        self.values.iter().map(name).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use profile::{Sample, VALUES_MAX};
+    use profile::Sample;
 
     #[test]
     fn every_entry_fits_its_kind() {
-        for entry in EVENTS {
-            for is_best in [true, false] {
-                let kind = kind(entry, is_best);
-                assert!(entry.values.len() <= kind.measures.len().min(VALUES_MAX), "{entry:?}");
-                assert_eq!(SampleKind::from_id(&kind.id).as_ref(), Some(&kind));
-            }
-        }
+        kinds::assert_fits(EVENTS);
     }
 
     #[test]

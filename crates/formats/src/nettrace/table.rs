@@ -1,5 +1,8 @@
 //! What becomes of which event: the one table.
 
+pub use crate::kinds::Becomes;
+use Becomes::{Kind, Own};
+
 /// The runtime's own events.
 pub const RUNTIME: &str = "Microsoft-Windows-DotNETRuntime";
 /// What the runtime tells of all there is, when a trace ends.
@@ -103,15 +106,6 @@ pub struct EventEntry {
     pub attributes: &'static [&'static str],
 }
 
-/// What events are.
-#[derive(Clone, Copy, Debug)]
-pub enum Becomes {
-    /// Samples of the registered kind.
-    Kind(&'static str),
-    /// Samples of a kind of its own, with these measures and units.
-    Own(&'static [(&'static str, &'static str)]),
-}
-
 const NOTHING: (&str, &str) = ("", "");
 const ONE: (&str, &str) = ("", "1");
 
@@ -125,8 +119,6 @@ const fn e(
 ) -> EventEntry {
     EventEntry { key, name, event, becomes, values, attributes }
 }
-
-use Becomes::{Kind, Own};
 
 /// Every event type that becomes samples.
 pub const EVENTS: &[EventEntry] = &[
@@ -299,16 +291,7 @@ pub fn in_markdown() -> Vec<String> {
 }
 
 fn row(entry: &EventEntry) -> String {
-    let (kind, measures): (&str, Vec<String>) = match entry.becomes {
-        Kind(id) => {
-            let kind = profile::SampleKind::from_id(id);
-            let names = kind.iter().flat_map(|kind| &kind.measures);
-            (id, names.map(|measure| measure.name.to_string()).collect())
-        }
-        Own(types) => {
-            ("its own", types.iter().map(|(name, unit)| format!("{name} ({unit})")).collect())
-        }
-    };
+    let (kind, measures) = entry.becomes.in_words();
     let values = measures.iter().zip(entry.values).filter(|(_, (_, from))| !from.is_empty());
     let values: Vec<_> = values.map(|(name, (_, from))| format!("{name}: {from}")).collect();
     format!(
