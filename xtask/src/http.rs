@@ -1,7 +1,9 @@
-//! Small HTTP requests to servers on this machine.
+//! Small HTTP requests to servers on this machine, and captured ones, sent again byte for byte.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// A client that returns every status as an answer.
@@ -10,6 +12,8 @@ pub(crate) struct Client(ureq::Agent);
 
 /// The largest answer read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// How long the server may be silent in an answer to a captured request.
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 
 impl Client {
     pub(crate) fn new() -> Self {
@@ -84,10 +88,103 @@ pub(crate) fn multipart(file: &[u8]) -> (String, Vec<u8>) {
     (format!("multipart/form-data; boundary={boundary}"), body)
 }
 
+/// Sends a captured request as it is; status and body of the answer. The head may lack the empty
+/// line at its end.
+pub(crate) fn replay(address: &str, head: &[u8], body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(SILENCE_MAX))?;
+    stream.write_all(head)?;
+    if !head.ends_with(b"\r\n\r\n") {
+        stream.write_all(b"\r\n")?;
+    }
+    stream.write_all(body)?;
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let read = stream.read(&mut piece).context("no answer")?;
+        answer.extend_from_slice(&piece[..read]);
+        if let Some(answered) = parse(&answer)? {
+            return Ok(answered);
+        }
+        ensure!(read > 0, "the connection ends before the answer does");
+    }
+}
+
+/// Status and body, when all of it is there; a body of unknown length is not waited for.
+fn parse(answer: &[u8]) -> anyhow::Result<Option<(u16, Vec<u8>)>> {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+    let head = std::str::from_utf8(&answer[..end]).context("the answer's head is no text")?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status: u16 = status.with_context(|| format!("an answer without a status: {head}"))?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    let body = &answer[end + 4..];
+    let length = length.unwrap_or(0);
+    Ok((body.len() >= length).then(|| (status, body[..length].to_vec())))
+}
+
+fn is_header(line: &[u8], name: &str) -> bool {
+    let mut parts = line.splitn(2, |byte| *byte == b':');
+    let found = parts.next().unwrap_or_default();
+    parts.next().is_some() && found.eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// Whether the head of a request has a header.
+pub(crate) fn has_header(head: &[u8], name: &str) -> bool {
+    head.split(|byte| *byte == b'\n').any(|line| is_header(line, name))
+}
+
+/// The head of a request without a header.
+pub(crate) fn without_header(head: &[u8], name: &str) -> Vec<u8> {
+    let lines = head.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !is_header(line, name)).flatten().copied().collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_whole_or_waited_for() {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(parse(answer).unwrap(), Some((200, b"{}".to_vec())));
+        for cut in 0..answer.len() {
+            assert_eq!(parse(&answer[..cut]).unwrap(), None, "{cut}");
+        }
+        let chunked = b"HTTP/1.1 429 No\r\ntransfer-encoding: chunked\r\n\r\n2";
+        assert_eq!(parse(chunked).unwrap(), Some((429, Vec::new())));
+        assert!(parse(b"nonsense\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn requests_change_only_in_the_header_named() {
+        let head = b"POST /accept-encoding: HTTP/1.1\r\nAccept-Encoding: gzip\r\nhost: a\r\n\r\n";
+        assert!(has_header(head, "accept-encoding") && !has_header(head, "accept"));
+        let kept = without_header(head, "accept-encoding");
+        assert_eq!(kept, b"POST /accept-encoding: HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(without_header(&kept, "accept-encoding"), kept);
+    }
+
+    #[test]
+    fn captured_requests_go_out_byte_for_byte() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut got = vec![0; 27];
+            stream.read_exact(&mut got).unwrap();
+            stream.write_all(b"HTTP/1.1 201 Made\r\ncontent-length: 2\r\n\r\nok").unwrap();
+            got
+        });
+        let answer = replay(&address, b"PUT /x HTTP/1.1\r\nA: b\r\n", b"\0\xff").unwrap();
+        assert_eq!(answer, (201, b"ok".to_vec()));
+        assert_eq!(server.join().unwrap(), b"PUT /x HTTP/1.1\r\nA: b\r\n\r\n\0\xff");
+    }
+
     #[test]
     fn selectors_survive_a_query_string() {
-        assert_eq!(super::encode("{a=\"b c\"}~"), "%7Ba%3D%22b%20c%22%7D~");
+        assert_eq!(encode("{a=\"b c\"}~"), "%7Ba%3D%22b%20c%22%7D~");
     }
 }

@@ -9,17 +9,13 @@ use super::check::{Checker, Scope};
 use super::items::Item;
 use super::jfr::{self, JfrFile};
 use super::truth::{TypeTruth, type_truths};
+use crate::http::{replay, without_header};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
 
 /// What the request line of an upload begins with.
 const UPLOAD: &[u8] = b"POST /profiling/v1/input ";
-/// How long an answer may take.
-const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 /// Labels and the tags that they are.
 const LABELS: [(&str, &str); 5] = [
     ("service_name", "service"),
@@ -94,9 +90,10 @@ impl Capture {
 
     fn compare(&self, checker: &mut Checker, address: &str) -> anyhow::Result<Vec<String>> {
         checker.count_upload();
-        let (status, _) = send(address, &self.head, &self.body)?;
+        let (status, _) = replay(address, &self.head, &self.body)?;
         ensure!(status == 200, "the upload is answered with {status}");
-        let (status, receipt) = send(address, &without_compression(&self.head), &self.body)?;
+        let uncompressed = without_header(&self.head, "accept-encoding");
+        let (status, receipt) = replay(address, &uncompressed, &self.body)?;
         ensure!(status == 200, "the repeated upload is answered with {status}");
         let receipt: Value = serde_json::from_slice(&receipt).context("the receipt is no JSON")?;
         let profiles = receipt["profiles"].as_array().context("the receipt lists no profiles")?;
@@ -169,70 +166,9 @@ fn is_same_second(text: &str, millis: i64) -> bool {
     clock == wanted && format!("{fraction:0<3}")[..3] == format!("{millis:03}")
 }
 
-/// The head without the wish for a compressed answer.
-fn without_compression(head: &[u8]) -> Vec<u8> {
-    let lines = head.split_inclusive(|byte| *byte == b'\n');
-    let kept = lines.filter(|line| !line.to_ascii_lowercase().starts_with(b"accept-encoding:"));
-    kept.flatten().copied().collect()
-}
-
-/// Sends a request as it is; status and body of the answer.
-fn send(address: &str, head: &[u8], body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    stream.write_all(head)?;
-    if !head.ends_with(b"\r\n\r\n") {
-        stream.write_all(b"\r\n")?;
-    }
-    stream.write_all(body)?;
-    let mut answer = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        let read = stream.read(&mut piece)?;
-        answer.extend_from_slice(&piece[..read]);
-        if let Some(answered) = parse(&answer)? {
-            return Ok(answered);
-        }
-        ensure!(read > 0, "the connection ends before the answer does");
-    }
-}
-
-/// Status and body, when all of it is there; a body of unknown length is not waited for.
-fn parse(answer: &[u8]) -> anyhow::Result<Option<(u16, Vec<u8>)>> {
-    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
-    let head = std::str::from_utf8(&answer[..end]).context("the answer's head is no text")?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status: u16 = status.with_context(|| format!("an answer without a status: {head}"))?;
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
-    let body = &answer[end + 4..];
-    let length = length.unwrap_or(0);
-    Ok((body.len() >= length).then(|| (status, body[..length].to_vec())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn answers_are_whole_or_waited_for() {
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
-        assert_eq!(parse(answer).unwrap(), Some((200, b"{}".to_vec())));
-        for cut in 0..answer.len() {
-            assert_eq!(parse(&answer[..cut]).unwrap(), None, "{cut}");
-        }
-        let chunked = b"HTTP/1.1 429 No\r\ntransfer-encoding: chunked\r\n\r\n2";
-        assert_eq!(parse(chunked).unwrap(), Some((429, Vec::new())));
-        assert!(parse(b"nonsense\r\n\r\n").is_err());
-    }
-
-    #[test]
-    fn requests_change_only_in_what_they_say_of_the_answer() {
-        let head = b"POST /x HTTP/1.1\r\nAccept-Encoding: gzip\r\nhost: a\r\n\r\n";
-        assert_eq!(without_compression(head), b"POST /x HTTP/1.1\r\nhost: a\r\n\r\n");
-    }
 
     #[test]
     fn times_of_events_are_compared_to_the_millisecond() {
