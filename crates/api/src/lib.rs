@@ -9,6 +9,7 @@
 //! [`routes::admin`], [`routes::symbols`] and [`routes::payloads`] alone.
 
 pub mod asked;
+mod csv;
 pub mod layers;
 pub mod limits;
 pub mod metrics;
@@ -18,6 +19,7 @@ pub mod routes;
 pub mod running;
 pub mod shapes;
 pub mod state;
+pub mod svg;
 
 pub use metrics::{Figure, Metrics};
 pub use routes::admin::AdminState;
@@ -33,7 +35,8 @@ use axum::routing::get;
 use ingest::auth::{Auth, Rule};
 use ingest::{Need, Problem};
 use routes::{
-    diff, facets, flamegraph, moments, overview, profiles, sandwich, series, server, spans, top,
+    diff, facets, flamegraph, moments, overview, pgo, profiles, sandwich, series, server, spans,
+    top,
 };
 use std::sync::Arc;
 use tower_http::compression::CompressionLayer;
@@ -82,6 +85,7 @@ pub const RULES: &[Rule] = &[
     read("/api/v1/profiles"),
     read("/api/v1/profiles/{id}"),
     read("/api/v1/profiles/{id}/pprof"),
+    read("/api/v1/pgo/{service}"),
     read("/api/v1/traces/{trace_id}"),
     read("/api/v1/spans"),
     read("/api/v1/endpoints"),
@@ -116,6 +120,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(profiles::list))
         .routes(routes!(profiles::detail))
         .routes(routes!(profiles::pprof))
+        .routes(routes!(pgo::pgo))
         .routes(routes!(spans::trace))
         .routes(routes!(spans::spans))
         .routes(routes!(spans::endpoints))

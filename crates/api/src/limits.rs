@@ -6,6 +6,17 @@ use std::time::Duration;
 pub const FLAME_NODES_DEFAULT: usize = 8192;
 /// Most nodes of a flame graph.
 pub const FLAME_NODES_MAX: usize = 500_000;
+/// Bytes of names that a flame graph is written with for other programs, each name as often as it
+/// stands there.
+pub const EXPORT_TEXT_BYTES_MAX: usize = 128 << 20;
+/// Hours that a profile for Go's compiler is made of when the question names no number.
+pub const PGO_HOURS_DEFAULT: u32 = 24;
+/// Most hours of it.
+pub const PGO_HOURS_MAX: u32 = 30 * 24;
+/// Profiles that it is made of; of more, some are chosen from all over the time.
+pub const PGO_PROFILES_MAX: usize = 500;
+/// Estimated bytes in memory of what they are together.
+pub const PGO_BYTES_MAX: usize = 64 << 20;
 /// Functions of a table when the question names no number.
 pub const TOP_ROWS_DEFAULT: usize = 100;
 /// Most functions of a table.

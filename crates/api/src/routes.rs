@@ -9,6 +9,7 @@ pub mod flamegraph;
 pub mod moments;
 pub mod overview;
 pub mod payloads;
+pub mod pgo;
 pub mod profiles;
 pub mod queries;
 pub mod sandwich;

@@ -2,7 +2,10 @@
 //!
 //! Contract: <https://www.speedscope.app/file-format-schema.json>. Page: `docs/formats/speedscope.md`.
 
+mod encode;
 mod form;
+
+pub use encode::encode;
 
 use crate::compress::decompress;
 use crate::decoded::{Decoded, IssueKind, Issues, Options};

@@ -79,6 +79,18 @@ impl Flame {
         plain(name)
     }
 
+    /// As a picture.
+    pub(crate) fn svg(&self, title: &str) -> String {
+        api::svg::render(&api::svg::Picture {
+            title,
+            unit: &self.meta.unit,
+            names: &self.names,
+            name: &self.name,
+            depth: &self.depth,
+            total: &self.total,
+        })
+    }
+
     /// An indented tree of what weighs at least `share_min` of the whole.
     pub(crate) fn tree(&self, share_min: f64) -> String {
         let whole = self.total.first().copied().unwrap_or(0);

@@ -12,7 +12,6 @@ mod page;
 mod query_command;
 mod record;
 mod serve;
-mod svg;
 mod terminal;
 mod waiting;
 

@@ -5,7 +5,6 @@ mod typed;
 
 use crate::client::ServerArgs;
 use crate::flame::{Flame, plain};
-use crate::svg;
 use crate::terminal::say;
 use crate::waiting;
 use anyhow::{Context, Result};
@@ -136,7 +135,7 @@ pub(crate) async fn run(args: &QueryArgs) -> Result<String> {
             let flame: Flame = serde_json::from_value(answer).context("read the flame graph")?;
             Ok(match (folded, svg) {
                 (true, _) => flame.folded(),
-                (_, true) => svg::render(&flame, &typed.profile_type),
+                (_, true) => flame.svg(&typed.profile_type),
                 _ => flame.tree(TREE_SHARE_MIN),
             })
         }

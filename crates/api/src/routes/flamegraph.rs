@@ -1,16 +1,17 @@
 //! Flame graphs as Arrow or JSON.
 
 mod arrow_form;
+mod export;
 
 use crate::asked::{Asked, Narrowing, Reading};
-use crate::limits::{FLAME_NODES_DEFAULT, FLAME_NODES_MAX};
+use crate::limits::FLAME_NODES_MAX;
 use crate::question::{Scope, Values, problem_of};
 use crate::shapes::{Meta, Problem as ProblemShape};
 use crate::state::ApiState;
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, header};
+use export::Export;
+use http::{HeaderMap, HeaderValue, header};
 use ingest::{Problem, Query};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ use views::{FlameGraph, Frame};
 /// Media type of the Arrow form.
 pub const ARROW: &str = "application/vnd.apache.arrow.stream";
 
+/// Name of a node that stands for siblings that were left out.
+const TRIMMED: &str = "(trimmed)";
 /// Flag of a node that stands for siblings that were left out.
 pub const FLAG_TRIMMED: u8 = 1;
 /// Flag of a frame without a name.
@@ -84,42 +87,44 @@ pub struct Flame {
     pub flags: Vec<u8>,
 }
 
-/// The merged flame graph of a selection.
+/// The merged flame graph of a selection, or a file of it.
 #[utoipa::path(get, path = "/api/v1/flamegraph", tag = "profiles",
-    params(Scope, Values, Narrowing, Reading, Size),
+    params(Scope, Values, Narrowing, Reading, Size, Export),
     responses(
-        (status = 200, description = "As JSON", body = Flame),
-        (status = 200, description = "As an Arrow stream, when accepted",
-            content_type = "application/vnd.apache.arrow.stream"),
+        (status = 200, description = "As JSON, as an Arrow stream when accepted, or as a file",
+            content((Flame = "application/json"),
+                (String = "application/vnd.apache.arrow.stream"),
+                (String = "application/octet-stream"), (String = "text/plain"),
+                (String = "image/svg+xml"), (String = "text/csv"))),
         (status = 404, description = "No such type", body = ProblemShape,
             content_type = "application/problem+json")))]
 pub async fn flamegraph(
     State(state): State<ApiState>,
     Asked(selection): Asked,
     Query(size): Query<Size>,
+    Query(export): Query<Export>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let max_nodes = size.checked(FLAME_NODES_DEFAULT)?;
+    let (form, is_file) = export.form(accepts_arrow(&headers))?;
+    let max_nodes = size.checked(form.nodes_default)?;
     let graph = state.views.flamegraph(&selection, max_nodes).await;
     let graph = graph.map_err(|error| problem_of(&error))?;
-    let wants_arrow = accepts_arrow(&headers);
     let range = selection.range;
     let classes = Arc::clone(&state.classes);
-    let encode = move || -> Result<Response, Problem> {
+    let encode = move || -> Result<Vec<u8>, Problem> {
         let meta = Meta::of(&graph.meta, range, graph.len(), graph.trimmed);
         let mut flame = columns(&graph, meta);
         flame.override_classes(&graph, &classes);
-        if !wants_arrow {
-            return Ok(Json(flame).into_response());
-        }
-        let bytes = arrow_form::encode(&flame).map_err(|error| {
-            tracing::error!(%error, "a flame graph was not encoded");
-            Problem::internal("the flame graph could not be encoded")
-        })?;
-        Ok(([(header::CONTENT_TYPE, ARROW)], bytes).into_response())
+        form.encode(&graph, &flame, range)
     };
     let encoded = tokio::task::spawn_blocking(encode).await;
-    encoded.map_err(|_| Problem::internal("the flame graph could not be encoded"))?
+    let bytes =
+        encoded.map_err(|_| Problem::internal("the flame graph could not be encoded"))??;
+    let mut response = ([(header::CONTENT_TYPE, form.media_type)], bytes).into_response();
+    if is_file && let Ok(value) = HeaderValue::try_from(form.disposition()) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
 }
 
 impl Flame {
@@ -177,7 +182,7 @@ pub(crate) fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
         let frame = graph.frames.get(graph.frame[at] as usize);
         let class = frame.zip(known.get_mut(graph.frame[at] as usize));
         let class = class.map(|(frame, known)| *known.get_or_insert_with(|| frame.class()));
-        let name = if is_trimmed { "(trimmed)" } else { "total" };
+        let name = if is_trimmed { TRIMMED } else { "total" };
         let name = frame.map_or(name, |frame| &frame.name);
         flame.name.push(names.at(name));
         flame.library.push(libraries.at(frame.map_or("", |frame| &frame.library)));

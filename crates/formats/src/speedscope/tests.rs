@@ -110,3 +110,40 @@ fn deep_stacks_of_many_events_are_paid_for() {
     assert!(decoded.issues.iter().any(|issue| issue.kind == IssueKind::Limit));
     assert!(decoded.profiles[0].profile.samples.len() < 2000);
 }
+
+#[test]
+fn what_is_written_reads_back_with_lines_files_and_equal_sums() {
+    let mut profile = profile::folded::from_folded("main;a 3\nmain;a;b 4\nmain;\"q\\ 5\nidle 6\n");
+    let kind = profile.intern_kind(&profile::SampleKind::from_id("stack").expect("registered"));
+    let tables = &mut profile.tables;
+    let [name, file] = ["inlined", "a.go"].map(|text| tables.strings.intern(text));
+    let function = Function { name, file, start_line: 7, ..Function::default() };
+    let inlined = Line { function: tables.functions.intern(function), line: 9, column: 2 };
+    let caller = tables.strings.intern("caller");
+    let function = Function { name: caller, ..Function::default() };
+    let outer = Line { function: tables.functions.intern(function), line: 0, column: 0 };
+    let lines = [inlined, outer].into_iter().collect();
+    let location = tables.locations.intern(Location { lines, ..Location::default() });
+    let stack = tables.stacks.intern_leaf_first(&[location, location]);
+    profile.samples = profile
+        .samples
+        .iter()
+        .map(|one| Sample { kind, ..*one })
+        .chain([Sample { kind, stack, values: [1_000, 0, 0, 0], ..Sample::default() }])
+        .collect();
+    let text = encode(&profile, kind, 0, "a name");
+    let decoded = decode(&text, &Options::default());
+    assert_eq!(decoded.issues, []);
+    let mapped = &decoded.profiles[0].type_map;
+    assert_eq!((mapped.len(), mapped[0].unit.as_str()), (1, "nanoseconds"));
+    let read = &decoded.profiles[0].profile;
+    let written = crate::folded::encode(&profile, kind, 0);
+    assert!(written.contains("caller;inlined;caller;inlined 1000\n"), "{written}");
+    assert_eq!(crate::folded::encode(read, mapped[0].kind, mapped[0].measure), written);
+    let lines = read.tables.locations.iter().flat_map(|(_, row)| row.lines.iter());
+    assert_eq!(lines.filter(|line| (line.line, line.column) == (9, 2)).count(), 1);
+    assert!(sniff(&text).is_some_and(|format| format.name == "speedscope"));
+    let json: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    assert_eq!(json["profiles"][0]["endValue"], 1_018);
+    assert_eq!(json["shared"]["frames"].as_array().map(Vec::len), Some(7));
+}

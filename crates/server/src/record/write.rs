@@ -1,7 +1,6 @@
 //! What was recorded in the form that was asked for.
 
 use crate::flame::Flame;
-use crate::svg;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use profile::{KindIndex, Profile};
@@ -62,7 +61,7 @@ pub(super) fn convert(otlp: Vec<u8>, form: Form) -> Result<(Vec<u8>, String)> {
         Form::Otlp => otlp,
         Form::Pprof => formats::pprof::encode_gzip(&merged),
         Form::Folded => flame().folded().into_bytes(),
-        Form::Svg => svg::render(&flame(), &summary).into_bytes(),
+        Form::Svg => flame().svg(&summary).into_bytes(),
     };
     Ok((bytes, summary))
 }

@@ -92,6 +92,9 @@ async fn tenants_do_not_see_each_other() {
         let one = format!("/api/v1/profiles/{id}");
         let one = server.send(Method::GET, &one, &headers, Bytes::new()).await.status;
         let list = server.send(Method::GET, "/api/v1/services", &headers, Bytes::new()).await;
+        // The profile has no lines: whoever sees it is told so.
+        let build = server.send(Method::GET, "/api/v1/pgo/secret", &headers, Bytes::new()).await;
+        assert_eq!(build.status == StatusCode::UNPROCESSABLE_ENTITY, one == StatusCode::OK);
         (one, list.body.windows(6).any(|part| part == b"secret"))
     };
     assert_eq!(see("second").await, (StatusCode::OK, true));

@@ -8,6 +8,7 @@ mod auth;
 mod crash;
 mod damage;
 mod datadog;
+mod exports;
 mod ground_truth;
 mod limits;
 mod payloads;
