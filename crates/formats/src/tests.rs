@@ -11,7 +11,7 @@ mod nettrace;
 mod round_trip;
 mod traces;
 
-use crate::{Decoded, DecodedProfile};
+use crate::{Decoded, DecodedProfile, IssueKind};
 use profile::{Profile, Sample, folded};
 
 /// The one profile of a payload that has no issue.
@@ -19,6 +19,16 @@ fn single(mut decoded: Decoded) -> DecodedProfile {
     assert_eq!(decoded.issues, [], "no issue expected");
     assert_eq!(decoded.profiles.len(), 1);
     decoded.profiles.remove(0)
+}
+
+/// Whether a payload has an issue of a sort.
+fn has(decoded: &Decoded, kind: IssueKind) -> bool {
+    decoded.issues.iter().any(|issue| issue.kind == kind)
+}
+
+/// Samples of all profiles of a payload.
+fn samples(decoded: &Decoded) -> usize {
+    decoded.profiles.iter().map(|one| one.profile.samples.len()).sum()
 }
 
 /// Sum of a payload's sample type over the rows of its kind.

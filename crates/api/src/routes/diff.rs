@@ -3,7 +3,7 @@
 use crate::asked::{Asked, Narrowing, Reading};
 use crate::limits::FLAME_NODES_DEFAULT;
 use crate::question::{Scope, Values, parse_id, problem_of};
-use crate::routes::flamegraph::{Size, Texts, flags};
+use crate::routes::flamegraph::{NodeTexts, Size, flags};
 use crate::shapes::Meta;
 use crate::state::ApiState;
 use axum::Json;
@@ -121,8 +121,7 @@ pub async fn diff(
 }
 
 fn columns(graph: &DiffGraph, before: TimeRange, after: TimeRange) -> Diff {
-    let (mut names, mut libraries, mut files) =
-        (Texts::default(), Texts::default(), Texts::default());
+    let mut texts = NodeTexts::default();
     let mut diff = Diff {
         before: Meta::of(&graph.before, before, graph.len(), 0),
         after: Meta::of(&graph.after, after, graph.len(), 0),
@@ -140,12 +139,10 @@ fn columns(graph: &DiffGraph, before: TimeRange, after: TimeRange) -> Diff {
     for at in 0..graph.len() {
         let is_trimmed = graph.is_trimmed[at];
         let frame = graph.frames.get(graph.frame[at] as usize);
-        let name = if is_trimmed { "(trimmed)" } else { "total" };
-        diff.name.push(names.at(frame.map_or(name, |frame| &frame.name)));
-        diff.library.push(libraries.at(frame.map_or("", |frame| &frame.library)));
-        diff.file.push(files.at(frame.map_or("", |frame| &frame.file)));
+        texts.push(frame, is_trimmed);
         diff.flags.push(flags(frame, is_trimmed));
     }
-    (diff.names, diff.libraries, diff.files) = (names.rows, libraries.rows, files.rows);
+    ([diff.name, diff.library, diff.file], [diff.names, diff.libraries, diff.files]) =
+        texts.finish();
     diff
 }

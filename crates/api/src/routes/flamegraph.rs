@@ -148,13 +148,13 @@ fn accepts_arrow(headers: &HeaderMap) -> bool {
 
 /// Distinct texts and their positions.
 #[derive(Default)]
-pub(crate) struct Texts<'a> {
-    pub(crate) rows: Vec<String>,
+struct Texts<'a> {
+    rows: Vec<String>,
     index: HashMap<&'a str, u32>,
 }
 
 impl<'a> Texts<'a> {
-    pub(crate) fn at(&mut self, text: &'a str) -> u32 {
+    fn at(&mut self, text: &'a str) -> u32 {
         let rows = &mut self.rows;
         *self.index.entry(text).or_insert_with(|| {
             rows.push(text.to_owned());
@@ -163,10 +163,33 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// Names, binaries and files of nodes: each text once, and its position for each node.
+#[derive(Default)]
+pub(crate) struct NodeTexts<'a> {
+    texts: [Texts<'a>; 3],
+    places: [Vec<u32>; 3],
+}
+
+impl<'a> NodeTexts<'a> {
+    /// Adds a node; the root and what was left out have no frame.
+    pub(crate) fn push(&mut self, frame: Option<&'a Frame>, is_trimmed: bool) {
+        let nameless = if is_trimmed { TRIMMED } else { "total" };
+        let texts: [&'a str; 3] =
+            frame.map_or([nameless, "", ""], |one| [&one.name, &one.library, &one.file]);
+        for ((places, known), text) in self.places.iter_mut().zip(&mut self.texts).zip(texts) {
+            places.push(known.at(text));
+        }
+    }
+
+    /// Positions, and the texts that they are positions of.
+    pub(crate) fn finish(self) -> ([Vec<u32>; 3], [Vec<String>; 3]) {
+        (self.places, self.texts.map(|texts| texts.rows))
+    }
+}
+
 /// The graph as columns; only frames that it shows are in the dictionaries.
 pub(crate) fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
-    let (mut names, mut libraries, mut files) =
-        (Texts::default(), Texts::default(), Texts::default());
+    let mut texts = NodeTexts::default();
     let mut flame = Flame {
         meta,
         depth: graph.depth.clone(),
@@ -182,15 +205,12 @@ pub(crate) fn columns(graph: &FlameGraph, meta: Meta) -> Flame {
         let frame = graph.frames.get(graph.frame[at] as usize);
         let class = frame.zip(known.get_mut(graph.frame[at] as usize));
         let class = class.map(|(frame, known)| *known.get_or_insert_with(|| frame.class()));
-        let name = if is_trimmed { TRIMMED } else { "total" };
-        let name = frame.map_or(name, |frame| &frame.name);
-        flame.name.push(names.at(name));
-        flame.library.push(libraries.at(frame.map_or("", |frame| &frame.library)));
-        flame.file.push(files.at(frame.map_or("", |frame| &frame.file)));
+        texts.push(frame, is_trimmed);
         flame.class.push(class.unwrap_or_default() as u8);
         flame.flags.push(flags(frame, is_trimmed));
     }
-    (flame.names, flame.libraries, flame.files) = (names.rows, libraries.rows, files.rows);
+    ([flame.name, flame.library, flame.file], [flame.names, flame.libraries, flame.files]) =
+        texts.finish();
     flame
 }
 

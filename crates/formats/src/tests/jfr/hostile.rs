@@ -1,19 +1,12 @@
 //! Files made to cost: each is told by an issue, and stays small and quick.
 
 use super::writer::{Chunk, SAMPLE, START_TICKS, small};
+use crate::tests::{has, samples};
 use crate::{Decoded, IssueKind, Limits, Options, jfr};
 use profile::folded::stack_names;
 
 fn read(bytes: &[u8]) -> Decoded {
     jfr::decode(bytes, &Options::default())
-}
-
-fn has(decoded: &Decoded, kind: IssueKind) -> bool {
-    decoded.issues.iter().any(|issue| issue.kind == kind)
-}
-
-fn samples(decoded: &Decoded) -> usize {
-    decoded.profiles.iter().map(|one| one.profile.samples.len()).sum()
 }
 
 #[test]

@@ -1,18 +1,11 @@
 //! Files that are damaged, or made to cost: told by an issue, small and quick.
 
 use super::writer::{Event, FORMS, Form, TYPES, Trace, sample, small};
+use crate::tests::{has, samples};
 use crate::{Decoded, IssueKind, Limits, Options, nettrace};
 
 fn read(bytes: &[u8]) -> Decoded {
     nettrace::decode(bytes, &Options::default())
-}
-
-fn has(decoded: &Decoded, kind: IssueKind) -> bool {
-    decoded.issues.iter().any(|issue| issue.kind == kind)
-}
-
-fn samples(decoded: &Decoded) -> usize {
-    decoded.profiles.iter().map(|one| one.profile.samples.len()).sum()
 }
 
 #[test]
