@@ -100,6 +100,13 @@ impl Asked {
         Ok(values.iter().filter_map(|one| one["value"].as_str()).map(str::to_owned).collect())
     }
 
+    /// Labels of the newest span.
+    pub(crate) fn span_labels(&self) -> anyhow::Result<Value> {
+        let answer = self.get("spans", "&limit=1")?;
+        let span = answer["spans"].get(0).context("there are no spans")?;
+        Ok(span["labels"].clone())
+    }
+
     /// Requests by what they were about, with their number.
     pub(crate) fn endpoints(&self) -> anyhow::Result<Vec<(String, u64)>> {
         let answer = self.get("endpoints", "")?;

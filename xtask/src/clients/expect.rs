@@ -46,6 +46,8 @@ pub(crate) enum Expect {
     First(&'static str, &'static str),
     /// A label's name and value; an empty value is any.
     Label(&'static str, &'static str),
+    /// A label of spans, for services that have no profiles.
+    SpanLabel(&'static str, &'static str),
     /// Profile type and thread.
     Thread(&'static str, &'static str),
     /// Profile type, name and value of an attribute of samples, and a function that those samples
@@ -81,6 +83,11 @@ impl Expect {
             Self::Share(of, function, least, most) => share(asked, of, function, least..=most),
             Self::First(of, function) => first(asked, of, function),
             Self::Label(name, value) => label(asked, name, value),
+            Self::SpanLabel(name, value) => {
+                let labels = asked.span_labels()?;
+                ensure!(labels[name] == value, "no {name}={value:?} in {labels}");
+                Ok(format!("label {name}={value} of spans"))
+            }
             Self::Thread(of, name) => {
                 let top = asked.top(of, &format!("&thread={}", encode(&format!("/{name}/"))))?;
                 ensure!(top.samples > 0, "no sample of {of} is of a thread {name}");

@@ -64,7 +64,7 @@ pub(super) const OTEL_JAVA_AGENT: ClientEntry = ClientEntry {
     expects: &[
         Expect::Endpoint("GET /words", 20),
         Expect::Endpoint("GET /turns", 20),
-        Expect::Label("env", "test"),
+        Expect::SpanLabel("env", "test"),
     ],
 };
 const OTEL_JAVA_AGENT_JAR: Artifact = Artifact {
