@@ -198,7 +198,7 @@ mod tests {
                 .map(|name| format!("main;a_function_of_number_{name} 1\n"))
                 .collect()
         };
-        let others = |at| functions(at * 1_000);
+        let others = |at: u64| functions(at * 1_000);
         let same = |_| functions(0);
         assert_eq!(left(100, others), 1);
         assert_eq!(left(3, others), SEGMENTS - 3 + 1, "three of them and no fourth");
