@@ -57,6 +57,10 @@ pub(crate) fn vesta() -> Command {
     command
 }
 
+fn client() -> Client<HttpConnector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
 impl Server {
     /// Starts on free ports, with OTLP on ports of its own.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
@@ -87,8 +91,13 @@ impl Server {
                 log.push('\n');
             }
         });
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { child, url, log, client }
+        Self { child, url, log, client: client() }
+    }
+
+    /// Sends what follows over new connections: after a refusal in the middle of a body, the server
+    /// closes that one, which may be noticed too late.
+    pub(crate) fn reconnect(&mut self) {
+        self.client = client();
     }
 
     pub(crate) fn log(&self) -> String {

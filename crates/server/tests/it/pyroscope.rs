@@ -428,7 +428,7 @@ async fn differences_and_older_routes_answer_alike() {
 #[tokio::test]
 async fn questions_are_refused_in_their_own_words() {
     let data = folder();
-    let (server, start, end) = filled(data.path()).await;
+    let (mut server, start, end) = filled(data.path()).await;
     let method = format!("{QUERIER}/SelectMergeStacktraces");
     let unknown = json!({ "profileTypeID": "a:b:c:d:e", "start": start, "end": end });
     let empty = ask(&server, "SelectMergeStacktraces", unknown).await;
@@ -453,6 +453,7 @@ async fn questions_are_refused_in_their_own_words() {
     if let Some(refused) = server.try_send(Method::POST, &method, &kind, large).await {
         assert_eq!(refused.json()["code"], "resource_exhausted");
     }
+    server.reconnect();
     let types = message::ProfileTypesRequest { start, end };
     let path = format!("{QUERIER}/ProfileTypes");
     let answer = post(&server, &path, "application/grpc", framed(&types.encode_to_vec())).await;
