@@ -4,6 +4,7 @@ use crate::error;
 use crate::plan::Group;
 use crate::scan::{Cell, Scanner};
 use crate::select::Found;
+use std::collections::BTreeMap;
 use views::gauge::Levels;
 use views::{AnswerMeta, CallTree, ViewError};
 
@@ -33,10 +34,10 @@ async fn sums(
     nodes_max: usize,
 ) -> Result<CallTree, ViewError> {
     let mut tree = CallTree::default();
-    for (at, cells) in answers {
+    for (at, cells) in by_part(answers) {
         let named = found.named(at, &cells).await?;
         let values = cells.iter().map(|cell| cell.value);
-        tree.add_stacks(found.names.over(&named.tables), named.stacks.into_iter().zip(values));
+        tree.add_stacks(found.names.over(&named.tables), named.stacks.iter().copied().zip(values));
         if tree.node_count() > nodes_max {
             return Err(error::tree_nodes(nodes_max));
         }
@@ -46,14 +47,32 @@ async fn sums(
     Ok(tree)
 }
 
+/// The pieces of each part together and in order, so that its names are looked for once and the same
+/// question is known again.
+fn by_part(answers: Vec<(usize, Vec<Cell>)>) -> BTreeMap<usize, Vec<Cell>> {
+    let mut parts: BTreeMap<usize, Vec<Cell>> = BTreeMap::new();
+    for (part, mut cells) in answers.into_iter().filter(|(_, cells)| !cells.is_empty()) {
+        let have = parts.entry(part).or_default();
+        if have.is_empty() {
+            *have = cells;
+        } else {
+            have.append(&mut cells);
+        }
+    }
+    for cells in parts.values_mut() {
+        cells.sort_unstable_by_key(|cell| cell.key);
+    }
+    parts
+}
+
 /// Levels: the mean over each series' profiles, then the sum over series. A series may lie in many
 /// parts; how many profiles it has in all of them is known before.
 async fn gauges(found: &Found, answers: Vec<(usize, Vec<Cell>)>) -> Result<CallTree, ViewError> {
     let series = found.series();
     let mut levels = Levels::default();
-    for (part, cells) in answers {
+    for (part, cells) in by_part(answers) {
         let named = found.named(part, &cells).await?;
-        let values = cells.iter().zip(named.stacks).filter_map(|(cell, stack)| {
+        let values = cells.iter().zip(&*named.stacks).filter_map(|(cell, &stack)| {
             let (_, profiles) = series.get(&(part, cell.key.1))?;
             Some((stack, (*profiles)?, cell.value))
         });

@@ -30,8 +30,12 @@ impl<T> Lru<T> {
     }
 
     fn get(&self, id: Ulid) -> Option<Arc<T>> {
+        self.get_where(id, |_| true)
+    }
+
+    fn get_where(&self, id: Ulid, fits: impl Fn(&T) -> bool) -> Option<Arc<T>> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = entries.iter().position(|entry| entry.id == id)?;
+        let at = entries.iter().position(|entry| entry.id == id && fits(&entry.value))?;
         let mut entry = entries.remove(at);
         entry.is_used = true;
         let value = Arc::clone(&entry.value);
@@ -40,9 +44,14 @@ impl<T> Lru<T> {
     }
 
     fn put(&self, id: Ulid, value: T, bytes: usize, bytes_max: usize) -> Arc<T> {
+        self.forget(&[id]);
+        self.add(id, value, bytes, bytes_max)
+    }
+
+    /// As [`Self::put`], beside others of the same segment.
+    fn add(&self, id: Ulid, value: T, bytes: usize, bytes_max: usize) -> Arc<T> {
         let value = Arc::new(value);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|entry| entry.id != id);
         entries.push(Entry { id, bytes, value: Arc::clone(&value), is_used: true });
         let mut total: usize = entries.iter().map(|entry| entry.bytes).sum();
         while total > bytes_max && entries.len() > 1 {
@@ -76,7 +85,14 @@ pub struct Named {
     /// else may be looked for in them.
     pub tables: Arc<Tables>,
     /// The handles of the stacks asked for, in their order.
-    pub stacks: Vec<StackId>,
+    pub stacks: Arc<[StackId]>,
+}
+
+/// What was asked of a segment, and the answer.
+#[derive(Debug)]
+struct Pick {
+    asked: Vec<StackId>,
+    named: Named,
 }
 
 /// The store's caches.
@@ -84,10 +100,11 @@ pub struct Named {
 pub(crate) struct Caches {
     tables: Lru<Tables>,
     profiles: Lru<Vec<ProfileRow>>,
+    picks: Lru<Pick>,
     runs: Lru<Vec<Run>>,
     footers: Lru<ParquetMetaData>,
-    /// A quarter is for profile lists, a sixteenth for runs, an eighth for footers; tables have what
-    /// those leave.
+    /// A quarter is for profile lists, a sixteenth for runs, an eighth for footers, an eighth for picks;
+    /// tables have what those leave.
     bytes_max: usize,
     /// Tables of fewer estimated bytes are always read whole.
     picked_from_bytes: u64,
@@ -98,6 +115,7 @@ impl Caches {
         Self {
             tables: Lru::new(),
             profiles: Lru::new(),
+            picks: Lru::new(),
             runs: Lru::new(),
             footers: Lru::new(),
             bytes_max,
@@ -124,7 +142,8 @@ impl Caches {
         }
         let tables = segment.read_in_background(Segment::read_tables).await?;
         let bytes = tables.estimated_bytes();
-        let others = self.profiles.bytes() + self.runs.bytes() + self.footers.bytes();
+        let others = [self.profiles.bytes(), self.runs.bytes(), self.footers.bytes()];
+        let others = others.iter().sum::<usize>() + self.picks.bytes();
         Ok(self.tables.put(segment.id, tables, bytes, self.bytes_max.saturating_sub(others)))
     }
 
@@ -136,15 +155,24 @@ impl Caches {
         stacks: Vec<StackId>,
     ) -> Result<Named, Error> {
         if let Some(tables) = self.tables.get(segment.id) {
-            return Ok(Named { tables, stacks });
+            return Ok(Named { tables, stacks: stacks.into() });
+        }
+        if let Some(pick) = self.picks.get_where(segment.id, |pick| pick.asked == stacks) {
+            return Ok(pick.named.clone());
         }
         let raw_bytes = segment.index.raw_bytes;
         let asked_bytes = (stacks.len() as u64).saturating_mul(NAMES_BYTES_A_STACK);
         if raw_bytes < self.picked_from_bytes || asked_bytes > raw_bytes {
-            return Ok(Named { tables: self.tables(segment).await?, stacks });
+            let tables = self.tables(segment).await?;
+            return Ok(Named { tables, stacks: stacks.into() });
         }
-        let picked = segment.read_in_background(move |segment| segment.pick(&stacks)).await?;
-        Ok(Named { tables: Arc::new(picked.tables), stacks: picked.stacks })
+        let pick = move |segment: &Segment| Ok((segment.pick(&stacks)?, stacks));
+        let (picked, asked) = segment.read_in_background(pick).await?;
+        let bytes = picked.tables.estimated_bytes() + asked.len() * 2 * size_of::<StackId>();
+        let named = Named { tables: Arc::new(picked.tables), stacks: picked.stacks.into() };
+        let pick = Pick { asked, named: named.clone() };
+        self.picks.add(segment.id, pick, bytes, self.bytes_max / 8);
+        Ok(named)
     }
 
     pub(crate) async fn profiles(
@@ -171,6 +199,7 @@ impl Caches {
     /// Drops what no question has used since this was called last.
     pub(crate) fn drop_unused(&self) {
         self.tables.drop_unused();
+        self.picks.drop_unused();
         self.runs.drop_unused();
         self.profiles.drop_unused();
         self.footers.drop_unused();
@@ -178,12 +207,13 @@ impl Caches {
 
     /// Bytes of everything in them.
     pub(crate) fn bytes(&self) -> usize {
-        let Self { tables, profiles, runs, footers, .. } = self;
-        tables.bytes() + profiles.bytes() + runs.bytes() + footers.bytes()
+        let Self { tables, picks, profiles, runs, footers, .. } = self;
+        tables.bytes() + picks.bytes() + profiles.bytes() + runs.bytes() + footers.bytes()
     }
 
     pub(crate) fn forget(&self, ids: &[Ulid]) {
         self.tables.forget(ids);
+        self.picks.forget(ids);
         self.runs.forget(ids);
         self.profiles.forget(ids);
         self.footers.forget(ids);

@@ -146,7 +146,9 @@ impl Part {
     pub async fn names_of(&self, stacks: Vec<StackId>) -> Result<Named, Error> {
         match &self.source {
             Source::Segment(segment, caches) => caches.names_of(segment, stacks).await,
-            Source::Chunk(chunk) => Ok(Named { tables: Arc::clone(&chunk.tables), stacks }),
+            Source::Chunk(chunk) => {
+                Ok(Named { tables: Arc::clone(&chunk.tables), stacks: stacks.into() })
+            }
         }
     }
 

@@ -42,15 +42,18 @@ pub(crate) fn pick(segment: &Segment, stacks: &[StackId]) -> Result<Picked, Erro
     }
     let mut tables = Tables::default();
     names(segment, &mut locations, &mut tables)?;
-    let mut places = vec![StackId(0); nodes.rows() + 1];
+    // By the stack as samples say it; as numbers, so that memory is only taken where some are.
+    let mut places = vec![0; nodes.rows() + 1];
     for &row in &nodes.found {
         let row = row as usize;
         let location = LocationId(locations.place(nodes.locations[row]));
-        let added = tables.stacks.push(places[nodes.callers[row] as usize], location);
-        places[row + 1] = added.ok_or_else(|| Error::corrupt("a stack comes before its caller"))?;
+        let caller = StackId(places[nodes.callers[row] as usize]);
+        let added = tables.stacks.push(caller, location);
+        let added = added.ok_or_else(|| Error::corrupt("a stack comes before its caller"))?;
+        places[row + 1] = added.0;
     }
-    let stacks = stacks.iter().map(|at| places.get(at.index()).copied().unwrap_or_default());
-    Ok(Picked { stacks: stacks.collect(), tables })
+    let place = |at: &StackId| StackId(places.get(at.index()).copied().unwrap_or(0));
+    Ok(Picked { stacks: stacks.iter().map(place).collect(), tables })
 }
 
 /// Mappings, the wanted locations with their lines, and the functions of those.
