@@ -1,4 +1,5 @@
 // The main journey, by clicking: from the overview to the hot function, and to somebody else's screen.
+import { readFile } from 'node:fs/promises';
 import { busiest, clickRow, expect, rootParam, test } from './support';
 
 test('from the overview to the hot function and to a shared link', async ({ page, context }) => {
@@ -30,6 +31,13 @@ test('from the overview to the hot function and to a shared link', async ({ page
   await page.getByRole('searchbox', { name: 'Highlight functions' }).fill('/^.{3,}$/');
   const matched = page.getByTestId('matched');
   await expect(matched).toContainText('of the focused frame');
+
+  await page.getByRole('button', { name: 'Download', exact: true }).click();
+  const saved = page.waitForEvent('download');
+  await page.getByRole('menuitem', { name: /Folded text/ }).click();
+  const file = await saved;
+  expect(file.suggestedFilename()).toMatch(/\.folded\.txt$/);
+  expect(await readFile(await file.path(), 'utf8')).toMatch(/^[^\n]+;[^\n]+ \d+$/m);
 
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await page.locator('.share').getByRole('button').click();

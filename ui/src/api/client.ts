@@ -138,6 +138,19 @@ export async function cancelQuery(id: string): Promise<void> {
   }
 }
 
+/** Hands an answer to the browser as a file. */
+export async function download(path: string, params: Params, name: string): Promise<void> {
+  // Not a plain link: the token is in no cookie.
+  const r = await request(apiUrl(path, params), '*/*');
+  const url = URL.createObjectURL(await r.blob());
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  // The browser has begun to save it by then.
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 const ARROW = 'application/vnd.apache.arrow.stream';
 
 /** Fetches a flame graph as Arrow; an answer in JSON is understood as well. */

@@ -3,7 +3,7 @@ import { keepPreviousData, type QueryClient, useQuery } from '@tanstack/react-qu
 import { type Rate, rateOf } from '../lib/rate';
 import { matchOf, type Scope } from '../lib/scope';
 import { resolveTime } from '../lib/time';
-import { getFlame, getJson } from './client';
+import { getFlame, getJson, type Params } from './client';
 import {
   type Config,
   CPU_SAMPLES,
@@ -90,15 +90,17 @@ export interface FlameQuery {
   profile?: string;
 }
 
+/** What a flame graph is asked with. */
+export function flameParams(s: Scope, q: FlameQuery): Params {
+  const { type, maxNodes: max_nodes, profile } = q;
+  return { type, ...range(s), match: matchOf(s), source: s.src, max_nodes, profile };
+}
+
 export function useFlame(s: Scope, q: FlameQuery) {
   const match = matchOf(s);
   return useQuery({
     queryKey: ['flame', s.from, s.to, match, s.src, q.type, q.maxNodes, q.profile],
-    queryFn: ({ signal }) =>
-      getFlame(
-        { type: q.type, ...range(s), match, source: s.src, max_nodes: q.maxNodes, profile: q.profile },
-        signal,
-      ),
+    queryFn: ({ signal }) => getFlame(flameParams(s, q), signal),
     structuralSharing: false,
     ...every(s),
   });

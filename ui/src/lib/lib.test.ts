@@ -28,7 +28,7 @@ describe('time', () => {
     expect(resolveTime('2026-11-20T15:00:00Z', 0)).toBe(Date.UTC(2026, 10, 20, 15));
     expect(resolveTime('yesterday', 0)).toBeNull();
     expect(normaliseTime('now-9x', 0)).toBeNull();
-    expect(stepFor(3_600_000)).toBe(30_000);
+    expect(stepFor(3_600_000)).toBe(20_000);
   });
 });
 

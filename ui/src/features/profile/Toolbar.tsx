@@ -5,6 +5,7 @@ import { Pick } from '../../components/Pick';
 import type { MatchStats } from '../../flame-core/search';
 import { percent, plural } from '../../lib/format';
 import type { ProfileSearch, ViewMode } from '../../lib/scope';
+import { Download } from './Download';
 
 const DEBOUNCE_MS = 120;
 const VIEWS: { id: ViewMode; text: string }[] = [
@@ -80,6 +81,7 @@ export function Toolbar(props: {
         Your code
       </button>
       <Pick label="Colour" showLabel value={search.color} options={COLOURS} onChange={setColour} />
+      <Download search={search} />
       {/* biome-ignore lint/a11y/useSemanticElements: a fieldset would need a legend and brings its own box */}
       <div className="seg" role="group" aria-label="View">
         {VIEWS.map((v) => (
