@@ -80,3 +80,24 @@ async fn gauges(found: &Found, answers: Vec<(usize, Vec<Cell>)>) -> Result<CallT
     }
     Ok(levels.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_of_a_part_are_put_together_in_order() {
+        let cell = |stack| Cell { key: (stack, 0), value: 1, rows: 1 };
+        let answers = vec![
+            (1, vec![cell(4)]),
+            (0, vec![cell(9)]),
+            (2, Vec::new()),
+            (1, vec![cell(2), cell(4)]),
+        ];
+        let parts: Vec<(usize, Vec<i64>)> = by_part(answers)
+            .into_iter()
+            .map(|(part, cells)| (part, cells.iter().map(|cell| cell.key.0).collect()))
+            .collect();
+        assert_eq!(parts, [(0, vec![9]), (1, vec![2, 4, 4])]);
+    }
+}

@@ -9,7 +9,7 @@ use views::KindTotals;
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// One event with the ordinals of its part.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Row {
     pub(crate) ts_ms: i64,
     pub(crate) values: [i64; VALUES_MAX],
@@ -114,5 +114,41 @@ impl ProfileRow {
         let slices = self.slices.iter().map(|slices| 16 + size_of_val::<[Slice]>(slices));
         let kinds = self.kinds.len() * 120 + slices.sum::<usize>();
         440 + kinds + self.metadata.client.len() + info.sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_with_some_of_its_kinds_keeps_their_slices() {
+        let at = Timestamp::from_millis(0);
+        let kind = |kind: &str, samples| KindTotals {
+            kind: kind.into(),
+            samples,
+            totals: [0; VALUES_MAX],
+            first: at,
+            last: at,
+        };
+        let slice = |start_ms| Slice { start_ms, totals: [1; VALUES_MAX] };
+        let row = ProfileRow {
+            ordinal: 0,
+            id: Ulid::nil(),
+            tenant: "t".into(),
+            series: 0,
+            labels: Arc::default(),
+            window: TimeRange::new(at, at),
+            received_at: at,
+            samples: 12,
+            kinds: [kind("heap", 5), kind("stack", 7)].into(),
+            slices: [Box::default(), Box::from([slice(0), slice(10_000)])].into(),
+            metadata: Arc::default(),
+        };
+        let kept = row.clone().with_kinds(&[1]);
+        assert_eq!((kept.samples, &*kept.kinds), (7, &row.kinds[1..]));
+        assert_eq!(kept.slices_of(0), row.slices_of(1));
+        assert_eq!(row.clone().with_kinds(&[0]).slices_of(0), []);
+        assert_eq!(row.clone().with_kinds(&[0, 1]), row);
     }
 }

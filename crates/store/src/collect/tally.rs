@@ -127,3 +127,40 @@ fn add(sums: &mut Sums, row: &Row) {
         *sum += i128::from(value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use profile::SampleKind;
+
+    /// The slices kept of one kind's samples at these times, each of the value 1 but the last. Samples
+    /// of another kind are with them.
+    fn kept(times: impl IntoIterator<Item = i64>, last: i64) -> Vec<(i64, i64)> {
+        let mut profile = Profile::default();
+        let kind = SampleKind::from_id("stack").expect("registered");
+        profile.intern_kind(&kind);
+        let mut ordinals = Ordinals::default();
+        ordinals.kind(&kind.id);
+        let row = |ts_ms, value| Row { ts_ms, values: [value, 0, 0, 0], ..Row::default() };
+        let mut rows: Vec<Row> = times.into_iter().map(|at| row(at, 1)).collect();
+        rows.last_mut().expect("some").values[0] = last;
+        let other = ordinals.kind("unknown");
+        rows.extend((0..1_000).map(|_| Row { kind: other, ..Row::default() }));
+        let (totals, slices) = tally(&profile, Timestamp::from_millis(0), &rows, &mut ordinals);
+        assert_eq!(totals[0].samples, rows.len() as u64 - 1_000);
+        let slices = slices.first().map_or(&[][..], |slices| slices);
+        slices.iter().map(|slice| (slice.start_ms, slice.totals[0])).collect()
+    }
+
+    #[test]
+    fn slices_are_kept_where_they_are_few_beside_the_samples() {
+        let few = SLICE_SAMPLES_MIN as i64;
+        let times = |count: i64| (0..count).map(|at| (at % 2 * 2 - 1) * SLICE_MS + 3);
+        let both = [(-SLICE_MS, few), (SLICE_MS, few)];
+        assert_eq!(kept(times(2 * few), 1), both, "in whatever order they come");
+        assert_eq!(kept(times(2 * few - 1), 1), [], "one too few");
+        assert_eq!(kept((0..100).map(|_| SLICE_MS + 3), 1), [], "one slice is the total");
+        assert_eq!(kept((0..1_000).map(|at| at * SLICE_MS), 1), [], "as many as samples");
+        assert_eq!(kept(times(2 * few), i64::MAX), [], "a sum that does not fit");
+    }
+}

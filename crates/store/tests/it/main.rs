@@ -10,6 +10,7 @@ mod faults;
 mod golden;
 mod keeping;
 mod payloads;
+mod picked;
 mod power;
 mod reading;
 mod repeats;
