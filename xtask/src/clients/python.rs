@@ -45,7 +45,7 @@ pub(super) const DDTRACE: ClientEntry = ClientEntry {
         Expect::Label("instance", ""),
         Expect::Label("runtime", "cpython"),
         Expect::Thread(CPU, "clerk_0"),
-        Expect::Linked(WALL, "take_turns", 5),
+        Expect::Linked(WALL, "take_turns", 2),
         Expect::DatadogTraces,
     ],
 };
