@@ -5,7 +5,7 @@
 //! most often the row before. Locations are in the order in which stacks come to them. Functions are in
 //! groups of those that locations come to first, within a group by name: neighbours share the beginnings
 //! of their names, and one service's are in few places. Measured on an hour of a busy host: 1.1 bytes a
-//! stack instead of 2.5; all functions by name, 16 bytes a function instead of 23.
+//! stack instead of 2.5; with all functions in one group, 16 bytes a function instead of 23 without order.
 
 use crate::limits::FUNCTION_GROUP_ROWS;
 use profile::handle::Handle;

@@ -17,8 +17,7 @@ use profile::handle::Handle;
 use profile::{FunctionId, Line, LocationId, StackId, Tables};
 use std::ops::Range;
 
-/// Rows that are read together when one of them is wanted: as many as are decoded in the time that
-/// skipping a few takes.
+/// Rows that are read together when one of them is wanted.
 const BLOCK_ROWS: usize = 1_024;
 /// Times that callers are looked for in blocks that were not read yet; then all blocks are read. Most
 /// callers are close to their callees.
