@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hash};
 
 /// Places of rows by hash. Eight bytes a row: the hash is kept, so that growing touches no row.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Index {
+pub struct Index {
     places: HashTable<(u32, u32)>,
 }
 
@@ -15,7 +15,7 @@ pub(crate) struct Index {
 pub(crate) const INDEX_BYTES: usize = 16;
 
 /// What rows are found by: 32 bits of a keyed hash.
-pub(crate) fn hash_of<T: Hash + ?Sized>(row: &T) -> u32 {
+pub fn hash_of<T: Hash + ?Sized>(row: &T) -> u32 {
     let hash = BuildKeyed::default().hash_one(row);
     // Both halves matter: the table takes its bucket from the lower bits and a tag from the upper.
     (hash ^ (hash >> 32)) as u32
@@ -28,19 +28,14 @@ fn spread(hash: u32) -> u64 {
 
 impl Index {
     /// The place of the row with that hash for which `is_it` holds.
-    pub(crate) fn find(&self, hash: u32, is_it: impl Fn(usize) -> bool) -> Option<u32> {
+    pub fn find(&self, hash: u32, is_it: impl Fn(usize) -> bool) -> Option<u32> {
         let found = self.places.find(spread(hash), |row| row.0 == hash && is_it(row.1 as usize));
         found.map(|row| row.1)
     }
 
     /// The place of the row with that hash for which `is_it` holds; `next`, from now on, when there
     /// is none.
-    pub(crate) fn find_or_add(
-        &mut self,
-        hash: u32,
-        next: usize,
-        is_it: impl Fn(usize) -> bool,
-    ) -> u32 {
+    pub fn find_or_add(&mut self, hash: u32, next: usize, is_it: impl Fn(usize) -> bool) -> u32 {
         let is_it = |row: &(u32, u32)| row.0 == hash && is_it(row.1 as usize);
         match self.places.entry(spread(hash), is_it, |row| spread(row.0)) {
             Entry::Occupied(found) => found.get().1,

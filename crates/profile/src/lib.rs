@@ -12,7 +12,7 @@
 pub mod folded;
 pub mod handle;
 pub mod hasher;
-mod index;
+pub mod index;
 pub mod kind;
 pub mod kind_table;
 pub mod labels;
@@ -29,6 +29,7 @@ pub use handle::{
     AttributesId, FunctionId, KindIndex, LinkId, LocationId, MappingId, StackId, StringId, ThreadId,
 };
 pub use hasher::KeyedMap;
+pub use index::Index;
 pub use kind::{Aggregation, Measure, ProfileTypeId, SampleKind, VALUES_MAX};
 pub use labels::Labels;
 pub use sample::{Metadata, Profile, Sample};

@@ -5,6 +5,7 @@ use crate::rollup::Plan;
 use crate::rollup::series::Of;
 use crate::scan::{Cell, Scanner};
 use crate::select::{Found, Selected, info_of};
+use crate::tree::Stacks;
 use crate::{Settings, error, moments, rebuild, rollup, series, session, tree, usage};
 use profile::Profile;
 use rustc_hash::FxHashSet;
@@ -13,10 +14,10 @@ use stdx::Ulid;
 use store::Store;
 use tokio::sync::Semaphore;
 use views::{
-    Answer, AnswerMeta, CallTree, Endpoints, Facet, GroupQuery, GroupTable, LabelValue, LateNames,
-    Moments, MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList, ProfileTypeInfo, Selection,
-    SeriesQuery, SeriesSet, Services, SpanFilter, SpanList, SpanPage, TopQuery, TopTable, Trace,
-    Trend, Usage, UsageQuery, ViewError, Views, infos, services,
+    Answer, AnswerMeta, CallTree, Endpoints, Facet, FlameGraph, GroupBy, GroupQuery, GroupTable,
+    LabelValue, LateNames, Moments, MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList,
+    ProfileTypeInfo, Selection, SeriesQuery, SeriesSet, Services, SpanFilter, SpanList, SpanPage,
+    TopQuery, TopTable, Trace, Trend, Usage, UsageQuery, ViewError, Views, infos, services,
 };
 
 /// Answers from a store. Futures must be polled inside a tokio runtime; dropping one stops its
@@ -110,6 +111,16 @@ impl Engine {
         Ok(StackSums { answers })
     }
 
+    /// What the selection's stacks add up to.
+    async fn stacks(&self, selection: &Selection) -> Result<(Stacks, AnswerMeta), ViewError> {
+        if let Some(plan) = Plan::of(self, selection, |_, _| ()) {
+            let (tree, meta) = rollup::tree::tree(self, &plan, &self.scanner()?).await?;
+            return Ok((Stacks::Merged(tree), meta));
+        }
+        let (found, scanner) = self.found(selection).await?;
+        tree::stacks(found, &scanner).await
+    }
+
     async fn one(
         &self,
         tenant: &str,
@@ -162,14 +173,39 @@ impl Views for Engine {
         })
     }
 
+    fn flamegraph<'a>(
+        &'a self,
+        selection: &'a Selection,
+        max_nodes: usize,
+    ) -> Answer<'a, FlameGraph> {
+        Box::pin(async move {
+            let (stacks, meta) = self.stacks(selection).await?;
+            Ok(stacks.flamegraph(max_nodes, meta))
+        })
+    }
+
     fn top<'a>(&'a self, selection: &'a Selection, query: TopQuery) -> Answer<'a, TopTable> {
         Box::pin(async move {
             let selection = selection.upright();
             if let Some(plan) = Plan::of(self, &selection, |_, _| ()) {
                 return rollup::tree::top(self, &plan, query, &self.scanner()?).await;
             }
-            let (tree, meta) = self.tree(&selection).await?;
-            Ok(TopTable { meta, functions: tree.top(query.limit, query.sort) })
+            let (stacks, meta) = self.stacks(&selection).await?;
+            Ok(stacks.top(query, meta))
+        })
+    }
+
+    fn groups<'a>(
+        &'a self,
+        selection: &'a Selection,
+        query: &'a GroupQuery,
+    ) -> Answer<'a, GroupTable> {
+        Box::pin(async move {
+            if matches!(query.by, GroupBy::Thread | GroupBy::Attribute(_)) {
+                return self.key_sums(selection, query).await;
+            }
+            let (stacks, meta) = self.stacks(&selection.upright()).await?;
+            Ok(stacks.groups(query, meta))
         })
     }
 

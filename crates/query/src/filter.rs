@@ -1,11 +1,13 @@
 //! A filter of samples in the ordinals of one part: what `views::Filter` says sample by sample, once
 //! for each link, thread, attribute set and stack of the part's tables.
 
+use crate::error;
 use crate::predicate::RowSet;
 use profile::handle::Handle;
 use profile::{AttributesId, KeyedMap, LocationId, StackId, Tables};
 use std::sync::Arc;
-use views::{Filter, NamedTables, Pattern};
+use store::{Part, TableSet};
+use views::{Filter, LateNames, NamedTables, Pattern, ViewError};
 
 /// A filter resolved to ordinals.
 #[derive(Clone, Debug, Default)]
@@ -16,30 +18,39 @@ pub(crate) struct PartFilter {
 }
 
 impl PartFilter {
-    pub(crate) fn of(filter: &Filter, named: NamedTables<'_>) -> Self {
-        let tables = named.tables;
+    pub(crate) async fn of(
+        filter: &Filter,
+        part: &Part,
+        names: &LateNames,
+    ) -> Result<Self, ViewError> {
+        let read = async |set| part.tables(set).await.map_err(error::store);
         let mut resolved = Self::default();
         if filter.trace.is_some() || filter.span.is_some() {
+            let tables = read(TableSet::Links).await?;
             let keeps = tables.links.rows().iter().map(|row| filter.keeps_link(Some(row)));
             resolved.add(RowSet::of("link", keeps.collect(), filter.keeps_link(None)));
         }
         if filter.thread.is_some() {
+            let tables = read(TableSet::Threads).await?;
             let rows = tables.threads.rows().iter();
-            let keeps = rows.map(|row| filter.keeps_thread(tables, Some(row)));
-            resolved.add(RowSet::of("thread", keeps.collect(), filter.keeps_thread(tables, None)));
+            let keeps = rows.map(|row| filter.keeps_thread(&tables, Some(row)));
+            let null = filter.keeps_thread(&tables, None);
+            resolved.add(RowSet::of("thread", keeps.collect(), null));
         }
         if !filter.attributes.is_empty() {
+            let tables = read(TableSet::Attributes).await?;
             let ids = (0..tables.attributes.len()).map(AttributesId::from_index);
-            let keeps = ids.map(|id| filter.keeps_attributes(tables, Some(id)));
-            let null = filter.keeps_attributes(tables, None);
+            let keeps = ids.map(|id| filter.keeps_attributes(&tables, Some(id)));
+            let null = filter.keeps_attributes(&tables, None);
             resolved.add(RowSet::of("attributes", keeps.collect(), null));
         }
         if filter.asks_for_stacks() {
-            let stacks = Stacks::of(filter, named).kept();
+            let tables = read(TableSet::Names).await?;
+            let stacks = Stacks::of(filter, names.over(&tables)).kept();
             resolved.keeps_nothing |= !stacks.contains(&true);
             resolved.stacks = Some(Arc::new(stacks));
         }
-        resolved
+        Ok(resolved)
     }
 
     /// The filter that keeps nothing.

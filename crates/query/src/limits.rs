@@ -7,6 +7,8 @@ pub const BATCH_ROWS: usize = 8_192;
 pub const GROUPS_MAX: usize = 12_000_000;
 /// Nodes of one query's call tree, before it is cut to what is shown: about 60 bytes each.
 pub const TREE_NODES_MAX: usize = 12_000_000;
+/// Stacks that are not merged, which take less, for each of those nodes.
+pub const STACKS_PER_NODE: usize = 2;
 /// Rows that one query may look through.
 pub const QUERY_ROWS_MAX: u64 = 4_000_000_000;
 /// Rows of one profile that is rebuilt.

@@ -6,6 +6,7 @@ use crate::scan::Scanner;
 use crate::select::Found;
 use profile::ThreadId;
 use rustc_hash::FxHashMap;
+use store::TableSet;
 use views::moments::{MomentSums, extent};
 use views::{Moments, MomentsQuery, ViewError};
 
@@ -31,7 +32,11 @@ pub(crate) async fn moments(
     let sum = Sum::ValueAndRows(found.profile_type.measure_index);
     let mut sums = MomentSums::default();
     for (part, cells) in scanner.sums(jobs, group, sum).await? {
-        let tables = found.selected.parts[part].part.tables().await.map_err(error::store)?;
+        let tables = found.selected.parts[part]
+            .part
+            .tables(TableSet::Threads)
+            .await
+            .map_err(error::store)?;
         let mut threads: FxHashMap<u32, Option<u32>> = FxHashMap::default();
         for cell in cells {
             let start = cell.key.0.saturating_mul(step_ms).saturating_add(anchor_ms);

@@ -5,7 +5,7 @@ use crate::limits::PROFILE_ROWS_MAX;
 use crate::plan::VALUES;
 use crate::predicate::Predicate;
 use crate::scan::{Job, Scanner};
-use crate::transplant::Transplant;
+use crate::transplant::{Sources, Transplant};
 use arrow::array::{Array, AsArray, PrimitiveArray, RecordBatch};
 use arrow::datatypes::{ArrowPrimitiveType, Int32Type, Int64Type, UInt32Type};
 use profile::{
@@ -44,7 +44,7 @@ pub(crate) async fn profile(
     };
     let job = Job { at: 0, part: part.clone(), predicate };
     let batches = scanner.rows(job, COLUMNS, PROFILE_ROWS_MAX).await?;
-    let source = part.tables().await.map_err(error::store)?;
+    let sources = Sources::of(part).await?;
     let mut profile = Profile {
         labels: row.labels.as_ref().clone(),
         window: row.window,
@@ -57,7 +57,7 @@ pub(crate) async fn profile(
             kinds.insert(totals.kind.to_string(), profile.intern_kind(&kind));
         }
     }
-    let mut transplant = Transplant::of(&source);
+    let mut transplant = Transplant::of(&sources);
     for batch in &batches {
         let columns = Columns::of(batch)?;
         for at in 0..batch.num_rows() {

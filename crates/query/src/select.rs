@@ -192,8 +192,7 @@ impl Found {
                 filters.insert(at, PartFilter::nothing());
                 continue;
             }
-            let tables = part.tables().await.map_err(error::store)?;
-            filters.insert(at, PartFilter::of(filter, self.names.over(&tables)));
+            filters.insert(at, PartFilter::of(filter, part, &self.names).await?);
         }
         Ok(filters)
     }

@@ -1,17 +1,42 @@
 //! Takes single stacks, threads, links and attributes of one set of tables over into another:
 //! only what is named is touched, however large the source is.
 
+use crate::error;
 use profile::{
     Attribute, AttributeValue, AttributesId, Function, FunctionId, LinkId, Location, LocationId,
     Mapping, MappingId, StackId, StackTable, StringId, Tables, Thread, ThreadId,
 };
 use rustc_hash::FxHashMap;
+use std::sync::Arc;
+use store::{Part, TableSet};
+use views::ViewError;
 
-/// Takes rows of `source` over; handles of one target only.
+/// The tables of one part.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    names: Arc<Tables>,
+    threads: Arc<Tables>,
+    links: Arc<Tables>,
+    attributes: Arc<Tables>,
+}
+
+impl Sources {
+    pub(crate) async fn of(part: &Part) -> Result<Self, ViewError> {
+        let read = async |set| part.tables(set).await.map_err(error::store);
+        Ok(Self {
+            names: read(TableSet::Names).await?,
+            threads: read(TableSet::Threads).await?,
+            links: read(TableSet::Links).await?,
+            attributes: read(TableSet::Attributes).await?,
+        })
+    }
+}
+
+/// Takes rows of `sources` over; handles of one target only.
 #[derive(Debug)]
 pub(crate) struct Transplant<'a> {
-    source: &'a Tables,
-    strings: FxHashMap<StringId, StringId>,
+    sources: &'a Sources,
+    strings: FxHashMap<(TableSet, StringId), StringId>,
     functions: FxHashMap<FunctionId, FunctionId>,
     mappings: FxHashMap<MappingId, MappingId>,
     locations: FxHashMap<LocationId, LocationId>,
@@ -19,9 +44,9 @@ pub(crate) struct Transplant<'a> {
 }
 
 impl<'a> Transplant<'a> {
-    pub(crate) fn of(source: &'a Tables) -> Self {
+    pub(crate) fn of(sources: &'a Sources) -> Self {
         Self {
-            source,
+            sources,
             strings: FxHashMap::default(),
             functions: FxHashMap::default(),
             mappings: FxHashMap::default(),
@@ -38,7 +63,7 @@ impl<'a> Transplant<'a> {
             if let Some(&known) = self.stacks.get(&here) {
                 break known;
             }
-            let Some((parent, location)) = self.source.stacks.node(here) else {
+            let Some((parent, location)) = self.sources.names.stacks.node(here) else {
                 break StackTable::ROOT;
             };
             path.push((here, location));
@@ -55,13 +80,13 @@ impl<'a> Transplant<'a> {
     }
 
     pub(crate) fn thread(&mut self, target: &mut Tables, id: ThreadId) -> Option<ThreadId> {
-        let row = *self.source.threads.get(id)?;
-        let name = self.string(target, row.name);
+        let row = *self.sources.threads.threads.get(id)?;
+        let name = self.string(target, TableSet::Threads, row.name);
         Some(target.threads.intern(Thread { name, ..row }))
     }
 
     pub(crate) fn link(&mut self, target: &mut Tables, id: LinkId) -> Option<LinkId> {
-        self.source.links.get(id).map(|row| target.links.intern(*row))
+        self.sources.links.links.get(id).map(|row| target.links.intern(*row))
     }
 
     pub(crate) fn attributes(
@@ -69,13 +94,14 @@ impl<'a> Transplant<'a> {
         target: &mut Tables,
         id: AttributesId,
     ) -> Option<AttributesId> {
-        let mut set = self.source.attributes.get(id)?.clone();
+        let mut set = self.sources.attributes.attributes.get(id)?.clone();
+        let mut string = |id| self.string(target, TableSet::Attributes, id);
         for Attribute { key, value } in &mut set {
-            *key = self.string(target, *key);
+            *key = string(*key);
             *value = match *value {
-                AttributeValue::Text(text) => AttributeValue::Text(self.string(target, text)),
+                AttributeValue::Text(text) => AttributeValue::Text(string(text)),
                 AttributeValue::Number(number, unit) => {
-                    AttributeValue::Number(number, self.string(target, unit))
+                    AttributeValue::Number(number, string(unit))
                 }
             };
         }
@@ -83,16 +109,25 @@ impl<'a> Transplant<'a> {
         Some(target.attributes.intern(set))
     }
 
-    fn string(&mut self, target: &mut Tables, id: StringId) -> StringId {
-        let source = self.source;
-        *self.strings.entry(id).or_insert_with(|| target.strings.intern(source.text(id)))
+    fn string(&mut self, target: &mut Tables, set: TableSet, id: StringId) -> StringId {
+        let source = match set {
+            TableSet::Names => &self.sources.names,
+            TableSet::Threads => &self.sources.threads,
+            TableSet::Links => &self.sources.links,
+            TableSet::Attributes => &self.sources.attributes,
+        };
+        *self.strings.entry((set, id)).or_insert_with(|| target.strings.intern(source.text(id)))
+    }
+
+    fn name(&mut self, target: &mut Tables, id: StringId) -> StringId {
+        self.string(target, TableSet::Names, id)
     }
 
     fn location(&mut self, target: &mut Tables, id: LocationId) -> Option<LocationId> {
         if let Some(&known) = self.locations.get(&id) {
             return Some(known);
         }
-        let mut row: Location = self.source.locations.get(id)?.clone();
+        let mut row: Location = self.sources.names.locations.get(id)?.clone();
         row.mapping = row.mapping.and_then(|mapping| self.mapping(target, mapping));
         row.lines.retain_mut(|line| {
             let function = self.function(target, line.function);
@@ -108,10 +143,9 @@ impl<'a> Transplant<'a> {
         if let Some(&known) = self.functions.get(&id) {
             return Some(known);
         }
-        let row = *self.source.functions.get(id)?;
-        let (name, system_name) =
-            (self.string(target, row.name), self.string(target, row.system_name));
-        let file = self.string(target, row.file);
+        let row = *self.sources.names.functions.get(id)?;
+        let (name, system_name) = (self.name(target, row.name), self.name(target, row.system_name));
+        let file = self.name(target, row.file);
         let taken = target.functions.intern(Function { name, system_name, file, ..row });
         self.functions.insert(id, taken);
         Some(taken)
@@ -121,8 +155,8 @@ impl<'a> Transplant<'a> {
         if let Some(&known) = self.mappings.get(&id) {
             return Some(known);
         }
-        let row = *self.source.mappings.get(id)?;
-        let (file, build_id) = (self.string(target, row.file), self.string(target, row.build_id));
+        let row = *self.sources.names.mappings.get(id)?;
+        let (file, build_id) = (self.name(target, row.file), self.name(target, row.build_id));
         let taken = target.mappings.intern(Mapping { file, build_id, ..row });
         self.mappings.insert(id, taken);
         Some(taken)

@@ -6,6 +6,7 @@ use crate::scan::{NONE, Scanner};
 use crate::select::{Found, stack_of};
 use profile::{AttributesId, ThreadId};
 use rustc_hash::FxHashMap;
+use store::TableSet;
 use views::groups::{KeySums, attribute_key, thread_key};
 use views::usage::UsageSums;
 use views::{GroupBy, GroupQuery, GroupTable, Usage, UsageQuery, ViewError};
@@ -24,7 +25,8 @@ pub(crate) async fn usage(
         places.insert(key, (place, profiles));
     }
     for (part, cells) in answers {
-        let tables = found.selected.parts[part].part.tables().await.map_err(error::store)?;
+        let tables =
+            found.selected.parts[part].part.tables(TableSet::Names).await.map_err(error::store)?;
         let values = cells.iter().filter_map(|cell| {
             let (place, profiles) = *places.get(&(part, cell.key.1))?;
             Some((stack_of(cell), place, profiles, cell.value))
@@ -40,11 +42,11 @@ pub(crate) async fn key_sums(
     query: &GroupQuery,
     scanner: &Scanner,
 ) -> Result<GroupTable, ViewError> {
-    let column = match query.by {
-        GroupBy::Thread => "thread",
-        GroupBy::Attribute(_) => "attributes",
-        // These have one key only: any column of few values will do.
-        _ => "series",
+    let (column, set) = match query.by {
+        GroupBy::Thread => ("thread", TableSet::Threads),
+        GroupBy::Attribute(_) => ("attributes", TableSet::Attributes),
+        // These have one key only: any column of few values, and tables that are not looked into.
+        _ => ("series", TableSet::Threads),
     };
     let is_gauge = found.profile_type.is_gauge();
     let group = if is_gauge { Group::ColumnSeries(column) } else { Group::Column(column) };
@@ -55,7 +57,7 @@ pub(crate) async fn key_sums(
     let series = found.series();
     let mut sums = KeySums::default();
     for (part, cells) in answers {
-        let tables = found.selected.parts[part].part.tables().await.map_err(error::store)?;
+        let tables = found.selected.parts[part].part.tables(set).await.map_err(error::store)?;
         let mut keys: FxHashMap<u32, String> = FxHashMap::default();
         for cell in cells {
             let ordinal = u32::try_from(cell.key.0).unwrap_or(NONE);

@@ -1,6 +1,7 @@
 //! Tables, profile lists and footers that queries asked for, least recently used first out.
 
 use crate::limits::NAMES_BYTES_A_STACK;
+use crate::part::TableSet;
 use crate::segment::Segment;
 use crate::{Error, ProfileRow, Run};
 use parquet::file::metadata::ParquetMetaData;
@@ -44,14 +45,21 @@ impl<T> Lru<T> {
     }
 
     fn put(&self, id: Ulid, value: T, bytes: usize, bytes_max: usize) -> Arc<T> {
-        self.forget(&[id]);
-        self.add(id, value, bytes, bytes_max)
+        self.put_for(id, value, bytes, bytes_max, |_| true)
     }
 
-    /// As [`Self::put`], beside others of the same segment.
-    fn add(&self, id: Ulid, value: T, bytes: usize, bytes_max: usize) -> Arc<T> {
+    /// As [`Self::put`], beside those of the same segment that it does not stand for.
+    fn put_for(
+        &self,
+        id: Ulid,
+        value: T,
+        bytes: usize,
+        bytes_max: usize,
+        stands_for: impl Fn(&T) -> bool,
+    ) -> Arc<T> {
         let value = Arc::new(value);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|entry| entry.id != id || !stands_for(&entry.value));
         entries.push(Entry { id, bytes, value: Arc::clone(&value), is_used: true });
         let mut total: usize = entries.iter().map(|entry| entry.bytes).sum();
         while total > bytes_max && entries.len() > 1 {
@@ -88,6 +96,13 @@ pub struct Named {
     pub stacks: Arc<[StackId]>,
 }
 
+/// A set of a segment's tables.
+#[derive(Debug)]
+struct Set {
+    set: TableSet,
+    tables: Arc<Tables>,
+}
+
 /// What was asked of a segment, and the answer.
 #[derive(Debug)]
 struct Pick {
@@ -98,7 +113,7 @@ struct Pick {
 /// The store's caches.
 #[derive(Debug)]
 pub(crate) struct Caches {
-    tables: Lru<Tables>,
+    tables: Lru<Set>,
     profiles: Lru<Vec<ProfileRow>>,
     picks: Lru<Pick>,
     runs: Lru<Vec<Run>>,
@@ -136,15 +151,28 @@ impl Caches {
         Ok(self.footers.put(segment.id, footer, bytes, self.bytes_max / 8))
     }
 
-    pub(crate) async fn tables(&self, segment: &Arc<Segment>) -> Result<Arc<Tables>, Error> {
-        if let Some(have) = self.tables.get(segment.id) {
+    pub(crate) async fn tables(
+        &self,
+        segment: &Arc<Segment>,
+        set: TableSet,
+    ) -> Result<Arc<Tables>, Error> {
+        if let Some(have) = self.tables_in_memory(segment.id, set) {
             return Ok(have);
         }
-        let tables = segment.read_in_background(Segment::read_tables).await?;
+        let read = move |segment: &Segment| segment.read_tables(set);
+        let tables = Arc::new(segment.read_in_background(read).await?);
         let bytes = tables.estimated_bytes();
         let others = [self.profiles.bytes(), self.runs.bytes(), self.footers.bytes()];
         let others = others.iter().sum::<usize>() + self.picks.bytes();
-        Ok(self.tables.put(segment.id, tables, bytes, self.bytes_max.saturating_sub(others)))
+        let bytes_max = self.bytes_max.saturating_sub(others);
+        let have = Set { set, tables: Arc::clone(&tables) };
+        self.tables.put_for(segment.id, have, bytes, bytes_max, |other| other.set == set);
+        Ok(tables)
+    }
+
+    fn tables_in_memory(&self, id: Ulid, set: TableSet) -> Option<Arc<Tables>> {
+        let have = self.tables.get_where(id, |have| have.set == set)?;
+        Some(Arc::clone(&have.tables))
     }
 
     /// Names for some stacks: of the whole segment's where they are in memory, or few, or where most
@@ -154,7 +182,7 @@ impl Caches {
         segment: &Arc<Segment>,
         stacks: Vec<StackId>,
     ) -> Result<Named, Error> {
-        if let Some(tables) = self.tables.get(segment.id) {
+        if let Some(tables) = self.tables_in_memory(segment.id, TableSet::Names) {
             return Ok(Named { tables, stacks: stacks.into() });
         }
         if let Some(pick) = self.picks.get_where(segment.id, |pick| pick.asked == stacks) {
@@ -163,7 +191,7 @@ impl Caches {
         let raw_bytes = segment.index.raw_bytes;
         let asked_bytes = (stacks.len() as u64).saturating_mul(NAMES_BYTES_A_STACK);
         if raw_bytes < self.picked_from_bytes || asked_bytes > raw_bytes {
-            let tables = self.tables(segment).await?;
+            let tables = self.tables(segment, TableSet::Names).await?;
             return Ok(Named { tables, stacks: stacks.into() });
         }
         let pick = move |segment: &Segment| Ok((segment.pick(&stacks)?, stacks));
@@ -171,7 +199,7 @@ impl Caches {
         let bytes = picked.tables.estimated_bytes() + asked.len() * 2 * size_of::<StackId>();
         let named = Named { tables: Arc::new(picked.tables), stacks: picked.stacks.into() };
         let pick = Pick { asked, named: named.clone() };
-        self.picks.add(segment.id, pick, bytes, self.bytes_max / 8);
+        self.picks.put_for(segment.id, pick, bytes, self.bytes_max / 8, |_| false);
         Ok(named)
     }
 
@@ -239,5 +267,19 @@ mod tests {
         assert!(cache.get(id(1)).is_none() && cache.get(id(3)).is_some());
         cache.put(id(4), 'd', 100, 10);
         assert!(cache.get(id(4)).is_some() && cache.get(id(3)).is_none());
+    }
+
+    #[test]
+    fn several_of_one_segment_lie_side_by_side_and_each_is_there_once() {
+        let cache = Lru::new();
+        let id = Ulid::from(1);
+        for value in ["a1", "b1", "a2"] {
+            cache.put_for(id, value, 3, 10, |have: &&str| have[..1] == value[..1]);
+        }
+        let get = |first: char| cache.get_where(id, |have| have.starts_with(first));
+        assert_eq!((get('a').as_deref(), get('b').as_deref()), (Some(&"a2"), Some(&"b1")));
+        assert_eq!(cache.bytes(), 6);
+        cache.forget(&[id]);
+        assert_eq!(cache.bytes(), 0);
     }
 }

@@ -42,7 +42,7 @@ pub use catalog::{Deletion, Dropped, NamesRow, PayloadRow, Pin};
 pub use error::{Error, ErrorKind};
 pub use layer::{FileLayer, LayerFile, LocalFiles};
 pub use limits::Options;
-pub use part::{Part, Samples, Snapshot};
+pub use part::{Part, Samples, Snapshot, TableSet};
 pub use payload::{NewPayload, PAYLOAD_INFO, PayloadRule, payload_of, unmark};
 pub use resolution::{Resolution, ResolutionRule};
 pub use rollup::read::Wanted;

@@ -37,6 +37,25 @@ pub enum Samples {
     Memory(Vec<RecordBatch>),
 }
 
+/// Tables that are read together: a flame graph needs no links, of which there may be more than of
+/// anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TableSet {
+    /// Stacks, locations, functions and mappings.
+    Names,
+    /// Threads.
+    Threads,
+    /// Links to spans.
+    Links,
+    /// Sets of attributes.
+    Attributes,
+}
+
+impl TableSet {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Names, Self::Threads, Self::Links, Self::Attributes];
+}
+
 /// A segment, or a piece of the memtable. All its samples are of one tenant, and ordinals in it
 /// mean nothing outside it.
 #[derive(Clone, Debug)]
@@ -152,11 +171,11 @@ impl Part {
         }
     }
 
-    /// The part's tables: `StackId(n)` is the value `n` of column `stack`; so for threads, links
-    /// and attributes.
-    pub async fn tables(&self) -> Result<Arc<Tables>, Error> {
+    /// A set of the part's tables: `StackId(n)` is the value `n` of column `stack`; so for threads,
+    /// links and attributes. Nothing but the set may be looked for in them.
+    pub async fn tables(&self, set: TableSet) -> Result<Arc<Tables>, Error> {
         match &self.source {
-            Source::Segment(segment, caches) => caches.tables(segment).await,
+            Source::Segment(segment, caches) => caches.tables(segment, set).await,
             Source::Chunk(chunk) => Ok(Arc::clone(&chunk.tables)),
         }
     }

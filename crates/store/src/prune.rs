@@ -58,7 +58,7 @@ impl Pruned {
         segment: &Segment,
         keep: &mut dyn FnMut(&ProfileRow, &str) -> bool,
     ) -> Result<Self, Error> {
-        let (tables, all) = (segment.read_tables()?, segment.read_profiles()?);
+        let (tables, all) = (segment.read_all_tables()?, segment.read_profiles()?);
         let kinds = segment.index.kinds.clone();
         let mut chosen = Chosen { kinds, ranks: vec![NONE; all.len()], gone: FxHashSet::default() };
         let mut profiles = Vec::new();

@@ -16,6 +16,7 @@ pub(crate) mod write;
 use crate::Error;
 use crate::index::RangeIndex;
 use crate::layer::FileLayer;
+use crate::part::TableSet;
 use crate::rows::{ProfileRow, Run};
 use bytes::Bytes;
 use catalog::SegmentRow;
@@ -66,8 +67,20 @@ impl Segment {
         self.layer.read(&path).map(Some).map_err(Error::io(format!("read {path}")))
     }
 
-    pub(crate) fn read_tables(&self) -> Result<Tables, Error> {
-        read::tables(self)
+    /// One set of the tables that samples point to.
+    pub(crate) fn read_tables(&self, set: TableSet) -> Result<Tables, Error> {
+        let mut tables = Tables::default();
+        read::tables(self, set, &mut tables)?;
+        Ok(tables)
+    }
+
+    /// All of them.
+    pub(crate) fn read_all_tables(&self) -> Result<Tables, Error> {
+        let mut tables = Tables::default();
+        for set in TableSet::ALL {
+            read::tables(self, set, &mut tables)?;
+        }
+        Ok(tables)
     }
 
     /// A table's file to be read in pieces; `None` when the table is empty.

@@ -1,10 +1,10 @@
 //! The merged call tree: what flame graphs and tables of functions are made of.
 
-use crate::NamedTables;
-use crate::frame::{Frame, Origin, named_frame};
-use crate::{TopFunction, TopSort};
+use crate::frame::{Frame, Origin};
+use crate::frames::{FrameNames, Frames};
+use crate::{NamedTables, TopFunction, TopSort, top};
 use profile::handle::Handle;
-use profile::{FrameType, FunctionId, LocationId, MappingId, StackId, StringId, Tables};
+use profile::{StackId, Tables};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -35,8 +35,7 @@ pub struct UnnamedBinary {
 /// A tree of frames; node 0 is the root. Children always come after their parents.
 #[derive(Clone, Debug)]
 pub struct CallTree {
-    pub(crate) frames: Vec<Frame>,
-    frame_index: HashMap<Frame, u32, FxBuildHasher>,
+    pub(crate) frames: Frames,
     pub(crate) nodes: Vec<Node>,
     /// By caller and frame, in the upper and lower half.
     children: FxHashMap<u64, u32>,
@@ -45,12 +44,7 @@ pub struct CallTree {
 impl Default for CallTree {
     fn default() -> Self {
         let root = Node { frame: u32::MAX, parent: u32::MAX, own: 0 };
-        Self {
-            frames: Vec::new(),
-            frame_index: HashMap::default(),
-            nodes: vec![root],
-            children: FxHashMap::default(),
-        }
+        Self { frames: Frames::default(), nodes: vec![root], children: FxHashMap::default() }
     }
 }
 
@@ -60,13 +54,7 @@ impl CallTree {
 
     /// The handle of a frame.
     pub fn intern(&mut self, frame: &Frame) -> u32 {
-        if let Some(&at) = self.frame_index.get(frame) {
-            return at;
-        }
-        let at = self.frames.len() as u32;
-        self.frames.push(frame.clone());
-        self.frame_index.insert(frame.clone(), at);
-        at
+        self.frames.intern(frame)
     }
 
     /// Takes over those frames of another tree that are wanted; gives their new handles, by their
@@ -187,17 +175,7 @@ impl CallTree {
 
     /// The `limit` first functions in the order asked for; ties go by frame.
     pub fn top(&self, limit: usize, sort: TopSort) -> Vec<TopFunction> {
-        let mut rows = self.functions();
-        rows.retain(|row| row.own != 0 || row.total != 0);
-        rows.sort_unstable_by(|a, b| {
-            let key = |row: &TopFunction| match sort {
-                TopSort::Own => (row.own, row.total),
-                TopSort::Total => (row.total, row.own),
-            };
-            key(b).cmp(&key(a)).then_with(|| a.frame.cmp(&b.frame))
-        });
-        rows.truncate(limit);
-        rows
+        top::first(self.functions(), limit, sort)
     }
 
     /// What has no name: binaries by build id and path, with their own values and how many
@@ -285,47 +263,24 @@ impl Children {
 /// Finds the nodes of stacks of one set of tables, each stack, location and function once.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
-    named: NamedTables<'a>,
+    names: FrameNames<'a>,
     tables: &'a Tables,
     /// Node of each stack of the tables and one; zero where it was not looked for yet, so that
     /// memory is only taken where stacks are asked for: a segment of fifty services has millions.
     stacks: Vec<u32>,
     /// Frames of each location of the tables.
     locations: Vec<Option<Box<[u32]>>>,
-    /// Frames of functions by what else makes a frame: most functions are at many locations.
-    functions: FxHashMap<(FunctionId, Option<MappingId>, FrameType), u32>,
 }
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(named: NamedTables<'a>) -> Self {
         let tables = named.tables;
         Self {
-            named,
+            names: FrameNames::of(named),
             tables,
             stacks: vec![0; tables.stacks.len()],
             locations: vec![None; tables.locations.len()],
-            functions: FxHashMap::default(),
         }
-    }
-
-    /// The frames of a location, outermost first.
-    fn frames(&mut self, tree: &mut CallTree, id: LocationId) -> Box<[u32]> {
-        let tables = self.tables;
-        let Some(location) = tables.locations.get(id) else { return Box::default() };
-        let is_named = |id: FunctionId| {
-            let function = tables.functions.get(id);
-            function.is_some_and(|it| it.name != StringId(0) && tables.is_named(it))
-        };
-        if location.lines.is_empty() || !location.lines.iter().all(|line| is_named(line.function)) {
-            return self.named.frames(id).iter().map(|frame| tree.intern(frame)).collect();
-        }
-        let (mapping, frame_type) = (location.mapping, location.frame_type);
-        let mut frame = |function: FunctionId| {
-            let key = (function, mapping, frame_type);
-            let make = || tree.intern(&named_frame(tables, function, mapping, frame_type));
-            *self.functions.entry(key).or_insert_with(make)
-        };
-        location.lines.iter().rev().map(|line| frame(line.function)).collect()
     }
 
     /// The node of a stack, added if it is new; always of the same tree. A stack that the tables do
@@ -346,7 +301,9 @@ impl<'a> Resolver<'a> {
         };
         while let Some((stack, location)) = path.pop() {
             if self.locations.get(location.index()).is_some_and(Option::is_none) {
-                self.locations[location.index()] = Some(self.frames(tree, location));
+                let mut frames = Vec::new();
+                self.names.extend(&mut frames, &mut tree.frames, location);
+                self.locations[location.index()] = Some(frames.into());
             }
             if let Some(Some(frames)) = self.locations.get(location.index()) {
                 node = frames.iter().fold(node, |node, &frame| tree.child(node, frame));
@@ -391,40 +348,6 @@ mod tests {
         let tree = tree("a;b 3\nc 2\n");
         assert_eq!((tree.total(), tree.totals()[0]), (5, 5));
         assert_eq!(tree.top(1, TopSort::Own)[0].frame.name.as_ref(), "b");
-    }
-
-    #[test]
-    fn functions_seen_at_many_locations_have_the_frames_of_each_location() {
-        let mut profile = from_folded("a;b 1\n");
-        let tables = &mut profile.tables;
-        let strings =
-            ["c", "c.rs", "/lib/libc.so", "system"].map(|text| tables.strings.intern(text));
-        let [name, file, path, system_name] = strings;
-        let empty = StringId::default();
-        let mapping = profile::Mapping { file: path, ..profile::Mapping::default() };
-        let mapping = Some(tables.mappings.intern(mapping));
-        let mut lines = Vec::new();
-        for (name, system_name) in [(name, empty), (empty, system_name), (empty, empty)] {
-            let function = profile::Function { name, system_name, file, start_line: 0 };
-            let function = tables.functions.intern(function);
-            lines.push(profile::Line { function, ..profile::Line::default() });
-        }
-        let sets = [&lines[..1], &lines[1..2], &lines[2..], &lines[..], &[]];
-        let mut ids = Vec::new();
-        for (address, lines) in (1..).zip(sets.into_iter().cycle().take(20)) {
-            let mapping = mapping.filter(|_| address % 3 > 0);
-            let frame_type = if address % 2 == 0 { FrameType::Kernel } else { FrameType::Native };
-            let lines = lines.into();
-            let row = profile::Location { mapping, address, lines, frame_type, is_folded: false };
-            ids.push(tables.locations.intern(row));
-        }
-        let (mut tree, mut resolver) = (CallTree::default(), Resolver::new((&*tables).into()));
-        for id in ids {
-            let found = resolver.frames(&mut tree, id);
-            let found: Vec<Frame> =
-                found.iter().map(|at| tree.frames[*at as usize].clone()).collect();
-            assert_eq!(found, crate::frame::frames_of(tables, id));
-        }
     }
 
     #[test]

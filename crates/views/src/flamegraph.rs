@@ -74,7 +74,7 @@ impl FlameGraph {
         graph
     }
 
-    fn push(&mut self, depth: u16, frame: u32, total: i64, own: i64, is_trimmed: bool) {
+    pub(crate) fn push(&mut self, depth: u16, frame: u32, total: i64, own: i64, is_trimmed: bool) {
         self.depth.push(depth);
         self.frame.push(frame);
         self.total.push(total);
@@ -157,25 +157,20 @@ impl ShownFrames {
     }
 }
 
-/// Marks the `max_nodes` nodes of largest total that hang together from the root. Ties go by place
-/// in pre-order of the sorted children: the order in which nodes came to be does not matter.
+/// Marks the `max_nodes` nodes of largest total that hang together from the root. Of equal ones the
+/// callees of what was marked first go first, among siblings by their order: the order in which
+/// nodes came to be does not matter.
 fn largest(totals: &[i128], children: &Children, max_nodes: usize) -> Vec<bool> {
-    let mut places = vec![0_u32; totals.len()];
-    let (mut next, mut work) = (0, vec![CallTree::ROOT]);
-    while let Some(at) = work.pop() {
-        places[at as usize] = next;
-        next += 1;
-        work.extend(children.of(at).iter().rev());
-    }
     let mut keep = vec![false; totals.len()];
     let mut heap = BinaryHeap::from([(i128::MAX, Reverse(0), CallTree::ROOT)]);
+    let mut seen = 0;
     for _ in 0..max_nodes.max(1) {
         let Some((_, _, at)) = heap.pop() else { break };
         keep[at as usize] = true;
-        let below = children.of(at).iter();
-        heap.extend(
-            below.map(|&child| (totals[child as usize], Reverse(places[child as usize]), child)),
-        );
+        heap.extend(children.of(at).iter().map(|&child| {
+            seen += 1;
+            (totals[child as usize], Reverse(seen), child)
+        }));
     }
     keep
 }

@@ -36,8 +36,12 @@ pub struct Origin {
     pub build_id: Arc<str>,
 }
 
+/// What makes a frame equal to another: name, library, file, whether it has no name, whether it is
+/// the kernel's, and the build id of one without a name.
+pub(crate) type Shown<'a> = (&'a str, &'a str, &'a str, bool, bool, &'a str);
+
 impl Frame {
-    fn shown(&self) -> (&str, &str, &str, bool, bool, &str) {
+    pub(crate) fn shown(&self) -> Shown<'_> {
         let build_id = &self.origin.build_id;
         (&self.name, &self.library, &self.file, self.unsymbolized, self.kernel, build_id)
     }
@@ -88,7 +92,13 @@ impl Hash for Frame {
 }
 
 fn shared(tables: &Tables, id: StringId) -> Arc<str> {
-    tables.text(id).into()
+    let text = tables.text(id);
+    if text.is_empty() { Arc::default() } else { text.into() }
+}
+
+/// The file name of a binary without its folder.
+pub(crate) fn library_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// A frame without a name yet.
@@ -105,7 +115,7 @@ fn unnamed_frame(
     };
     Frame {
         name: Arc::default(),
-        library: path.rsplit('/').next().unwrap_or(&path).into(),
+        library: library_of(&path).into(),
         file: text(|function| function.file),
         unsymbolized: false,
         kernel: frame_type == FrameType::Kernel,

@@ -2,7 +2,7 @@
 
 use crate::filter::attribute_text;
 use crate::{AnswerMeta, TopSort, gauge};
-use crate::{CallTree, Frame};
+use crate::{CallTree, Forest, Frame};
 use profile::{AttributesId, KeyedMap, Tables, ThreadId};
 use rustc_hash::FxHashMap;
 use stdx::saturate;
@@ -105,10 +105,28 @@ pub fn attribute_key(tables: &Tables, id: Option<AttributesId>, name: &str) -> S
 impl GroupTable {
     /// The table of a tree by what its frames belong to.
     pub fn of_tree(tree: &CallTree, query: &GroupQuery, meta: AnswerMeta) -> Self {
+        Self::of_frames(&tree.frames, query, meta, |keys, count| tree.sums_by(keys, count))
+    }
+
+    /// The same of trees that are not merged.
+    pub fn of_forest(forest: &Forest, query: &GroupQuery, meta: AnswerMeta) -> Self {
+        Self::of_frames(forest.frames(), query, meta, |keys, count| {
+            let sums = forest.sums_by(keys, count).into_iter();
+            sums.map(|(own, total)| (own.into(), total.into())).collect()
+        })
+    }
+
+    /// `sums_by` gives own values and totals by key, of which each frame has one.
+    fn of_frames(
+        frames: &[Frame],
+        query: &GroupQuery,
+        meta: AnswerMeta,
+        sums_by: impl FnOnce(&[u32], usize) -> Vec<(i128, i128)>,
+    ) -> Self {
         let mut index: KeyedMap<String, u32> = KeyedMap::default();
         let mut names: Vec<String> = Vec::new();
-        let mut keys = Vec::with_capacity(tree.frames.len());
-        for frame in &tree.frames {
+        let mut keys = Vec::with_capacity(frames.len());
+        for frame in frames {
             let name = group_key(frame, &query.by);
             let key = *index.entry(name).or_insert_with_key(|name| {
                 names.push(name.clone());
@@ -116,7 +134,7 @@ impl GroupTable {
             });
             keys.push(key);
         }
-        let sums = tree.sums_by(&keys, names.len());
+        let sums = sums_by(&keys, names.len());
         let row = |(key, (own, total)): (String, (i128, i128))| GroupRow {
             key,
             own: saturate(own),

@@ -4,7 +4,7 @@
 //! [`Naming`] is the seam: the oracle and the engine are given the same one, and ask it for the
 //! addresses that are shown or searched.
 
-use crate::frame::{Frame, Origin, frames_of};
+use crate::frame::{Frame, Origin, frames_of, library_of};
 use profile::{FrameType, Location, LocationId, Tables};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl<'a> NamedTables<'a> {
         }
         let mapping = location.mapping.and_then(|id| self.tables.mappings.get(id));
         let path: Arc<str> = mapping.map_or("", |row| self.tables.text(row.file)).into();
-        let library: Arc<str> = path.rsplit('/').next().unwrap_or(&path).into();
+        let library: Arc<str> = library_of(&path).into();
         let frame = |function: LateFunction| Frame {
             name: function.name,
             library: Arc::clone(&library),

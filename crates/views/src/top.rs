@@ -40,3 +40,18 @@ pub struct TopTable {
     /// The functions in the order asked for.
     pub functions: Vec<TopFunction>,
 }
+
+/// The `limit` first functions in the order asked for, without those that have no value; ties go by
+/// frame.
+pub(crate) fn first(mut rows: Vec<TopFunction>, limit: usize, sort: TopSort) -> Vec<TopFunction> {
+    rows.retain(|row| row.own != 0 || row.total != 0);
+    rows.sort_unstable_by(|a, b| {
+        let key = |row: &TopFunction| match sort {
+            TopSort::Own => (row.own, row.total),
+            TopSort::Total => (row.total, row.own),
+        };
+        key(b).cmp(&key(a)).then_with(|| a.frame.cmp(&b.frame))
+    });
+    rows.truncate(limit);
+    rows
+}

@@ -9,6 +9,7 @@ use crate::select::{Found, stack_of};
 use profile::KeyedMap;
 use rustc_hash::FxHashMap;
 use stdx::saturate;
+use store::TableSet;
 use views::gauge::Levels;
 use views::rollup::{PrefixCell, RollupUse};
 use views::{AnswerMeta, CallTree, Frame, TopFunction, TopQuery, TopSort, TopTable, ViewError};
@@ -78,7 +79,11 @@ impl Collected {
             return Ok(());
         }
         for (at, cells) in answers {
-            let tables = found.selected.parts[at].part.tables().await.map_err(error::store)?;
+            let tables = found.selected.parts[at]
+                .part
+                .tables(TableSet::Names)
+                .await
+                .map_err(error::store)?;
             let values = cells.iter().map(|cell| (stack_of(cell), cell.value));
             self.tree.add_stacks(&tables, values);
         }
@@ -102,8 +107,11 @@ impl Collected {
                 }
             }
             for (part, cells) in answers {
-                let tables =
-                    found.selected.parts[part].part.tables().await.map_err(error::store)?;
+                let tables = found.selected.parts[part]
+                    .part
+                    .tables(TableSet::Names)
+                    .await
+                    .map_err(error::store)?;
                 let values = cells.iter().filter_map(|cell| {
                     let profiles = *of_series.get(&(part, cell.key.1))?;
                     Some((stack_of(cell), profiles, cell.value))
@@ -179,7 +187,7 @@ pub(crate) async fn top(
                 counts.add_hole(at, &found);
                 for (part, cells) in found.stack_sums(Group::Stack, scanner).await? {
                     let part = &found.selected.parts[part].part;
-                    let tables = part.tables().await.map_err(error::store)?;
+                    let tables = part.tables(TableSet::Names).await.map_err(error::store)?;
                     rest.add_stacks(&tables, cells.iter().map(|one| (stack_of(one), one.value)));
                 }
             }

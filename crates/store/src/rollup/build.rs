@@ -5,6 +5,7 @@ use super::tally::Tally;
 use super::tree::Tree;
 use super::trie::{Frames, Trie};
 use crate::batch::column;
+use crate::part::TableSet;
 use crate::segment::Segment;
 use crate::{Error, ProfileRow};
 use arrow::array::{Array, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt32Array};
@@ -121,7 +122,7 @@ impl Builder {
         let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
         let columns = ProjectionMask::columns(reader.parquet_schema(), COLUMNS);
         let reader = reader.with_projection(columns).with_batch_size(BATCH_ROWS).build()?;
-        let tables = segment.read_tables()?;
+        let tables = segment.read_tables(TableSet::Names)?;
         let mut reading = Reading {
             builder: self,
             tables: &tables,

@@ -144,7 +144,10 @@ impl Table {
         let Some(file) = segment.pieces(table) else { return Ok(None) };
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
         let rows = metadata.metadata().file_metadata().num_rows();
-        let rows = usize::try_from(rows).ok().filter(|rows| u32::try_from(*rows).is_ok());
+        // Lists are as long as that: no longer than the segment's tables are known to be.
+        let most = segment.index.raw_bytes.min(u32::MAX.into());
+        let rows = u64::try_from(rows).ok().filter(|rows| *rows <= most);
+        let rows = rows.and_then(|rows| usize::try_from(rows).ok());
         let rows = rows.ok_or_else(|| Error::corrupt("a table has too many rows"))?;
         Ok(Some(Self { file, metadata, rows }))
     }

@@ -8,6 +8,7 @@ pub(crate) use profiles::profiles;
 use super::Segment;
 use crate::Error;
 use crate::batch::column;
+use crate::part::TableSet;
 use crate::rows::Run;
 use arrow::array::{
     Array, BooleanArray, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, UInt8Array,
@@ -50,13 +51,17 @@ fn each(
     Ok(())
 }
 
-/// All tables that samples point to.
-pub(crate) fn tables(segment: &Segment) -> Result<Tables, Error> {
-    let mut tables = Tables::default();
-    names(segment, &mut tables)?;
-    stacks(segment, &mut tables)?;
-    sample_dictionaries(segment, &mut tables)?;
-    Ok(tables)
+/// Adds one set of the tables that samples point to.
+pub(crate) fn tables(segment: &Segment, set: TableSet, tables: &mut Tables) -> Result<(), Error> {
+    match set {
+        TableSet::Names => {
+            names(segment, tables)?;
+            stacks(segment, tables)
+        }
+        TableSet::Threads => threads(segment, tables),
+        TableSet::Links => links(segment, tables),
+        TableSet::Attributes => attributes(segment, tables),
+    }
 }
 
 fn names(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
@@ -204,7 +209,7 @@ fn nodes(batch: &RecordBatch, tables: &mut Tables) -> Result<(), Error> {
     Ok(())
 }
 
-fn sample_dictionaries(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
+fn threads(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
     each(segment, "threads", |batch| {
         let id: &Int64Array = column(batch, "id")?;
         let name: &StringArray = column(batch, "name")?;
@@ -213,7 +218,10 @@ fn sample_dictionaries(segment: &Segment, tables: &mut Tables) -> Result<(), Err
             tables.threads.push(row);
         }
         Ok(())
-    })?;
+    })
+}
+
+fn links(segment: &Segment, tables: &mut Tables) -> Result<(), Error> {
     each(segment, "links", |batch| {
         let trace_id: &FixedSizeBinaryArray = column(batch, "trace_id")?;
         let span_id: &UInt64Array = column(batch, "span_id")?;
@@ -229,8 +237,7 @@ fn sample_dictionaries(segment: &Segment, tables: &mut Tables) -> Result<(), Err
             tables.links.push(row);
         }
         Ok(())
-    })?;
-    attributes(segment, tables)
+    })
 }
 
 fn sixteen(column: &FixedSizeBinaryArray, at: usize) -> Result<[u8; 16], Error> {

@@ -102,7 +102,7 @@ impl Inner {
             if inputs.len() >= 2 && beside > raw_bytes_max {
                 break;
             }
-            let (tables, profiles) = (segment.read_tables()?, segment.read_profiles()?);
+            let (tables, profiles) = (segment.read_all_tables()?, segment.read_profiles()?);
             let collected = collector.add(&tables, &profiles, self.options.keep_addresses);
             inputs.push(Input { segment: Arc::clone(segment), collected });
         }

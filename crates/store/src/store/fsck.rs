@@ -115,7 +115,7 @@ impl Checked {
         if segment.row.content == Content::Spans {
             return self.look_at_spans(segment);
         }
-        let (tables, profiles) = (segment.read_tables()?, segment.read_profiles()?);
+        let (tables, profiles) = (segment.read_all_tables()?, segment.read_profiles()?);
         self.profiles += profiles.len() as u64;
         if profiles.len() as u64 != segment.index.profiles {
             self.note(segment.id, "it has another number of profiles than the catalog says");

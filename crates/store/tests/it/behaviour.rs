@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use stdx::{ManualClock, Rng, TimeRange, Timestamp};
 use store::limits::CACHE_UNUSED;
-use store::{ErrorKind, FileLayer, LocalFiles, Options, Resolution, ResolutionRule, Store};
+use store::{
+    ErrorKind, FileLayer, LocalFiles, Options, Resolution, ResolutionRule, Store, TableSet,
+};
 
 struct World {
     store: Arc<Store>,
@@ -289,7 +291,9 @@ fn what_no_question_asks_for_any_more_leaves_memory() {
         store.flush().await.expect("flushes");
         let ask = || async {
             for part in store.snapshot("t", TimeRange::ALL).parts {
-                part.tables().await.expect("reads");
+                for set in TableSet::ALL {
+                    part.tables(set).await.expect("reads");
+                }
                 part.profiles().await.expect("reads");
             }
         };

@@ -9,7 +9,7 @@ use profile::folded::stack_names;
 use profile::{AttributeValue, AttributesId, LinkId, Profile, StackId, Tables, ThreadId};
 use std::collections::BTreeMap;
 use stdx::{TimeRange, Ulid};
-use store::{FileLayer, Part, Samples, Store};
+use store::{FileLayer, Part, Samples, Store, TableSet};
 
 /// Profiles by id: a line on the profile itself, then its samples as sorted lines. A profile that
 /// is there twice has its lines twice.
@@ -26,22 +26,23 @@ struct Event<'a> {
     values: [i64; 4],
 }
 
-fn line(tables: &Tables, event: &Event<'_>) -> String {
+/// An event in words, with the tables of each of [`TableSet::ALL`].
+fn line([names, threads, links, sets]: [&Tables; 4], event: &Event<'_>) -> String {
     let thread = event.thread.map(|id| {
-        let row = tables.threads.get(id).expect("the part's thread");
-        format!("{}/{}", row.id, tables.text(row.name))
+        let row = threads.threads.get(id).expect("the part's thread");
+        format!("{}/{}", row.id, threads.text(row.name))
     });
-    let link = event.link.map(|id| *tables.links.get(id).expect("the part's link"));
+    let link = event.link.map(|id| *links.links.get(id).expect("the part's link"));
     let attributes = event.attributes.map(|id| {
-        let set = tables.attributes.get(id).expect("the part's attributes");
+        let set = sets.attributes.get(id).expect("the part's attributes");
         let mut set: Vec<String> = set
             .iter()
             .map(|row| match row.value {
                 AttributeValue::Text(text) => {
-                    format!("{}={}", tables.text(row.key), tables.text(text))
+                    format!("{}={}", sets.text(row.key), sets.text(text))
                 }
                 AttributeValue::Number(number, unit) => {
-                    format!("{}={number} {}", tables.text(row.key), tables.text(unit))
+                    format!("{}={number} {}", sets.text(row.key), sets.text(unit))
                 }
             })
             .collect();
@@ -51,7 +52,7 @@ fn line(tables: &Tables, event: &Event<'_>) -> String {
     format!(
         "{} {:?} {} {} {thread:?} {link:?} {attributes:?} {:?}",
         event.kind,
-        stack_names(tables, event.stack),
+        stack_names(names, event.stack),
         event.ts_ms,
         event.timed,
         event.values
@@ -90,7 +91,7 @@ pub(crate) fn expected(profile: &Profile) -> Vec<String> {
             attributes: sample.attributes,
             values: sample.values,
         };
-        line(&profile.tables, &event)
+        line([&profile.tables; 4], &event)
     }));
     lines.sort_unstable();
     lines
@@ -161,7 +162,10 @@ async fn add_part(
     layer: &dyn FileLayer,
     contents: &mut Contents,
 ) -> Result<(), String> {
-    let tables = part.tables().await.map_err(|error| error.to_string())?;
+    let read = async |set| part.tables(set).await.map_err(|error| error.to_string());
+    let [names, threads, links, attributes] = TableSet::ALL;
+    let tables =
+        [read(names).await?, read(threads).await?, read(links).await?, read(attributes).await?];
     let profiles = part.profiles().await.map_err(|error| error.to_string())?;
     for (at, row) in profiles.iter().enumerate() {
         assert_eq!(row.ordinal as usize, at);
@@ -207,7 +211,10 @@ async fn add_part(
                 attributes: ordinal("attributes", at).map(AttributesId),
                 values: ["v0", "v1", "v2", "v3"].map(|name| value(name, at)),
             };
-            contents.entry(profile.id).or_default().push(line(&tables, &event));
+            contents
+                .entry(profile.id)
+                .or_default()
+                .push(line(tables.each_ref().map(|one| &**one), &event));
         }
     }
     Ok(())

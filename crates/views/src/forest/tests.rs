@@ -1,0 +1,108 @@
+use super::*;
+use crate::{CallTree, GroupBy, GroupQuery, GroupTable};
+use profile::{Function, Line, Location};
+use proptest::prelude::*;
+
+/// Stacks of locations with up to three frames of a few functions, some without any.
+fn tables(stacks: &[Vec<Vec<u8>>]) -> (Tables, Vec<StackId>) {
+    let mut tables = Tables::default();
+    let ids = stacks.iter().map(|stack| {
+        let locations: Vec<LocationId> = stack
+            .iter()
+            .map(|functions| {
+                let lines: Vec<Line> = functions
+                    .iter()
+                    .map(|function| {
+                        // Functions of one name are one frame, whatever their first line.
+                        let name = tables.strings.intern(&format!("f{}", function / 2));
+                        let file = tables.strings.intern(["a", "b"][usize::from(*function < 3)]);
+                        let start_line = u32::from(function % 2);
+                        let function = Function { name, file, start_line, ..Function::default() };
+                        let function = tables.functions.intern(function);
+                        Line { function, ..Line::default() }
+                    })
+                    .collect();
+                let row = Location { lines: lines.into(), ..Location::default() };
+                tables.locations.intern(row)
+            })
+            .collect();
+        tables.stacks.intern_leaf_first(&locations)
+    });
+    let ids = ids.collect();
+    (tables, ids)
+}
+
+type Part = Vec<(Vec<Vec<u8>>, i64)>;
+
+fn parts() -> impl Strategy<Value = Vec<Part>> {
+    let location = prop::collection::vec(0_u8..8, 0..3);
+    let stack = prop::collection::vec(location, 0..6);
+    let value = prop_oneof![3 => 1_i64..4, 1 => Just(0), 1 => 1_i64..100];
+    prop::collection::vec(prop::collection::vec((stack, value), 0..20), 0..4)
+}
+
+fn both(parts: &[Part]) -> (Forest, CallTree) {
+    let (mut forest, mut tree) = (Forest::default(), CallTree::default());
+    for part in parts {
+        let stacks: Vec<_> = part.iter().map(|(stack, _)| stack.clone()).collect();
+        let (tables, ids) = tables(&stacks);
+        let values = || ids.iter().copied().zip(part.iter().map(|(_, value)| *value));
+        forest.add(&tables, values());
+        tree.add_stacks(&tables, values());
+    }
+    (forest, tree)
+}
+
+proptest! {
+    #[test]
+    fn it_answers_as_the_merged_tree_does(parts in parts(), max_nodes in 0_usize..40) {
+        let (forest, tree) = both(&parts);
+        prop_assert_eq!(forest.total(), tree.total());
+        let meta = AnswerMeta::default;
+        let right = FlameGraph::of(&tree, max_nodes, meta());
+        prop_assert_eq!(forest.flamegraph(max_nodes, meta()), right);
+        for sort in [TopSort::Own, TopSort::Total] {
+            prop_assert_eq!(forest.top(max_nodes, sort), tree.top(max_nodes, sort));
+            let query = GroupQuery { by: GroupBy::File, limit: 3, sort };
+            let right = GroupTable::of_tree(&tree, &query, meta());
+            prop_assert_eq!(GroupTable::of_forest(&forest, &query, meta()), right);
+        }
+    }
+
+    #[test]
+    fn all_is_shown_where_there_is_room(parts in parts()) {
+        let (forest, tree) = both(&parts);
+        let graph = forest.flamegraph(usize::MAX, AnswerMeta::default());
+        prop_assert_eq!(&graph, &FlameGraph::of(&tree, usize::MAX, AnswerMeta::default()));
+        prop_assert_eq!(graph.trimmed, 0);
+    }
+}
+
+#[test]
+fn locations_without_frames_are_what_called_them() {
+    // A location beyond the table has no frames at all.
+    let (mut tables, ids) = tables(&[vec![vec![0]], vec![vec![2], vec![0]]]);
+    let nowhere = LocationId(77);
+    let above = tables.stacks.intern(ids[0], nowhere);
+    let below = tables.stacks.node(ids[1]).map(|(_, location)| location).expect("a location");
+    let callee = tables.stacks.intern(above, below);
+    let values = [(ids[0], 1), (above, 10), (callee, 100), (StackId(999), 1_000)];
+    let (mut forest, mut tree) = (Forest::default(), CallTree::default());
+    forest.add(&tables, values);
+    tree.add_stacks(&tables, values);
+    let graph = forest.flamegraph(9, AnswerMeta::default());
+    assert_eq!((graph.total, graph.own), (vec![1_111, 111, 100], vec![1_000, 11, 100]));
+    assert_eq!(forest.top(9, TopSort::Own), tree.top(9, TopSort::Own));
+    assert_eq!(
+        forest.flamegraph(9, AnswerMeta::default()),
+        FlameGraph::of(&tree, 9, AnswerMeta::default())
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_known() {
+    assert!(Forest::fits([0, 5, i128::from(i64::MAX) - 5]));
+    assert!(!Forest::fits([i128::from(i64::MAX), 1]));
+    assert!(!Forest::fits([7, -1]));
+    assert!(!Forest::fits([i128::MAX]));
+}
