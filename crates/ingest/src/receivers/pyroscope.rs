@@ -83,7 +83,11 @@ impl Shape {
             }
             Self::Multipart(parts) => {
                 let family = parts.family.to_owned();
-                formats::decode(body, &Options { family, ..options.clone() })
+                let mut decoded = formats::decode(body, &Options { family, ..options.clone() });
+                for decoded in decoded.profiles.iter_mut().filter(|_| parts.names_hold_places) {
+                    formats::node::split_names(&mut decoded.profile.tables);
+                }
+                decoded
             }
         }
     }
@@ -139,6 +143,9 @@ pub(crate) fn read_form(
     }
     if let Some(language) = spy.and_then(runtime_of_spy) {
         labels.push((names::RUNTIME.to_owned(), language));
+    }
+    if let Shape::Multipart(parts) = &mut shape {
+        parts.names_hold_places = spy == Some("nodespy");
     }
     let client = spy.map_or_else(|| decode::user_agent(headers), str::to_owned);
     Ok((Context { source: "pyroscope", labels, window, client, ..Context::default() }, shape))
