@@ -160,9 +160,14 @@ impl Resolved {
                 break;
             }
             let (id, mut location) = resolved.location(message, budget, issues);
-            let is_marker = location.address == GO_STACK_MARKER && location.lines.is_empty();
-            if is_contention && is_marker {
+            let is_named = |line: &Line| {
+                let function = tables.functions.get(line.function);
+                function.is_some_and(|function| function.name != StringId::default())
+            };
+            let is_marker = location.address == GO_STACK_MARKER;
+            if is_contention && is_marker && !location.lines.iter().any(is_named) {
                 let function = tables.named_function(GO_RUNTIME_LOCK);
+                location.lines.clear();
                 location.lines.push(Line { function, ..Line::default() });
             }
             let handle = tables.locations.push(location);

@@ -64,8 +64,11 @@ fn the_marker_of_the_go_runtimes_own_locks_has_a_name() {
     let texts = ["", "contentions", "count", "delay", "nanoseconds", "runtime.unlock", "cpu"];
     let of_type = |period_type: i64| {
         let value_type = |r#type: i64, unit: i64| ValueType { r#type, unit };
-        let marker = Location { id: 1, address: u64::MAX - 1, ..Location::default() };
-        let line = vec![Line { function_id: 1, ..Line::default() }];
+        let line = |function_id: u64| vec![Line { function_id, ..Line::default() }];
+        // As it comes: with a function that has no name.
+        let marker =
+            Location { id: 1, address: u64::MAX - 1, line: line(2), ..Location::default() };
+        let line = line(1);
         let unlock = Location { id: 2, address: 0x43_2100, line, ..Location::default() };
         let sample = Sample { location_id: vec![1, 2], value: vec![3, 700], ..Sample::default() };
         let profile = Profile {
@@ -73,7 +76,10 @@ fn the_marker_of_the_go_runtimes_own_locks_has_a_name() {
             period_type: Some(value_type(period_type, 2)),
             sample: vec![sample],
             location: vec![marker, unlock],
-            function: vec![Function { id: 1, name: 5, ..Function::default() }],
+            function: vec![
+                Function { id: 1, name: 5, ..Function::default() },
+                Function { id: 2, ..Function::default() },
+            ],
             string_table: texts.map(str::to_owned).into(),
             ..Profile::default()
         };
