@@ -46,6 +46,9 @@ pub(crate) enum Expect {
     First(&'static str, &'static str),
     /// Profile type, and a function that is called exactly so, with the end of its file's path.
     Named(&'static str, &'static str, &'static str),
+    /// Profile type, the end of a file's path, and the part of the type, in percent, that one function
+    /// of the file must have by itself at least, whatever it is called.
+    Hot(&'static str, &'static str, u8),
     /// A profile type with data.
     Type(&'static str),
     /// The service is among all services; one of which there are only spans, too.
@@ -93,6 +96,17 @@ impl Expect {
                 let found = found.with_context(|| format!("no function of {of} is {name:?}"))?;
                 ensure!(found.file.ends_with(file), "{name} is in {:?}, not {file}", found.file);
                 Ok(format!("{name} is in {}", found.file))
+            }
+            Self::Hot(of, file, least) => {
+                let top = asked.top(of, "")?;
+                let of_file = top.functions.iter().filter(|one| one.file.ends_with(file));
+                let hottest = of_file.max_by_key(|one| one.own);
+                let hottest =
+                    hottest.with_context(|| format!("no function of {of} is of {file}"))?;
+                let percent = hottest.own.saturating_mul(100) / top.total.max(1);
+                let name = &hottest.name;
+                ensure!(percent >= i64::from(least), "{name} of {file} has {percent} % of {of}");
+                Ok(format!("{of}: {name} of {file} {percent} % by itself"))
             }
             Self::Type(id) => {
                 let types = asked.types()?;
