@@ -38,7 +38,7 @@ pub(crate) fn requests(item: &Item) -> anyhow::Result<Vec<Traces>> {
 
 fn request(folder: &Path, name: &str) -> anyhow::Result<Option<Traces>> {
     let head = std::fs::read(folder.join(format!("{name}.head")))?;
-    let line = String::from_utf8_lossy(&head);
+    let line = String::from_utf8_lossy(&head).into_owned();
     let path = line.split(' ').nth(1).unwrap_or_default();
     let Some((_, has_table)) = PATHS.into_iter().find(|(have, _)| *have == path) else {
         return Ok(None);
