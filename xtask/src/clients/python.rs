@@ -51,7 +51,11 @@ pub(super) const DDTRACE: ClientEntry = ClientEntry {
     run: ddtrace,
     expects: &[
         FLASK,
-        &[Expect::Share(LOCK_WAIT, "take_turns", 30, 100), Expect::Linked(WALL, "take_turns", 2)],
+        &[
+            Expect::Hot(CPU, "flask-books/app.py", 25),
+            Expect::Share(LOCK_WAIT, "take_turns", 30, 100),
+            Expect::Linked(WALL, "take_turns", 2),
+        ],
     ],
 };
 
