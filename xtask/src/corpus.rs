@@ -13,6 +13,7 @@ mod items;
 mod jfr;
 mod nettrace;
 mod pyroscope;
+mod traces;
 mod truth;
 
 use crate::children::Children;
@@ -91,6 +92,9 @@ fn check_item(
     }
     for trace in nettrace::files_with_truth(item)? {
         verdicts.push((trace.name.clone(), trace.check(checker)));
+    }
+    for request in traces::requests(item)? {
+        verdicts.push((request.name.clone(), request.check(checker, datadog)));
     }
     for replay in pyroscope::requests(item)? {
         verdicts.push((replay.name.clone(), replay.check(checker)));

@@ -24,7 +24,7 @@ pub struct Narrowing {
     pub span: Option<String>,
     /// Only threads of this name or id; `/…/` is a regular expression on names.
     pub thread: Option<String>,
-    /// Only samples with these attributes, written like `match`: `{class="java.lang.String"}`.
+    /// Only samples with these attributes, written like `match`: `{"allocated class"="byte[]"}`.
     pub attributes: Option<String>,
     /// Only profiles of this session.
     pub session: Option<String>,

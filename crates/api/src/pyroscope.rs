@@ -20,7 +20,7 @@ use crate::limits::PYROSCOPE_BODY_BYTES_MAX;
 use crate::running;
 use crate::state::ApiState;
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
@@ -114,11 +114,17 @@ impl<M: Message + Default + DeserializeOwned> FromRequest<ApiState> for Call<M> 
             return Err(Problem::unsupported("the content type is none of a unary call", hint));
         };
         let headers = parts.headers.clone();
-        let body = Bytes::from_request(Request::from_parts(parts, body), state).await;
-        let body = body.map_err(|error| {
-            let detail = format!("the body could not be read: {error}");
+        let too_large = |detail: String| {
             Problem::too_large(detail, format!("send at most {PYROSCOPE_BODY_BYTES_MAX} bytes"))
-        })?;
+        };
+        // One that is announced is refused before it comes.
+        let announced = body.size_hint().lower();
+        if announced > PYROSCOPE_BODY_BYTES_MAX as u64 {
+            return Err(too_large(format!("the body has {announced} bytes")));
+        }
+        let body = Bytes::from_request(Request::from_parts(parts, body), state).await;
+        let body =
+            body.map_err(|error| too_large(format!("the body could not be read: {error}")))?;
         let malformed = |detail: String| {
             Problem::bad_request(detail, "see api/querier/v1 of grafana/pyroscope for its fields")
         };

@@ -18,7 +18,8 @@ pub struct Scope {
     pub from: Option<String>,
     /// End (exclusive), written like `from`; now when absent.
     pub to: Option<String>,
-    /// Label selector such as `{service_name="shop", env=~"prod|staging"}`.
+    /// Label selector such as `{service_name="shop", env=~"prod|staging"}`; a name with other
+    /// characters than letters, digits and `_.-/` is in quotes, too: `{"a b"="c"}`.
     #[serde(rename = "match")]
     #[param(rename = "match")]
     pub matchers: Option<String>,

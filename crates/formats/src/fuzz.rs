@@ -4,9 +4,14 @@ use crate::decoded::{Decoded, Options};
 use crate::folded::Shape;
 use crate::traces::{DecodedSpans, Form};
 
-/// Decodes as pprof and writes the result again.
+/// Decodes as pprof and writes the result again, with names as they came and with plain ones.
 pub fn pprof(bytes: &[u8]) {
-    use_up(&crate::pprof::decode(bytes, &Options::default()));
+    let mut decoded = crate::pprof::decode(bytes, &Options::default());
+    use_up(&decoded);
+    for decoded in &mut decoded.profiles {
+        crate::node::split_names(&mut decoded.profile.tables);
+    }
+    use_up(&decoded);
 }
 
 /// Decodes as an OTLP export request.

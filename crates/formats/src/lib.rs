@@ -11,6 +11,7 @@ pub mod fuzz;
 pub mod jfr;
 pub mod limits;
 pub mod nettrace;
+pub mod node;
 pub mod otlp;
 pub mod pprof;
 pub mod push;

@@ -305,6 +305,20 @@ pub const KINDS: &[KindEntry] = &[
         )],
     },
     KindEntry {
+        id: "runtime_event",
+        name: "Runtime events",
+        description: "What a runtime did aside from running code; the attribute `event` says what",
+        languages: &["nodejs", "dotnet"],
+        measures: &[m(
+            "Runtime event time",
+            "runtime_events:timeline:nanoseconds:timeline:nanoseconds",
+            Sum,
+            &["timeline/nanoseconds"],
+            "How long garbage collections, name look-ups, connections, file operations and the like \
+             took",
+        )],
+    },
+    KindEntry {
         id: "file_io",
         name: "File I/O",
         description: "Reads and writes of files",

@@ -234,10 +234,15 @@ impl Tables {
         u64::from_str_radix(place.strip_prefix("0x")?, 16).ok()
     }
 
+    /// A function of which only the name is known.
+    pub fn named_function(&mut self, name: &str) -> FunctionId {
+        let name = self.strings.intern(name);
+        self.functions.intern(Function { name, ..Function::default() })
+    }
+
     /// A location without address or mapping that is one named function: what text formats have.
     pub fn named_location(&mut self, name: &str) -> LocationId {
-        let name = self.strings.intern(name);
-        let function = self.functions.intern(Function { name, ..Function::default() });
+        let function = self.named_function(name);
         let lines = smallvec::smallvec![Line { function, ..Line::default() }];
         self.locations.intern(Location { lines, ..Location::default() })
     }

@@ -72,13 +72,14 @@ fn known_target(
             _ => None,
         };
     }
-    // `samples/count` says nothing by itself: it counts whatever stands beside it.
-    if (name, unit) == ("samples", "count") {
+    // `samples/count`, `sample/count` in V8's words, says nothing by itself: it counts what comes
+    // once a period, or what stands beside it.
+    if matches!((name, unit), ("samples" | "sample", "count")) {
         let has =
             |wanted: &str| types.iter().any(|(name, _)| *name == wanted) || period.0 == wanted;
-        return match (has("cpu"), has("wall")) {
-            (true, _) => Some(("stack", 1)),
-            (false, true) => Some(("stack", 3)),
+        return match (period.0 == "wall", has("cpu"), has("wall")) {
+            (false, true, _) => Some(("stack", 1)),
+            (true, ..) | (_, _, true) => Some(("stack", 3)),
             _ => None,
         };
     }
@@ -108,6 +109,21 @@ mod tests {
         assert_eq!(ids, ["stack", "heap", "custom|app|strange:widgets|cpu:nanoseconds"]);
         let at: Vec<_> = map.targets.iter().map(|t| (t.kind, t.measure)).collect();
         assert_eq!(at, [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn samples_are_those_of_the_period_or_of_what_stands_beside_them() {
+        let both = [("sample", "count"), ("wall", "nanoseconds"), ("cpu", "nanoseconds")];
+        let at = |types: &[(&str, &str)], period: &str| {
+            let map = map_types(types, (period, "nanoseconds"), "");
+            (map.kinds[map.targets[0].kind].id.to_string(), map.targets[0].measure)
+        };
+        assert_eq!(at(&both, "wall"), ("stack".to_owned(), 3));
+        assert_eq!(at(&both, "cpu"), ("stack".to_owned(), 1));
+        assert_eq!(at(&both, ""), ("stack".to_owned(), 1));
+        assert_eq!(at(&both[..2], ""), ("stack".to_owned(), 3));
+        assert!(at(&both[..1], "").0.starts_with("custom|"));
+        assert_eq!(at(&[("timeline", "nanoseconds")], "timeline").0, "runtime_event");
     }
 
     #[test]

@@ -5,9 +5,11 @@ use crate::rollup::Plan;
 use crate::rollup::series::Of;
 use crate::scan::{Cell, Scanner};
 use crate::select::{Found, Selected, info_of};
+use crate::spans::series::For;
 use crate::tree::Stacks;
 use crate::{Settings, error, moments, rebuild, rollup, series, session, tree, usage};
-use profile::Profile;
+use profile::labels::names::SERVICE;
+use profile::{Labels, Profile};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
 use stdx::Ulid;
@@ -137,6 +139,10 @@ impl Engine {
     }
 }
 
+fn service_of(labels: &Labels) -> &str {
+    labels.get(SERVICE).unwrap_or("")
+}
+
 impl Views for Engine {
     fn profile_types<'a>(&'a self, selection: &'a Selection) -> Answer<'a, Vec<ProfileTypeInfo>> {
         Box::pin(async {
@@ -148,7 +154,14 @@ impl Views for Engine {
     fn label_names<'a>(&'a self, selection: &'a Selection) -> Answer<'a, Vec<String>> {
         Box::pin(async {
             let (selected, _) = self.selected(selection).await?;
-            Ok(infos::label_names(&selected.infos))
+            let known = || {
+                let labels = infos::labels_of(&selected.infos);
+                let names: FxHashSet<&str> =
+                    labels.flat_map(Labels::iter).map(|(name, _)| name).collect();
+                move |labels: &Labels| labels.iter().any(|(name, _)| !names.contains(name))
+            };
+            let spans = self.span_series(selection, For::Labels, known).await?;
+            Ok(infos::label_names(&selected.infos, &spans))
         })
     }
 
@@ -159,7 +172,14 @@ impl Views for Engine {
     ) -> Answer<'a, Vec<LabelValue>> {
         Box::pin(async move {
             let (selected, _) = self.selected(selection).await?;
-            Ok(infos::label_values(&selected.infos, name))
+            let known = || {
+                let labels = infos::labels_of(&selected.infos);
+                let values: FxHashSet<&str> =
+                    labels.filter_map(|labels| labels.get(name)).collect();
+                move |labels: &Labels| labels.get(name).is_some_and(|value| !values.contains(value))
+            };
+            let spans = self.span_series(selection, For::Labels, known).await?;
+            Ok(infos::label_values(&selected.infos, &spans, name))
         })
     }
 
@@ -258,7 +278,13 @@ impl Views for Engine {
     fn facets<'a>(&'a self, selection: &'a Selection, values_max: usize) -> Answer<'a, Vec<Facet>> {
         Box::pin(async move {
             let (selected, _) = self.selected(selection).await?;
-            Ok(infos::facets(&selected.infos, values_max))
+            let known = || {
+                let labels = infos::labels_of(&selected.infos);
+                let pairs: FxHashSet<(&str, &str)> = labels.flat_map(Labels::iter).collect();
+                move |labels: &Labels| labels.iter().any(|pair| !pairs.contains(&pair))
+            };
+            let spans = self.span_series(selection, For::Labels, known).await?;
+            Ok(infos::facets(&selected.infos, &spans, values_max))
         })
     }
 
@@ -301,8 +327,14 @@ impl Views for Engine {
     fn services<'a>(&'a self, selection: &'a Selection, buckets: usize) -> Answer<'a, Services> {
         Box::pin(async move {
             let (selected, selection) = self.selected(selection).await?;
+            let known = || {
+                let services = infos::labels_of(&selected.infos).map(service_of);
+                let services: FxHashSet<&str> = services.collect();
+                move |labels: &Labels| !services.contains(service_of(labels))
+            };
+            let spans = self.span_series(&selection, For::Services, known).await?;
             let infos: Vec<&ProfileInfo> = selected.infos.iter().collect();
-            Ok(services::summarize(&infos, &selection.range, buckets))
+            Ok(services::summarize(&infos, &spans, &selection.range, buckets))
         })
     }
 

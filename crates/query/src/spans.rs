@@ -3,6 +3,7 @@
 //! whole.
 
 mod file;
+pub(crate) mod series;
 
 use crate::engine::Engine;
 use crate::error;

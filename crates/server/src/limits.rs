@@ -10,6 +10,11 @@ pub(crate) const STREAMS_MAX: u32 = 64;
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of the head of a request.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a body that are read after its request was answered, so that the connection can be used
+/// again; with more the connection closes.
+pub(crate) const REST_BYTES_MAX: usize = 256 << 10;
+/// How long they may take.
+pub(crate) const REST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a quiet HTTP/2 client is asked whether it is still there, and how long it may take to
 /// answer.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(30);

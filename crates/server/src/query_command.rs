@@ -9,6 +9,7 @@ use crate::terminal::say;
 use crate::waiting;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use profile::labels::names::SERVICE;
 use serde_json::Value;
 use text::is_nothing;
 use typed::{Typed, TypedQuestion};
@@ -32,7 +33,7 @@ struct Selected {
     /// Only this service.
     #[arg(long, short)]
     service: Option<String>,
-    /// Label selector, e.g. '{env="prod"}'.
+    /// Label selector, e.g. '{env="prod", "a b"=~"x|y"}'.
     #[arg(long = "match", value_name = "SELECTOR")]
     matchers: Option<String>,
     /// Start: now-1h, now-15m, or epoch milliseconds.
@@ -88,9 +89,8 @@ impl Selected {
         let given = self.matchers.as_deref().map(str::trim).map(|text| {
             text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text)
         });
-        let service = self.service.as_deref().map(|name| {
-            format!("service_name=\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
-        });
+        let service = self.service.as_deref();
+        let service = service.map(|name| views::Matcher::equal(SERVICE, name).to_string());
         let all: Vec<&str> = service.as_deref().into_iter().chain(given).collect();
         (!all.is_empty()).then(|| format!("{{{}}}", all.join(",")))
     }
@@ -181,5 +181,10 @@ mod tests {
             panic!("types were asked for");
         };
         assert_eq!(selected.selector().unwrap(), "{service_name=\"a\\\"b\",env=\"p\"}");
+        let line = ["x", "types", "--match", r#"{"allocated class"="byte[]"}"#];
+        let Question::Types { selected } = Harness::parse_from(line).args.question else {
+            panic!("types were asked for");
+        };
+        assert_eq!(selected.selector().unwrap(), r#"{"allocated class"="byte[]"}"#);
     }
 }

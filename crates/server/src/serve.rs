@@ -4,6 +4,7 @@ pub(crate) mod data_dir;
 pub(crate) mod debuginfod;
 mod listen;
 mod names;
+mod rest;
 mod sink;
 mod socket;
 

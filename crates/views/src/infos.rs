@@ -1,5 +1,6 @@
 //! Questions that the metadata of profiles answers: types, labels, lists. Shared by every engine.
 
+use crate::spans::SpanSeries;
 use crate::{Quality, Selection, SourceUse, ViewError, sources};
 use profile::{Aggregation, Labels, Measure, Metadata, ProfileTypeId, SampleKind, VALUES_MAX};
 use rustc_hash::FxHashMap;
@@ -91,7 +92,7 @@ pub struct ProfileTypeInfo {
 pub struct LabelValue {
     /// The value.
     pub value: String,
-    /// Profiles in the selection that carry it.
+    /// Profiles in the selection that carry it; none where only spans do.
     pub profiles: u64,
 }
 
@@ -194,21 +195,40 @@ fn by_labels<'a>(infos: impl IntoIterator<Item = &'a ProfileInfo>) -> Vec<(&'a L
     counts
 }
 
+/// The labels of profiles; equal ones may come more than once.
+pub fn labels_of<'a>(
+    infos: impl IntoIterator<Item = &'a ProfileInfo>,
+) -> impl Iterator<Item = &'a Labels> {
+    by_labels(infos).into_iter().map(|(labels, _)| labels)
+}
+
+/// The labels of both profiles and spans, with the number of profiles.
+fn by_labels_of_all<'a>(
+    infos: impl IntoIterator<Item = &'a ProfileInfo>,
+    spans: &'a [SpanSeries],
+) -> impl Iterator<Item = (&'a Labels, u64)> {
+    by_labels(infos).into_iter().chain(spans.iter().map(|series| (&*series.labels, 0)))
+}
+
 /// Label names that occur.
-pub fn label_names<'a>(infos: impl IntoIterator<Item = &'a ProfileInfo>) -> Vec<String> {
-    let labels = by_labels(infos);
+pub fn label_names<'a>(
+    infos: impl IntoIterator<Item = &'a ProfileInfo>,
+    spans: &'a [SpanSeries],
+) -> Vec<String> {
+    let labels = by_labels_of_all(infos, spans);
     let names: BTreeSet<&str> =
-        labels.iter().flat_map(|(labels, _)| labels.iter().map(|(name, _)| name)).collect();
+        labels.flat_map(|(labels, _)| labels.iter().map(|(name, _)| name)).collect();
     names.into_iter().map(str::to_owned).collect()
 }
 
 /// Values of one label, by value.
 pub fn label_values<'a>(
     infos: impl IntoIterator<Item = &'a ProfileInfo>,
+    spans: &'a [SpanSeries],
     name: &str,
 ) -> Vec<LabelValue> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for (labels, profiles) in by_labels(infos) {
+    for (labels, profiles) in by_labels_of_all(infos, spans) {
         if let Some(value) = labels.get(name) {
             *counts.entry(value).or_default() += profiles;
         }
@@ -231,10 +251,11 @@ pub struct Facet {
 /// All labels with at most `values_max` values each, in one pass over the series.
 pub fn facets<'a>(
     infos: impl IntoIterator<Item = &'a ProfileInfo>,
+    spans: &'a [SpanSeries],
     values_max: usize,
 ) -> Vec<Facet> {
     let mut counts: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
-    for (labels, profiles) in by_labels(infos) {
+    for (labels, profiles) in by_labels_of_all(infos, spans) {
         for (name, value) in labels.iter() {
             *counts.entry(name).or_default().entry(value).or_default() += profiles;
         }

@@ -54,7 +54,9 @@ pub use selection::{Matcher, MatcherOp, Selection, parse_matchers};
 pub use series::{Series, SeriesQuery, SeriesSet, Trend};
 pub use services::{Sampling, ServiceSummary, Services};
 pub use shape::Shape;
-pub use spans::{Endpoint, Endpoints, SpanFilter, SpanInfo, SpanList, SpanOrder, SpanPage, Trace};
+pub use spans::{
+    Endpoint, Endpoints, SpanFilter, SpanInfo, SpanList, SpanOrder, SpanPage, SpanSeries, Trace,
+};
 pub use top::{TopFunction, TopQuery, TopSort, TopTable};
 pub use usage::{Usage, UsageQuery, UsageRow};
 
@@ -117,9 +119,9 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, ViewError>>;
 pub trait Views: Send + Sync {
     /// Profile types with data in the selection (`profile_type` is ignored).
     fn profile_types<'a>(&'a self, selection: &'a Selection) -> Answer<'a, Vec<ProfileTypeInfo>>;
-    /// Names of labels.
+    /// Names of labels, of profiles and of spans.
     fn label_names<'a>(&'a self, selection: &'a Selection) -> Answer<'a, Vec<String>>;
-    /// Values of one label with the number of profiles that carry each.
+    /// Values of one label, of profiles and of spans, with the number of profiles that carry each.
     fn label_values<'a>(
         &'a self,
         selection: &'a Selection,
@@ -232,7 +234,7 @@ pub trait Views: Send + Sync {
             Ok(Trend { own: self.series(&leaf, query).await?, total })
         })
     }
-    /// All labels with their commonest values, at most `values_max` each.
+    /// All labels of profiles and spans with their commonest values, at most `values_max` each.
     fn facets<'a>(&'a self, selection: &'a Selection, values_max: usize) -> Answer<'a, Vec<Facet>>;
     /// Values over time.
     fn series<'a>(
@@ -253,7 +255,7 @@ pub trait Views: Send + Sync {
         tenant: &'a str,
         id: Ulid,
     ) -> Answer<'a, Option<(ProfileInfo, Profile)>>;
-    /// One line per service, with `buckets` points of CPU use over the range.
+    /// One line per service with profiles or spans, with `buckets` points of CPU use over the range.
     fn services<'a>(&'a self, selection: &'a Selection, buckets: usize) -> Answer<'a, Services>;
     /// All spans of a trace, whenever they were.
     fn trace<'a>(&'a self, tenant: &'a str, id: u128) -> Answer<'a, Trace>;

@@ -11,8 +11,8 @@ use crate::usage::UsageSums;
 use crate::{
     Answer, AnswerMeta, CallTree, Endpoints, Facet, GroupBy, GroupQuery, GroupTable, LabelValue,
     LateNames, Moments, MomentsQuery, Naming, ProfileList, ProfileTypeInfo, Selection, SeriesQuery,
-    SeriesSet, Services, SpanFilter, SpanInfo, SpanList, SpanPage, Trace, Usage, UsageQuery,
-    ViewError, Views, services, spans,
+    SeriesSet, Services, SpanFilter, SpanInfo, SpanList, SpanPage, SpanSeries, Trace, Usage,
+    UsageQuery, ViewError, Views, services, spans,
 };
 use profile::{Labels, Profile, Sample, SpanBatch, VALUES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -207,6 +207,12 @@ impl Naive {
         infos.filter(|info| info.selected(selection)).cloned().collect()
     }
 
+    /// Series with spans that the selection names.
+    fn span_series(&self, selection: &Selection) -> Vec<SpanSeries> {
+        let filter = SpanFilter::of_series(selection);
+        filter.map_or_else(Vec::new, |filter| spans::naive::series(&self.spans, &filter))
+    }
+
     fn find(&self, selection: &Selection) -> Result<Found<'_>, ViewError> {
         let selection = selection.whole_millis();
         selection.filter.check()?;
@@ -255,7 +261,8 @@ impl Views for Naive {
     }
 
     fn label_names<'a>(&'a self, selection: &'a Selection) -> Answer<'a, Vec<String>> {
-        ready(Ok(infos::label_names(&self.selected(selection))))
+        let spans = self.span_series(selection);
+        ready(Ok(infos::label_names(&self.selected(selection), &spans)))
     }
 
     fn label_values<'a>(
@@ -263,7 +270,8 @@ impl Views for Naive {
         selection: &'a Selection,
         name: &'a str,
     ) -> Answer<'a, Vec<LabelValue>> {
-        ready(Ok(infos::label_values(&self.selected(selection), name)))
+        let spans = self.span_series(selection);
+        ready(Ok(infos::label_values(&self.selected(selection), &spans, name)))
     }
 
     fn tree<'a>(&'a self, selection: &'a Selection) -> Answer<'a, (CallTree, AnswerMeta)> {
@@ -288,7 +296,8 @@ impl Views for Naive {
     }
 
     fn facets<'a>(&'a self, selection: &'a Selection, values_max: usize) -> Answer<'a, Vec<Facet>> {
-        ready(Ok(infos::facets(&self.selected(selection), values_max)))
+        let spans = self.span_series(selection);
+        ready(Ok(infos::facets(&self.selected(selection), &spans, values_max)))
     }
 
     fn series<'a>(
@@ -324,7 +333,8 @@ impl Views for Naive {
     fn services<'a>(&'a self, selection: &'a Selection, buckets: usize) -> Answer<'a, Services> {
         let infos = self.selected(selection);
         let infos: Vec<&ProfileInfo> = infos.iter().collect();
-        ready(Ok(services::summarize(&infos, &selection.range.whole_millis(), buckets)))
+        let (spans, range) = (self.span_series(selection), selection.range.whole_millis());
+        ready(Ok(services::summarize(&infos, &spans, &range, buckets)))
     }
 
     fn trace<'a>(&'a self, tenant: &'a str, id: u128) -> Answer<'a, Trace> {

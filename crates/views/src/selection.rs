@@ -3,6 +3,7 @@
 use crate::{Filter, Pattern, Shape, ViewError};
 use profile::{Labels, ProfileTypeId};
 use regex::Regex;
+use std::fmt;
 use stdx::{TimeRange, Ulid};
 
 /// Tenant, profile type, label matchers, time range and further filters.
@@ -115,13 +116,46 @@ impl Matcher {
     }
 }
 
+impl fmt::Display for Matcher {
+    /// As [`parse_matchers`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_bare = !self.name.is_empty() && self.name.chars().all(is_name);
+        let name = if is_bare { self.name.clone() } else { quote(&self.name) };
+        let (op, value) = match &self.op {
+            MatcherOp::Equal(value) => ("=", value.as_str()),
+            MatcherOp::NotEqual(value) => ("!=", value.as_str()),
+            MatcherOp::Regex(regex) => ("=~", unanchored(regex)),
+            MatcherOp::NotRegex(regex) => ("!~", unanchored(regex)),
+        };
+        write!(f, "{name}{op}{}", quote(value))
+    }
+}
+
+/// What an anchored expression was made of.
+fn unanchored(regex: &Regex) -> &str {
+    let inner = regex.as_str().strip_prefix("^(?:").and_then(|rest| rest.strip_suffix(")$"));
+    inner.unwrap_or(regex.as_str())
+}
+
+/// A text in double quotes.
+fn quote(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("\"{escaped}\"")
+}
+
+/// Whether names of it need no quotes.
+fn is_name(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '/')
+}
+
 /// Longest selector text in bytes.
 const SELECTOR_BYTES_MAX: usize = 16 * 1024;
 /// Largest compiled regular expression in bytes.
 pub(crate) const REGEX_BYTES_MAX: usize = 1 << 20;
 
-/// Parses a Prometheus-like selector: `{service_name="a", env=~"x|y"}`; the braces may be missing
-/// and an empty text selects everything. Errors say where.
+/// Parses a Prometheus-like selector: `{service_name="a", env=~"x|y", "exception type"="z"}`; the
+/// braces may be missing and an empty text selects everything. A name is in quotes, as in
+/// Prometheus 3, where it has other characters than letters, digits and `_.-/`. Errors say where.
 pub fn parse_matchers(text: &str) -> Result<Vec<Matcher>, ViewError> {
     if text.len() > SELECTOR_BYTES_MAX {
         let problem = format!("the selector is longer than {SELECTOR_BYTES_MAX} bytes: shorten it");
@@ -147,25 +181,25 @@ pub fn parse_matchers(text: &str) -> Result<Vec<Matcher>, ViewError> {
     Ok(matchers)
 }
 
+/// An error at `rest`, which is a piece of `text`.
 fn at(text: &str, rest: &str, problem: &str) -> ViewError {
-    let offset = text.trim_end().trim_end_matches('}').len().saturating_sub(rest.len());
+    let offset = rest.as_ptr().addr().saturating_sub(text.as_ptr().addr());
     ViewError::Invalid(format!("selector {text:?}, byte {offset}: {problem}"))
 }
 
 fn parse_one<'a>(rest: &'a str, text: &str) -> Result<(Matcher, &'a str), ViewError> {
-    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
-    let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
-    let (name, after) = rest.split_at(end);
-    if name.is_empty() {
-        return Err(at(text, rest, "expected a label name"));
-    }
+    let (name, after) = parse_name(rest, text)?;
     let after = after.trim_start();
     let ops = ["=~", "!~", "!=", "="];
     let Some(op) = ops.into_iter().find(|op| after.starts_with(op)) else {
-        return Err(at(text, after, "expected one of = != =~ !~"));
+        let problem = "expected one of = != =~ !~ (a name with other characters is in quotes)";
+        return Err(at(text, after, problem));
     };
     let quoted = after.strip_prefix(op).unwrap_or(after).trim_start();
-    let (value, remaining) = parse_quoted(quoted, text)?;
+    if !quoted.starts_with('"') {
+        return Err(at(text, quoted, "expected a value in double quotes"));
+    }
+    let (value, remaining) = parse_quoted(quoted, text, "value")?;
     let regex = |pattern: &str| {
         let anchored = format!("^(?:{pattern})$");
         let built = regex::RegexBuilder::new(&anchored).size_limit(REGEX_BYTES_MAX).build();
@@ -177,18 +211,36 @@ fn parse_one<'a>(rest: &'a str, text: &str) -> Result<(Matcher, &'a str), ViewEr
         "=~" => MatcherOp::Regex(regex(&value)?),
         _ => MatcherOp::NotRegex(regex(&value)?),
     };
-    Ok((Matcher { name: name.to_owned(), op }, remaining))
+    Ok((Matcher { name, op }, remaining))
 }
 
-fn parse_quoted<'a>(quoted: &'a str, text: &str) -> Result<(String, &'a str), ViewError> {
-    let Some(body) = quoted.strip_prefix('"') else {
-        return Err(at(text, quoted, "expected a value in double quotes"));
+fn parse_name<'a>(rest: &'a str, text: &str) -> Result<(String, &'a str), ViewError> {
+    let (name, after) = if rest.starts_with('"') {
+        parse_quoted(rest, text, "name")?
+    } else {
+        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        (name.to_owned(), after)
     };
+    if name.is_empty() {
+        let problem = "expected a label name, in double quotes where it has other characters than \
+                       letters, digits and _.-/";
+        return Err(at(text, rest, problem));
+    }
+    Ok((name, after))
+}
+
+/// Reads a text up to its closing quote; `quoted` begins with the opening one.
+fn parse_quoted<'a>(
+    quoted: &'a str,
+    text: &str,
+    what: &str,
+) -> Result<(String, &'a str), ViewError> {
     let mut value = String::new();
-    let mut chars = body.char_indices();
+    let mut chars = quoted.char_indices().skip(1);
     while let Some((offset, c)) = chars.next() {
         match c {
-            '"' => return Ok((value, body.split_at(offset + 1).1)),
+            '"' => return Ok((value, quoted.split_at(offset + 1).1)),
             '\\' => match chars.next() {
                 Some((_, 'n')) => value.push('\n'),
                 Some((_, other)) if other == '"' || other == '\\' => value.push(other),
@@ -198,7 +250,7 @@ fn parse_quoted<'a>(quoted: &'a str, text: &str) -> Result<(String, &'a str), Vi
             other => value.push(other),
         }
     }
-    Err(at(text, quoted, "the value lacks its closing quote"))
+    Err(at(text, quoted, &format!("the {what} lacks its closing quote")))
 }
 
 #[cfg(test)]
@@ -221,6 +273,47 @@ mod tests {
     }
 
     #[test]
+    fn names_with_other_characters_are_quoted() {
+        let labels = [("allocated class", "byte[]"), ("a\"b\\", "x"), ("ключ", "y")];
+        assert!(selects(r#"{"allocated class"="byte[]"}"#, &labels));
+        assert!(!selects(r#"{"allocated class"!="byte[]"}"#, &labels));
+        assert!(selects(r#""a\"b\\" =~ "x|z", "ключ"="y", ключ="y""#, &labels));
+        let written: Vec<String> = [("env", "a\nb"), ("a b", "\"")]
+            .iter()
+            .map(|(name, value)| Matcher::equal(*name, *value).to_string())
+            .collect();
+        assert_eq!(written, [r#"env="a\nb""#, r#""a b"="\"""#]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            pairs in proptest::collection::vec(
+                (r#"[a-z_./" \\{}=,\n\[\]ü-]{1,8}"#, 0..4_usize, r#"[a-z" \\{}=,\nü.]{0,8}"#),
+                0..5,
+            ),
+            braces: bool,
+        ) {
+            let matchers = pairs.into_iter().map(|(name, op, value)| {
+                let regex = Regex::new(&format!("^(?:{})$", regex::escape(&value))).expect("is one");
+                let op = match op {
+                    0 => MatcherOp::Equal(value),
+                    1 => MatcherOp::NotEqual(value),
+                    2 => MatcherOp::Regex(regex),
+                    _ => MatcherOp::NotRegex(regex),
+                };
+                Matcher { name, op }
+            });
+            let matchers: Vec<Matcher> = matchers.collect();
+            let all: Vec<String> = matchers.iter().map(Matcher::to_string).collect();
+            let all = all.join(", ");
+            let text = if braces { format!("{{{all}}}") } else { all };
+            let read = parse_matchers(&text).expect(&text);
+            assert_eq!(format!("{read:?}"), format!("{matchers:?}"), "{text}");
+        }
+    }
+
+    #[test]
     fn errors_say_where() {
         for (selector, place) in [
             ("{a=}", "byte 3: expected a value"),
@@ -229,6 +322,10 @@ mod tests {
             ("{a=\"x}", "closing quote"),
             ("{a", "closing brace"),
             ("{=\"x\"}", "byte 1: expected a label name"),
+            ("{a b=\"x\"}", "byte 3: expected one of ="),
+            (" {\"a b=x}}", "byte 2: the name lacks its closing quote"),
+            ("{\"\"=\"x\"}", "byte 1: expected a label name"),
+            ("{\"a b\"}", "byte 6: expected one of ="),
         ] {
             let error = parse_matchers(selector).expect_err(selector).to_string();
             assert!(error.contains(place), "{selector}: {error}");

@@ -1,6 +1,7 @@
 //! The overview of services: one line each, from metadata alone.
 
 use crate::infos::ProfileInfo;
+use crate::spans::SpanSeries;
 use crate::{Quality, infos, sources};
 use profile::ProfileTypeId;
 use profile::labels::names;
@@ -87,8 +88,13 @@ const NOTES_MAX: usize = 8;
 /// Rates above this are no rates of sampling but nonsense.
 const RATE_HZ_MAX: f64 = 1e6;
 
-/// Summarises the profiles of a selection by service.
-pub fn summarize(selected: &[&ProfileInfo], range: &TimeRange, buckets: usize) -> Services {
+/// Summarises the profiles of a selection by service; of services without any, its spans.
+pub fn summarize(
+    selected: &[&ProfileInfo],
+    spans: &[SpanSeries],
+    range: &TimeRange,
+    buckets: usize,
+) -> Services {
     let mut by_service: BTreeMap<&str, Vec<&ProfileInfo>> = BTreeMap::new();
     for info in selected {
         by_service.entry(label(info, names::SERVICE)).or_default().push(info);
@@ -97,6 +103,7 @@ pub fn summarize(selected: &[&ProfileInfo], range: &TimeRange, buckets: usize) -
         .into_iter()
         .map(|(service, infos)| summarize_one(service, &infos, range, buckets))
         .collect();
+    services.extend(only_traced(&services, spans, buckets));
     services.sort_by(|a, b| b.cpu_nanos.cmp(&a.cpu_nanos).then_with(|| a.service.cmp(&b.service)));
     let cpus = cpus_by_host(selected);
     let cpu_count = (!cpus.is_empty()).then(|| cpus.values().map(|count| u64::from(*count)).sum());
@@ -192,6 +199,39 @@ fn summarize_one(
         notes: notes(profiles),
         sampling: sampling(&cpu),
     }
+}
+
+/// The services that have spans and no profiles.
+fn only_traced(
+    profiled: &[ServiceSummary],
+    spans: &[SpanSeries],
+    buckets: usize,
+) -> Vec<ServiceSummary> {
+    let profiled: BTreeSet<&str> = profiled.iter().map(|one| one.service.as_str()).collect();
+    let mut by_service: BTreeMap<&str, Vec<&SpanSeries>> = BTreeMap::new();
+    for series in spans {
+        let service = series.labels.get(names::SERVICE).unwrap_or("");
+        if !profiled.contains(service) {
+            by_service.entry(service).or_default().push(series);
+        }
+    }
+    let one = |(service, series): (&str, Vec<&SpanSeries>)| {
+        let values = |name: &str| -> BTreeSet<String> {
+            let found = series.iter().filter_map(|one| one.labels.get(name));
+            found.map(str::to_owned).collect()
+        };
+        ServiceSummary {
+            service: service.to_owned(),
+            runtimes: values(names::RUNTIME),
+            sources: values(names::SOURCE),
+            hosts: values(names::HOST).len() as u64,
+            instances: values(names::INSTANCE).len().max(1) as u64,
+            last: series.iter().map(|one| one.last).max().unwrap_or_default(),
+            spark: vec![0; buckets],
+            ..ServiceSummary::default()
+        }
+    };
+    by_service.into_iter().map(one).collect()
 }
 
 /// What the client said under a key.
@@ -301,7 +341,7 @@ mod tests {
             set_total(one, second / 2);
         }
         let range = TimeRange::new(agent.window.start, agent.window.end);
-        let services = summarize(&[&agent, &inside], &range, 4);
+        let services = summarize(&[&agent, &inside], &[], &range, 4);
         assert_eq!(services.services[0].cpu_cores(), Some(0.5));
         assert_eq!(services.services[0].spark, [second / 8; 4]);
     }
@@ -340,7 +380,7 @@ mod tests {
             metadata.info = said.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         }
         let range = TimeRange::new(Timestamp::from_nanos(0), Timestamp::from_millis(60_000));
-        let of = |infos: &[&ProfileInfo]| summarize(infos, &range, 1).services.remove(0);
+        let of = |infos: &[&ProfileInfo]| summarize(infos, &[], &range, 1).services.remove(0);
         let service = of(&[&one, &two]);
         assert_eq!(service.notes.into_iter().collect::<Vec<_>>(), ["not read"]);
         let sampling = service.sampling.unwrap();
@@ -372,7 +412,7 @@ mod tests {
 
     fn cores(infos: &[ProfileInfo]) -> Option<f64> {
         let range = TimeRange::new(Timestamp::from_nanos(0), Timestamp::from_millis(60_000));
-        summarize(&infos.iter().collect::<Vec<_>>(), &range, 4).cpu_cores
+        summarize(&infos.iter().collect::<Vec<_>>(), &[], &range, 4).cpu_cores
     }
 
     #[test]

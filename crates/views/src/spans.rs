@@ -6,7 +6,7 @@
 pub mod durations;
 pub mod naive;
 
-use crate::{Matcher, Pattern, ViewError};
+use crate::{Matcher, Pattern, Selection, ViewError};
 use durations::Durations;
 use profile::labels::names::SERVICE;
 use profile::{Labels, Span, SpanKind, SpanStatus};
@@ -45,6 +45,15 @@ impl SpanInfo {
         let rest = (span.parent_id, span.is_entry, span.kind, span.status);
         (&self.labels, texts, rest, self.received_at, &span.attributes)
     }
+}
+
+/// A series of which there are spans in a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanSeries {
+    /// Its labels.
+    pub labels: Arc<Labels>,
+    /// When the last span of it in the range began.
+    pub last: Timestamp,
 }
 
 /// Which spans.
@@ -87,6 +96,14 @@ impl SpanFilter {
             duration_nanos_min: 0,
             attributes: Vec::new(),
         }
+    }
+
+    /// The spans whose series a question about labels and services is about as well as those of its
+    /// profiles; `None` where it is about one profile.
+    pub fn of_series(selection: &Selection) -> Option<Self> {
+        let matchers = selection.matchers.clone();
+        let all = Self::everything(selection.tenant.clone(), selection.whole_millis().range);
+        selection.profile.is_none().then_some(Self { matchers, ..all })
     }
 
     /// Whether spans of the series are meant.

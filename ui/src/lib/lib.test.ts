@@ -2,7 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { CPU_TIME } from '../api/types';
 import { bytes, duration, percent, value } from './format';
-import { matchOf, parseSearch, stringifySearch, validateProfile, validateScope } from './scope';
+import {
+  condition,
+  matchOf,
+  parseSearch,
+  stringifySearch,
+  validateProfile,
+  validateScope,
+} from './scope';
 import { normaliseTime, resolveTime, stepFor } from './time';
 
 describe('format', () => {
@@ -89,5 +96,9 @@ describe('URL state', () => {
     const scope = validateScope({ svc: 'say "hi"\\', env: ['a.b', 'c'] });
     expect(matchOf(scope)).toBe('{service_name="say \\"hi\\"\\\\",env=~"a\\\\.b|c"}');
     expect(matchOf(validateScope({}))).toBe('');
+    expect(condition('allocated class', ['byte[]'])).toBe('"allocated class"="byte[]"');
+    expect(condition('a"b\\', ['x', 'y+'])).toBe('"a\\"b\\\\"=~"x|y\\\\+"');
+    expect(condition('k8s.io/größe-1', ['1'])).toBe('k8s.io/größe-1="1"');
+    expect(condition('', ['1'])).toBe('""="1"');
   });
 });

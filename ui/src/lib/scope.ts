@@ -197,14 +197,22 @@ function quote(text: string): string {
 
 const escapeRegex = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 
+/** A label's name as selectors have it: in quotes where it has other characters. */
+function labelName(name: string): string {
+  return /^[\p{Alphabetic}\p{N}_./-]+$/u.test(name) ? name : quote(name);
+}
+
+/** A condition of a selector: that a label has one of these values. */
+export function condition(label: string, values: string[]): string {
+  const name = labelName(label);
+  if (values.length === 1) return `${name}=${quote(values[0])}`;
+  return `${name}=~${quote(values.map(escapeRegex).join('|'))}`;
+}
+
 /** The selector string the API takes, such as `{service_name="checkout",env=~"prod|stg"}`. */
 export function matchOf(s: Scope): string {
   const parts: string[] = [];
-  const add = (label: string, values: string[]): void => {
-    if (values.length === 1) parts.push(`${label}=${quote(values[0])}`);
-    else if (values.length > 1) parts.push(`${label}=~${quote(values.map(escapeRegex).join('|'))}`);
-  };
-  if (s.svc) add('service_name', [s.svc]);
-  for (const f of FILTERS) add(f.label, s[f.key]);
+  if (s.svc) parts.push(condition('service_name', [s.svc]));
+  for (const f of FILTERS) if (s[f.key].length > 0) parts.push(condition(f.label, s[f.key]));
   return parts.length > 0 ? `{${parts.join(',')}}` : '';
 }

@@ -20,6 +20,7 @@ pub(crate) struct Figures {
 #[derive(Clone, Debug)]
 pub(crate) struct Function {
     pub(crate) name: String,
+    pub(crate) file: String,
     pub(crate) own: i64,
     pub(crate) total: i64,
 }
@@ -45,7 +46,7 @@ impl Top {
 #[derive(Debug)]
 pub(crate) struct Asked {
     url: String,
-    service: String,
+    pub(crate) service: String,
     client: Client,
 }
 
@@ -76,6 +77,7 @@ impl Asked {
         let functions = answer["functions"].as_array().context("the answer has no functions")?;
         let function = |one: &Value| Function {
             name: one["name"].as_str().unwrap_or_default().to_owned(),
+            file: one["file"].as_str().unwrap_or_default().to_owned(),
             own: one["self"].as_i64().unwrap_or_default(),
             total: one["total"].as_i64().unwrap_or_default(),
         };
@@ -100,11 +102,12 @@ impl Asked {
         Ok(values.iter().filter_map(|one| one["value"].as_str()).map(str::to_owned).collect())
     }
 
-    /// Labels of the newest span.
-    pub(crate) fn span_labels(&self) -> anyhow::Result<Value> {
-        let answer = self.get("spans", "&limit=1")?;
-        let span = answer["spans"].get(0).context("there are no spans")?;
-        Ok(span["labels"].clone())
+    /// All services.
+    pub(crate) fn services(&self) -> anyhow::Result<Vec<String>> {
+        let url = format!("{}/api/v1/services?from=now-1h&to=now%2B1h", self.url);
+        let answer = self.client.get_json(&url)?;
+        let services = answer["services"].as_array().context("the answer lists no services")?;
+        Ok(services.iter().filter_map(|one| one["service"].as_str()).map(str::to_owned).collect())
     }
 
     /// Requests by what they were about, with their number.

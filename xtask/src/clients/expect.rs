@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use super::stage::ToldSpan;
 use crate::http::encode;
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use std::collections::BTreeMap;
 
 /// CPU time.
@@ -44,10 +44,17 @@ pub(crate) enum Expect {
     Share(&'static str, &'static str, u8, u8),
     /// Profile type and function: no function has more of the type by itself.
     First(&'static str, &'static str),
+    /// Profile type, and a function that is called exactly so, with the end of its file's path.
+    Named(&'static str, &'static str, &'static str),
+    /// Profile type, the end of a file's path, and the part of the type, in percent, that one function
+    /// of the file must have by itself at least, whatever it is called.
+    Hot(&'static str, &'static str, u8),
+    /// A profile type with data.
+    Type(&'static str),
+    /// The service is among all services; one of which there are only spans, too.
+    Listed,
     /// A label's name and value; an empty value is any.
     Label(&'static str, &'static str),
-    /// A label of spans, for services that have no profiles.
-    SpanLabel(&'static str, &'static str),
     /// Profile type and thread.
     Thread(&'static str, &'static str),
     /// Profile type, name and value of an attribute of samples, and a function that those samples
@@ -65,9 +72,9 @@ pub(crate) enum Expect {
 }
 
 /// What is not as it must be; what was found is printed.
-pub(crate) fn check(expects: &[Expect], asked: &Asked, told: &[ToldSpan]) -> Vec<String> {
+pub(crate) fn check(expects: &[&[Expect]], asked: &Asked, told: &[ToldSpan]) -> Vec<String> {
     let mut problems = Vec::new();
-    for expect in expects {
+    for expect in expects.iter().copied().flatten() {
         match expect.check(asked, told) {
             Ok(found) => println!("   {found}"),
             Err(error) => problems.push(format!("{error:#}")),
@@ -83,10 +90,33 @@ impl Expect {
             Self::Share(of, function, least, most) => share(asked, of, function, least..=most),
             Self::First(of, function) => first(asked, of, function),
             Self::Label(name, value) => label(asked, name, value),
-            Self::SpanLabel(name, value) => {
-                let labels = asked.span_labels()?;
-                ensure!(labels[name] == value, "no {name}={value:?} in {labels}");
-                Ok(format!("label {name}={value} of spans"))
+            Self::Named(of, name, file) => {
+                let top = asked.top(of, "")?;
+                let found = top.functions.iter().find(|one| one.name == name);
+                let found = found.with_context(|| format!("no function of {of} is {name:?}"))?;
+                ensure!(found.file.ends_with(file), "{name} is in {:?}, not {file}", found.file);
+                Ok(format!("{name} is in {}", found.file))
+            }
+            Self::Hot(of, file, least) => {
+                let top = asked.top(of, "")?;
+                let of_file = top.functions.iter().filter(|one| one.file.ends_with(file));
+                let hottest = of_file.max_by_key(|one| one.own);
+                let hottest =
+                    hottest.with_context(|| format!("no function of {of} is of {file}"))?;
+                let percent = hottest.own.saturating_mul(100) / top.total.max(1);
+                let name = &hottest.name;
+                ensure!(percent >= i64::from(least), "{name} of {file} has {percent} % of {of}");
+                Ok(format!("{of}: {name} of {file} {percent} % by itself"))
+            }
+            Self::Type(id) => {
+                let types = asked.types()?;
+                ensure!(types.iter().any(|have| have == id), "no {id} among {types:?}");
+                Ok(format!("type {id}"))
+            }
+            Self::Listed => {
+                let services = asked.services()?;
+                ensure!(services.contains(&asked.service), "it is not among {services:?}");
+                Ok("it is among the services".to_owned())
             }
             Self::Thread(of, name) => {
                 let top = asked.top(of, &format!("&thread={}", encode(&format!("/{name}/"))))?;
@@ -94,7 +124,7 @@ impl Expect {
                 Ok(format!("{} samples of threads {name}", top.samples))
             }
             Self::Attribute(of, name, value, function) => {
-                let wanted = encode(&format!("{{{name}=\"{value}\"}}"));
+                let wanted = encode(&format!("{{\"{name}\"=\"{value}\"}}"));
                 let top = asked.top(of, &format!("&attributes={wanted}"))?;
                 let own = top.total_of(function);
                 ensure!(own > 0, "no sample of {of} in {function} has {name}={value:?}");

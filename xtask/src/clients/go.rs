@@ -9,22 +9,28 @@ use crate::setup::Need;
 
 const NEEDS: &[Need] = &[Need::new("go", "golang-go", "builds clients for Go")];
 
+/// What all see of the shop.
+const SHOP: &[Expect] = &[
+    Expect::Share(CPU, "shop.CountWords", 60, 100),
+    Expect::Share(ALLOC_SPACE, "shop.FillShelf", 60, 100),
+    Expect::Share(INUSE_SPACE, "shop.FillShelf", 60, 100),
+    Expect::Share(GOROUTINES, "shop.Run", 5, 100),
+];
+/// Waits for locks, of clients that ask for them.
+const CONTENTION: &[Expect] = &[
+    Expect::Share(MUTEX, "shop.TakeTurns", 30, 100),
+    Expect::Share(BLOCK, "shop.TakeTurns", 1, 100),
+];
+/// The program's labels of goroutines.
+const LABELLED: &[Expect] = &[Expect::Attribute(CPU, "controller", "words", "shop.CountWords")];
+
 /// Pyroscope's, which sends pprof to `/ingest`.
 pub(super) const PYROSCOPE_GO: ClientEntry = ClientEntry {
     name: "pyroscope-go",
     versions: "pyroscope-go 1.4.3",
     needs: NEEDS,
     run: pyroscope_go,
-    expects: &[
-        Expect::Share(CPU, "shop.CountWords", 60, 100),
-        Expect::Share(ALLOC_SPACE, "shop.FillShelf", 60, 100),
-        Expect::Share(INUSE_SPACE, "shop.FillShelf", 60, 100),
-        Expect::Share(GOROUTINES, "shop.Run", 5, 100),
-        Expect::Share(MUTEX, "shop.TakeTurns", 30, 100),
-        Expect::Share(BLOCK, "shop.TakeTurns", 1, 100),
-        Expect::Label("region", "eu"),
-        Expect::Attribute(CPU, "controller", "words", "shop.CountWords"),
-    ],
+    expects: &[SHOP, CONTENTION, LABELLED, &[Expect::Label("region", "eu")]],
 };
 
 /// Go's own, fetched and uploaded as files.
@@ -33,13 +39,7 @@ pub(super) const NET_HTTP_PPROF: ClientEntry = ClientEntry {
     versions: "the Go of this machine",
     needs: NEEDS,
     run: net_http_pprof,
-    expects: &[
-        Expect::Share(CPU, "shop.CountWords", 60, 100),
-        Expect::Share(ALLOC_SPACE, "shop.FillShelf", 60, 100),
-        Expect::Share(INUSE_SPACE, "shop.FillShelf", 60, 100),
-        Expect::Share(GOROUTINES, "shop.Run", 5, 100),
-        Expect::Attribute(CPU, "controller", "words", "shop.CountWords"),
-    ],
+    expects: &[SHOP, LABELLED],
 };
 
 /// Datadog's.
@@ -49,18 +49,16 @@ pub(super) const DD_TRACE_GO: ClientEntry = ClientEntry {
     needs: NEEDS,
     run: dd_trace_go,
     expects: &[
-        Expect::Share(CPU, "shop.CountWords", 60, 100),
-        Expect::Share(ALLOC_SPACE, "shop.FillShelf", 60, 100),
-        Expect::Share(INUSE_SPACE, "shop.FillShelf", 60, 100),
-        Expect::Share(GOROUTINES, "shop.Run", 5, 100),
-        Expect::Share(MUTEX, "shop.TakeTurns", 30, 100),
-        Expect::Share(BLOCK, "shop.TakeTurns", 1, 100),
-        Expect::Label("env", "test"),
-        Expect::Label("version", "1.0"),
-        Expect::Label("team", "books"),
-        Expect::Label("runtime", "go"),
-        Expect::Linked(CPU, "shop.CountWords", 5),
-        Expect::DatadogTraces,
+        SHOP,
+        CONTENTION,
+        &[
+            Expect::Label("env", "test"),
+            Expect::Label("version", "1.0"),
+            Expect::Label("team", "books"),
+            Expect::Label("runtime", "go"),
+            Expect::Linked(CPU, "shop.CountWords", 5),
+            Expect::DatadogTraces,
+        ],
     ],
 };
 

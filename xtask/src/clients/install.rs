@@ -2,7 +2,7 @@
 //! committed, once for each state of the pins.
 
 use super::stage::Stage;
-use crate::command::{command, output, run};
+use crate::command::{cargo, command, output, run};
 use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -69,6 +69,17 @@ pub(crate) fn go(stage: &Stage<'_>) -> anyhow::Result<Command> {
     let program = folder.join("program");
     let mut build = command(&stage.sources(stage.name), "go", &["build", "-mod=readonly", "-o"]);
     run(build.arg(&program).arg(".").env("GOFLAGS", "-buildvcs=false"))?;
+    Ok(command(&folder, &program.to_string_lossy(), &[]))
+}
+
+/// The program of `fixtures/clients/NAME`, whose crates are those of its lock file, built beside it: our
+/// own workspace has no part in it.
+pub(crate) fn rust(stage: &Stage<'_>) -> anyhow::Result<Command> {
+    let folder = stage.folder(stage.name)?;
+    let build = ["build", "--release", "--locked", "--quiet", "--target-dir"];
+    let mut build = cargo(&stage.sources(stage.name), &build);
+    run(build.arg(folder.join("target")))?;
+    let program = folder.join("target/release/shop");
     Ok(command(&folder, &program.to_string_lossy(), &[]))
 }
 

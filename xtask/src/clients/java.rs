@@ -15,20 +15,25 @@ const JDK: Need =
 const MAVEN: Need = Need::new("mvn", "maven", "fetches clients for Java");
 const NEEDS: &[Need] = &[JDK, MAVEN];
 
+/// What the program throws.
+const ILLEGAL_STATE: &str = "java.lang.IllegalStateException";
+
 /// The JDK's own recording, uploaded as a file.
 pub(super) const JFR: ClientEntry = ClientEntry {
     name: "jfr",
     versions: "the JDK of this machine",
     needs: &[JDK],
     run: jfr,
-    expects: &[
+    expects: &[&[
         Expect::Share(CPU, "Shop.countWords", 40, 100),
         Expect::First(CPU, "Shop.countWords"),
         Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 40, 100),
         Expect::Share(LOCK_WAIT, "Shop.takeTurns", 90, 100),
         Expect::Share(EXCEPTIONS, "Shop.dropBooks", 40, 100),
+        Expect::Attribute(ALLOC_SPACE, "allocated class", "byte[]", "Shop.fillShelf"),
+        Expect::Attribute(EXCEPTIONS, "exception type", ILLEGAL_STATE, "Shop.dropBooks"),
         Expect::Thread(CPU, "clerk-0"),
-    ],
+    ]],
 };
 
 /// Datadog's.
@@ -37,7 +42,7 @@ pub(super) const DD_JAVA_AGENT: ClientEntry = ClientEntry {
     versions: "dd-java-agent 1.68.1",
     needs: NEEDS,
     run: dd_java_agent,
-    expects: &[
+    expects: &[&[
         Expect::Share(CPU, "Shop.countWords", 15, 100),
         Expect::Share(WALL, "Shop.takeTurns", 10, 100),
         Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 20, 100),
@@ -48,7 +53,7 @@ pub(super) const DD_JAVA_AGENT: ClientEntry = ClientEntry {
         Expect::Thread(CPU, "clerk-0"),
         Expect::Linked(CPU, "Shop.countWords", 5),
         Expect::DatadogTraces,
-    ],
+    ]],
 };
 const DD_JAVA_AGENT_JAR: Artifact = Artifact {
     coordinates: "com.datadoghq:dd-java-agent:1.68.1",
@@ -61,11 +66,12 @@ pub(super) const OTEL_JAVA_AGENT: ClientEntry = ClientEntry {
     versions: "opentelemetry-javaagent 2.33.1",
     needs: NEEDS,
     run: otel_java_agent,
-    expects: &[
+    expects: &[&[
         Expect::Endpoint("GET /words", 20),
         Expect::Endpoint("GET /turns", 20),
-        Expect::SpanLabel("env", "test"),
-    ],
+        Expect::Listed,
+        Expect::Label("env", "test"),
+    ]],
 };
 const OTEL_JAVA_AGENT_JAR: Artifact = Artifact {
     coordinates: "io.opentelemetry.javaagent:opentelemetry-javaagent:2.33.1",
@@ -78,14 +84,14 @@ pub(super) const PYROSCOPE_JAVA: ClientEntry = ClientEntry {
     versions: "pyroscope agent 2.9.2",
     needs: NEEDS,
     run: pyroscope_java,
-    expects: &[
+    expects: &[&[
         Expect::Share(CPU, "Shop.countWords", 40, 100),
         Expect::First(CPU, "Shop.countWords"),
         Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 40, 100),
         Expect::Share(LOCK_WAIT, "Shop.takeTurns", 50, 100),
         Expect::Label("region", "eu"),
         Expect::Thread(CPU, "clerk-0"),
-    ],
+    ]],
 };
 const PYROSCOPE_JAVA_JAR: Artifact = Artifact {
     coordinates: "io.pyroscope:agent:2.9.2",
@@ -98,13 +104,13 @@ pub(super) const ASYNC_PROFILER: ClientEntry = ClientEntry {
     versions: "async-profiler 4.6",
     needs: NEEDS,
     run: async_profiler,
-    expects: &[
+    expects: &[&[
         Expect::Share(CPU, "Shop.countWords", 40, 100),
         Expect::Share(WALL, "Shop.takeTurns", 1, 100),
         Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 40, 100),
         Expect::Share(LOCK_WAIT, "Shop.takeTurns", 50, 100),
         Expect::Thread(CPU, "clerk-0"),
-    ],
+    ]],
 };
 const ASYNC_PROFILER_JAR: Artifact = Artifact {
     coordinates: "tools.profiler:async-profiler:4.6",

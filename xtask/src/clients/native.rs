@@ -1,7 +1,8 @@
-//! Clients for native programs.
+//! Clients for Rust, and for native programs of any language.
 
 use super::ClientEntry;
-use super::expect::{Expect, FOLDED};
+use super::expect::{CPU, Expect, FOLDED};
+use super::install;
 use super::stage::Stage;
 use crate::command::{command, run};
 use crate::setup::Need;
@@ -16,8 +17,31 @@ pub(super) const PERF: ClientEntry = ClientEntry {
         Need::new("g++", "build-essential", "compiles a native program"),
     ],
     run: perf,
-    expects: &[Expect::Share(FOLDED, "count_words", 70, 100), Expect::First(FOLDED, "count_words")],
+    expects: &[&[
+        Expect::Share(FOLDED, "count_words", 70, 100),
+        Expect::First(FOLDED, "count_words"),
+    ]],
 };
+
+/// Pyroscope's for Rust, which pushes pprof.
+pub(super) const PYROSCOPE_RS: ClientEntry = ClientEntry {
+    name: "pyroscope-rs",
+    versions: "pyroscope 2.1.5 (Rust)",
+    needs: &[],
+    run: pyroscope_rs,
+    expects: &[&[
+        Expect::Share(CPU, "count_words", 60, 100),
+        Expect::First(CPU, "count_words"),
+        Expect::Label("region", "eu"),
+        Expect::Attribute(CPU, "controller", "words", "count_words"),
+        Expect::Attribute(CPU, "controller", "shelf", "sort_shelf"),
+    ]],
+};
+
+fn pyroscope_rs(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+    let mut program = install::rust(stage)?;
+    stage.run(program.args([stage.name, &stage.addresses.main, "12"]))
+}
 
 fn perf(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let folder = stage.folder(stage.name)?;

@@ -12,7 +12,7 @@ pub(super) const DD_TRACE_JS: ClientEntry = ClientEntry {
     versions: "dd-trace 5.132.0",
     needs: &[],
     run: dd_trace_js,
-    expects: &[
+    expects: &[&[
         Expect::Share(CPU, "countWords", 50, 100),
         Expect::First(CPU, "countWords"),
         Expect::Share(WALL, "countWords", 20, 100),
@@ -21,9 +21,11 @@ pub(super) const DD_TRACE_JS: ClientEntry = ClientEntry {
         Expect::Label("version", "1.0"),
         Expect::Label("team", "books"),
         Expect::Label("runtime", "nodejs"),
+        Expect::Type("wall:samples:count:wall:nanoseconds"),
+        Expect::Type("runtime_events:timeline:nanoseconds:timeline:nanoseconds"),
         Expect::Linked(CPU, "countWords", 5),
         Expect::DatadogTraces,
-    ],
+    ]],
 };
 
 /// Pyroscope's.
@@ -32,13 +34,15 @@ pub(super) const PYROSCOPE_NODEJS: ClientEntry = ClientEntry {
     versions: "@pyroscope/nodejs 0.6.4",
     needs: &[],
     run: pyroscope_nodejs,
-    expects: &[
+    expects: &[&[
         Expect::Share(CPU, "countWords", 50, 100),
         Expect::Share(WALL, "countWords", 20, 100),
         Expect::Share(INUSE_SPACE, "fillShelf", 30, 100),
+        Expect::Named(CPU, "countWords", "app.js"),
+        Expect::Named(INUSE_SPACE, "fillShelf", "app.js"),
         Expect::Label("region", "eu"),
         Expect::Attribute(WALL, "controller", "words", "countWords"),
-    ],
+    ]],
 };
 
 fn dd_trace_js(stage: &mut Stage<'_>) -> anyhow::Result<()> {

@@ -17,59 +17,62 @@ pub(super) const PYROSCOPE_IO: ClientEntry = ClientEntry {
     versions: "pyroscope-io 1.4.0",
     needs: NEEDS,
     run: pyroscope_io,
-    expects: &[
+    expects: &[&[
         Expect::Share(CPU, "count_words", 50, 100),
         Expect::First(CPU, "count_words"),
         Expect::Label("region", "eu"),
         Expect::Attribute(CPU, "controller", "words", "count_words"),
         Expect::Attribute(CPU, "controller", "shelf", "sort_shelf"),
-    ],
+    ]],
 };
 
-/// Datadog's, the newest. On a busy machine it says now and then that a function's CPU time is that of
-/// its module: what sleeps and what allocates is asked for.
+/// What all versions of Datadog's see of the shop on Flask.
+const FLASK: &[Expect] = &[
+    Expect::Share(WALL, "take_turns", 1, 100),
+    Expect::Share(ALLOC_SPACE, "fill_shelf", 20, 100),
+    Expect::Share(INUSE_SPACE, "fill_shelf", 30, 100),
+    Expect::Share(LOCK_HOLD, "take_turns", 50, 100),
+    Expect::Label("env", "test"),
+    Expect::Label("version", "1.0"),
+    Expect::Label("team", "books"),
+    Expect::Label("instance", ""),
+    Expect::Label("runtime", "cpython"),
+    Expect::Thread(CPU, "clerk_0"),
+    Expect::DatadogTraces,
+];
+
+/// Datadog's, the newest. It remembers names by the address of their text, which a later text may get: in
+/// one of nine runs on a loaded machine its own pprof, read without this project's code, called
+/// `count_words` `<module>` throughout, with the right file and lines. So the file is asked for.
 pub(super) const DDTRACE: ClientEntry = ClientEntry {
     name: "ddtrace",
     versions: "ddtrace 4.16.0, flask 3.1.3",
     needs: NEEDS,
     run: ddtrace,
     expects: &[
-        Expect::Share(WALL, "take_turns", 1, 100),
-        Expect::Share(ALLOC_SPACE, "fill_shelf", 20, 100),
-        Expect::Share(INUSE_SPACE, "fill_shelf", 30, 100),
-        Expect::Share(LOCK_WAIT, "take_turns", 30, 100),
-        Expect::Share(LOCK_HOLD, "take_turns", 50, 100),
-        Expect::Label("env", "test"),
-        Expect::Label("version", "1.0"),
-        Expect::Label("team", "books"),
-        Expect::Label("instance", ""),
-        Expect::Label("runtime", "cpython"),
-        Expect::Thread(CPU, "clerk_0"),
-        Expect::Linked(WALL, "take_turns", 2),
-        Expect::DatadogTraces,
+        FLASK,
+        &[
+            Expect::Hot(CPU, "flask-books/app.py", 25),
+            Expect::Share(LOCK_WAIT, "take_turns", 30, 100),
+            Expect::Linked(WALL, "take_turns", 2),
+        ],
     ],
 };
 
-/// Datadog's, as many still run it.
+/// Datadog's, as many still run it. It sees waits for a lock in the lock's own method, and not who
+/// called that.
 pub(super) const DDTRACE_2: ClientEntry = ClientEntry {
     name: "ddtrace-2",
     versions: "ddtrace 2.21.12, flask 3.1.3",
     needs: NEEDS,
     run: ddtrace,
-    // It sees waits for a lock in the lock's own method, and not who called that.
     expects: &[
-        Expect::Share(CPU, "count_words", 25, 100),
-        Expect::First(CPU, "count_words"),
-        Expect::Share(WALL, "take_turns", 1, 100),
-        Expect::Share(ALLOC_SPACE, "fill_shelf", 20, 100),
-        Expect::Share(INUSE_SPACE, "fill_shelf", 30, 100),
-        Expect::Share(LOCK_HOLD, "take_turns", 50, 100),
-        Expect::Label("env", "test"),
-        Expect::Label("team", "books"),
-        Expect::Label("runtime", "cpython"),
-        Expect::Thread(CPU, "clerk_0"),
-        Expect::Linked(CPU, "count_words", 5),
-        Expect::DatadogTraces,
+        FLASK,
+        &[
+            Expect::Share(CPU, "count_words", 25, 100),
+            Expect::First(CPU, "count_words"),
+            Expect::Linked(CPU, "count_words", 5),
+        ],
     ],
 };
 
@@ -79,11 +82,12 @@ pub(super) const OTEL_PYTHON: ClientEntry = ClientEntry {
     versions: "opentelemetry-sdk 1.45.2",
     needs: NEEDS,
     run: |stage| otel(stage, "http/protobuf", &stage.addresses.otlp_http.clone()),
-    expects: &[
+    expects: &[&[
+        Expect::Listed,
         Expect::Traces,
         Expect::Endpoint("GET /books", 20),
-        Expect::SpanLabel("env", "test"),
-    ],
+        Expect::Label("env", "test"),
+    ]],
 };
 
 /// OpenTelemetry's SDK: traces over gRPC.

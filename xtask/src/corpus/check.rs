@@ -159,6 +159,13 @@ impl Checker {
         self.uploads += 1;
     }
 
+    /// How many spans there are.
+    pub(super) fn spans(&self) -> anyhow::Result<u64> {
+        let question = "endpoints?entries=false&from=0&to=now%2B1d";
+        let answer = self.client.get_json(&format!("{}/api/v1/{question}", self.url))?;
+        answer["spans"].as_u64().context("the answer counts no spans")
+    }
+
     /// Everything about a profile but its samples.
     pub(super) fn detail(&self, id: &str) -> anyhow::Result<Value> {
         self.client.get_json(&format!("{}/api/v1/profiles/{id}", self.url))

@@ -75,7 +75,8 @@ pub(crate) fn captures(item: &Item) -> anyhow::Result<Vec<Capture>> {
     Ok(found)
 }
 
-fn sent(requests: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
+/// The body of a request as it went over the wire.
+pub(super) fn sent(requests: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
     let wire = requests.join(format!("{name}.wire"));
     let body = requests.join(format!("{name}.body"));
     let path = if wire.is_file() { wire } else { body };

@@ -47,9 +47,10 @@ pub struct Service {
     pub cpu_share: Option<f64>,
     /// Events.
     pub samples: u64,
-    /// When it was last seen, in epoch milliseconds.
+    /// When it was last seen, in epoch milliseconds; of a service without profiles, when its last
+    /// span began.
     pub last_ms: i64,
-    /// Profile type ids.
+    /// Profile type ids; none where a service has only spans.
     pub types: Vec<String>,
     /// Cores in use over the range.
     pub spark: Vec<f64>,
@@ -104,11 +105,11 @@ pub struct LabelValues {
 pub struct LabelValue {
     /// The value.
     pub value: String,
-    /// Profiles that carry it.
+    /// Profiles that carry it; 0 where only spans do.
     pub profiles: u64,
 }
 
-/// All services of a range, with their CPU use.
+/// All services of a range, with their CPU use; those that sent only spans, too.
 #[utoipa::path(get, path = "/api/v1/services", tag = "explore", params(Scope),
     responses((status = 200, description = "Services", body = Services)))]
 pub async fn services(
@@ -170,7 +171,7 @@ pub async fn profile_types(
     Ok(Json(ProfileTypes { types: found.iter().map(ProfileType::from).collect() }))
 }
 
-/// Names of labels in a selection.
+/// Names of labels in a selection, of profiles and of spans.
 #[utoipa::path(get, path = "/api/v1/labels", tag = "explore", params(Scope),
     responses((status = 200, description = "Names of labels", body = LabelNames)))]
 pub async fn label_names(
@@ -183,7 +184,7 @@ pub async fn label_names(
     Ok(Json(LabelNames { labels: labels.map_err(|error| problem_of(&error))? }))
 }
 
-/// Values of a label in a selection.
+/// Values of a label in a selection, of profiles and of spans.
 #[utoipa::path(get, path = "/api/v1/labels/{name}/values", tag = "explore",
     params(("name" = String, Path, description = "Name of the label"), Scope),
     responses((status = 200, description = "Values of a label", body = LabelValues)))]

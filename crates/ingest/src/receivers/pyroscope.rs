@@ -39,6 +39,8 @@ pub(crate) enum Shape {
     Multipart(Parts),
     /// A profile file of its own.
     File,
+    /// The same, whose names of functions hold their files and lines.
+    NodeFile,
     /// Text: `stack value` or a stack a line.
     Text(folded::Shape),
     /// A binary tree of frames.
@@ -78,15 +80,25 @@ impl Shape {
             Self::Trie(values) => formats::trie::decode(body, values, options),
             Self::Speedscope => formats::speedscope::decode(body, options),
             Self::File => formats::decode(body, options),
+            Self::NodeFile => with_plain_names(formats::decode(body, options)),
             Self::Multipart(parts) if !parts.labels.is_empty() => {
                 formats::jfr::decode_labelled(body, &parts.labels, options)
             }
             Self::Multipart(parts) => {
                 let family = parts.family.to_owned();
-                formats::decode(body, &Options { family, ..options.clone() })
+                let decoded = formats::decode(body, &Options { family, ..options.clone() });
+                if parts.names_hold_places { with_plain_names(decoded) } else { decoded }
             }
         }
     }
+}
+
+/// With file and line out of the names of functions, where @pyroscope/nodejs put them.
+fn with_plain_names(mut decoded: Decoded) -> Decoded {
+    for decoded in &mut decoded.profiles {
+        formats::node::split_names(&mut decoded.profile.tables);
+    }
+    decoded
 }
 
 /// What of a body holds the profile.
@@ -139,6 +151,13 @@ pub(crate) fn read_form(
     }
     if let Some(language) = spy.and_then(runtime_of_spy) {
         labels.push((names::RUNTIME.to_owned(), language));
+    }
+    if spy == Some("nodespy") {
+        match &mut shape {
+            Shape::Multipart(parts) => parts.names_hold_places = true,
+            Shape::File => shape = Shape::NodeFile,
+            _ => {}
+        }
     }
     let client = spy.map_or_else(|| decode::user_agent(headers), str::to_owned);
     Ok((Context { source: "pyroscope", labels, window, client, ..Context::default() }, shape))
@@ -259,6 +278,13 @@ mod tests {
         assert_eq!(context.window.unwrap().nanos(), 10_000_000_000);
         let Shape::Text(text) = shape else { panic!("{shape:?} is no text") };
         assert_eq!((text.sample_type.as_str(), text.factor), ("cpu", 10_000_000));
+        let mut of_node = query.clone();
+        of_node[3].1 = "nodespy".to_owned();
+        let (_, shape) = read_form(&of_node, &headers("application/octet-stream"), now).unwrap();
+        assert_eq!(shape, Shape::NodeFile);
+        let form = headers("multipart/form-data; boundary=x");
+        let (_, shape) = read_form(&of_node, &form, now).unwrap();
+        assert!(matches!(shape, Shape::Multipart(parts) if parts.names_hold_places));
         let (context, ..) =
             read_form(&query, &headers("multipart/form-data; boundary=x"), now).unwrap();
         assert!(context.labels.contains(&("service_name".to_owned(), "shop.cpu".to_owned())));

@@ -37,12 +37,22 @@ pub(super) enum Columns {
     All,
     /// All but the attributes, which take most of the room.
     WithoutAttributes,
+    /// What says of which series a span is, and whether a range or a deletion reaches it.
+    Times,
 }
 
 impl Columns {
     /// What is needed to see whether a filter keeps a span.
     pub(super) fn of(filter: &SpanFilter) -> Self {
         if filter.attributes.is_empty() { Self::WithoutAttributes } else { Self::All }
+    }
+
+    fn has(self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::WithoutAttributes => name != "attributes",
+            Self::Times => ["series", "start_ns", "duration_ns", "received_at_ns"].contains(&name),
+        }
     }
 }
 
@@ -160,8 +170,7 @@ impl File {
     ) -> Result<Batches<'_>, ViewError> {
         let schema = self.metadata.parquet_schema();
         let names = schema.root_schema().get_fields().iter().map(|field| field.name());
-        let wanted =
-            names.enumerate().filter(|(_, name)| columns == Columns::All || *name != "attributes");
+        let wanted = names.enumerate().filter(|(_, name)| columns.has(name));
         let mask = ProjectionMask::roots(schema, wanted.map(|(at, _)| at));
         let mut builder = self
             .builder()

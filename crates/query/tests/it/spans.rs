@@ -1,18 +1,19 @@
 //! Property: questions about spans are answered as the oracle does.
 
 use crate::fixture::run;
-use profile::{SpanBatch, SpanKind};
+use profile::{Profile, SpanBatch, SpanKind};
 use proptest::prelude::*;
 use query::{Engine, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Clock, ManualClock, Rng, TimeRange, Timestamp};
 use store::{Options, Store};
-use testkit::profiles::{BASE_MS, SPAN_MS};
+use testkit::profiles::{BASE_MS, SPAN_MS, any_profile};
 use testkit::spans::{TRACES, any_batch};
 use views::naive::Naive;
-use views::{Pattern, SpanFilter, SpanOrder, SpanPage, Views, parse_matchers};
+use views::{Pattern, Selection, SpanFilter, SpanOrder, SpanPage, Views, parse_matchers};
 
+const TENANTS: [&str; 2] = ["t", "u"];
 const SELECTORS: [&str; 5] = [
     "",
     r#"{service_name="cart"}"#,
@@ -48,19 +49,20 @@ fn any_filter() -> impl Strategy<Value = SpanFilter> {
             only_entries,
             duration_nanos_min,
             attributes: parse_matchers(attributes).expect("well-formed"),
-            ..SpanFilter::everything(["t", "u"][tenant], range)
+            ..SpanFilter::everything(TENANTS[tenant], range)
         }
     })
 }
 
 struct World {
     _folder: tempfile::TempDir,
+    store: Arc<Store>,
     engine: Engine,
     naive: Naive,
 }
 
-/// Takes batches in; what is flushed and merged when is in `layout`.
-async fn world(batches: &[(usize, SpanBatch)], layout: u8) -> World {
+/// Takes batches and profiles in; what is flushed and merged when is in `layout`.
+async fn world(batches: &[(usize, SpanBatch)], profiles: &[(usize, Profile)], layout: u8) -> World {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let now = Timestamp::from_millis(BASE_MS + 30 * 3_600_000);
     let clock = Arc::new(ManualClock::new(now));
@@ -68,9 +70,14 @@ async fn world(batches: &[(usize, SpanBatch)], layout: u8) -> World {
     let store = Store::open(folder.path(), Options::default(), shared, Rng::seeded(1)).await;
     let store = store.expect("a store opens");
     let mut naive = Naive::default();
+    for (tenant, profile) in profiles {
+        let tenant = TENANTS[*tenant];
+        let ids = store.append(tenant, vec![profile.clone()]).await.expect("accepted");
+        naive.insert(ids[0], tenant, clock.now(), profile.clone());
+    }
     for (at, (tenant, batch)) in batches.iter().enumerate() {
         clock.advance(Duration::from_secs(1));
-        let tenant = ["t", "u"][*tenant];
+        let tenant = TENANTS[*tenant];
         let kept = store.append_spans(tenant, vec![batch.clone()]).await.expect("accepted");
         if !kept[0].is_repeat {
             naive.add_spans(tenant, clock.now(), batch.clone());
@@ -83,8 +90,8 @@ async fn world(batches: &[(usize, SpanBatch)], layout: u8) -> World {
         store.flush().await.expect("flushed");
         while store.compact_once().await.expect("compacted") {}
     }
-    let engine = Engine::new(store, Settings::default());
-    World { _folder: folder, engine, naive }
+    let engine = Engine::new(Arc::clone(&store), Settings::default());
+    World { _folder: folder, store, engine, naive }
 }
 
 proptest! {
@@ -97,7 +104,7 @@ proptest! {
         limit in 1..40_usize,
     ) {
         run(async {
-            let World { engine, naive, .. } = &world(&batches, layout).await;
+            let World { engine, naive, .. } = &world(&batches, &[], layout).await;
             for filter in &filters {
                 for order in [SpanOrder::Newest, SpanOrder::Slowest] {
                     let mut page = SpanPage { order, limit, after: None };
@@ -119,6 +126,48 @@ proptest! {
                 let id = if at % 2 == 0 { u128::from(at) } else { u128::from(at) << 100 };
                 let found = engine.trace("t", id).await.expect("answers");
                 assert_eq!(found, naive.trace("t", id).await.expect("answers"), "{id}");
+            }
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn labels_and_services_of_spans_and_profiles_equal_the_oracles(
+        batches in prop::collection::vec((0..2_usize, any_batch()), 0..7),
+        profiles in prop::collection::vec((0..2_usize, any_profile()), 0..3),
+        layout in 0..3_u8,
+        filters in prop::collection::vec(any_filter(), 4),
+        hides in any::<bool>(),
+        values_max in 1..3_usize,
+    ) {
+        run(async {
+            let world = &world(&batches, &profiles, layout).await;
+            let World { engine, naive, .. } = world;
+            for SpanFilter { tenant, range, matchers, .. } in &filters {
+                let all = Selection::everything(tenant.as_str(), *range);
+                let selection = &Selection { matchers: matchers.clone(), ..all };
+                let found = engine.label_names(selection).await.expect("answers");
+                assert_eq!(found, naive.label_names(selection).await.expect("answers"));
+                for name in ["service_name", "env", "team", "missing"] {
+                    let found = engine.label_values(selection, name).await.expect("answers");
+                    let wanted = naive.label_values(selection, name).await.expect("answers");
+                    assert_eq!(found, wanted, "{name} {selection:?}");
+                }
+                let found = engine.facets(selection, values_max).await.expect("answers");
+                assert_eq!(found, naive.facets(selection, values_max).await.expect("answers"));
+                let found = engine.services(selection, 3).await.expect("answers");
+                assert_eq!(found, naive.services(selection, 3).await.expect("answers"));
+            }
+            if hides {
+                let everything = Selection::everything("t", TimeRange::ALL);
+                let selector = r#"{service_name="cart"}"#;
+                world.store.delete("t", selector, TimeRange::ALL).await.expect("hides");
+                let values = engine.label_values(&everything, "service_name").await;
+                assert!(values.expect("answers").iter().all(|one| one.value != "cart"));
+                let services = engine.services(&everything, 3).await.expect("answers").services;
+                assert!(services.iter().all(|one| one.service != "cart"));
             }
         });
     }

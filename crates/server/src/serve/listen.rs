@@ -1,13 +1,14 @@
 //! Accepts connections and serves them, within limits: how many, and how long each may take to say
 //! what it wants.
 
+use super::rest;
 use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, PING_INTERVAL, STREAMS_MAX};
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tower::ServiceExt;
 
 /// How long to wait after a failure to accept (no file descriptor left) before the next attempt.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -84,9 +84,9 @@ async fn serve_one(
     let asked = Arc::new(AtomicBool::new(false));
     let service = {
         let asked = Arc::clone(&asked);
-        router.map_request(move |request: Request<Incoming>| {
+        service_fn(move |request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            request.map(axum::body::Body::new)
+            rest::answer(router.clone(), request)
         })
     };
     let mut builder = Builder::new(TokioExecutor::new());
@@ -96,7 +96,6 @@ async fn serve_one(
     http2.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
     http2.keep_alive_timeout(PING_INTERVAL).max_concurrent_streams(STREAMS_MAX);
     http2.max_header_list_size(HEAD_BYTES_MAX as u32);
-    let service = TowerToHyperService::new(service);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut first = pin!(tokio::time::sleep(head_timeout));
     let (mut is_waiting, mut is_stopping) = (true, false);
@@ -123,7 +122,9 @@ async fn serve_one(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::get;
+    use crate::limits::REST_BYTES_MAX;
+    use axum::routing::{get, post};
+    use http::StatusCode;
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::JoinHandle;
@@ -145,6 +146,7 @@ mod tests {
             "slow"
         };
         let router = Router::new().route("/fast", get(async || "fast")).route("/slow", get(slow));
+        let router = router.route("/refuse", post(async || StatusCode::PAYLOAD_TOO_LARGE));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
@@ -184,6 +186,34 @@ mod tests {
         let running = start().await;
         let request = "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n";
         assert!(read(connect(&running, request).await).await.contains("slow"));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_read_ends_the_connection_only_where_it_is_large() {
+        let running = start().await;
+        let refuse = |length: usize| {
+            format!("POST /refuse HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n7")
+        };
+        let fast = "GET /fast HTTP/1.1\r\nhost: x\r\n\r\n";
+        let (small, large) = (refuse(1), refuse(REST_BYTES_MAX + 2));
+        let said = read(connect(&running, &format!("{small}{fast}{large}")).await).await;
+        let answers: Vec<&str> = said.split_terminator("HTTP/1.1 ").skip(1).collect();
+        assert_eq!(answers.len(), 3, "{said}");
+        let closes = |answer: &str| answer.contains("connection: close\r\n");
+        assert!(answers[0].starts_with("413") && !closes(answers[0]), "{said}");
+        assert!(answers[1].ends_with("fast") && !closes(answers[1]), "{said}");
+        assert!(answers[2].starts_with("413") && closes(answers[2]), "{said}");
+
+        // Whoever waits to be asked for a body is not asked.
+        let waits = "POST /refuse HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n";
+        let said =
+            read(connect(&running, &format!("{waits}content-length: 5\r\n\r\n")).await).await;
+        assert!(said.starts_with("HTTP/1.1 413") && closes(&said), "{said}");
+        // Pieces of no announced length are read as far as that.
+        let pieces = format!("7\r\n0123456\r\n0\r\n\r\n{fast}");
+        let head = "POST /refuse HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        let said = read(connect(&running, &format!("{head}{pieces}")).await).await;
+        assert!(said.ends_with("fast") && !closes(&said), "{said}");
     }
 
     #[tokio::test]

@@ -31,6 +31,57 @@ async fn bodies_that_are_announced_and_do_not_come_hold_nobody_up() {
     server.upload("service_name=quick&from=now-1s&until=now", cpu_pprof("a 1\n")).await.ok();
 }
 
+/// The head and the body of the next answer of a connection.
+fn next_answer(stream: &mut TcpStream) -> (String, Vec<u8>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    (head, body)
+}
+
+#[tokio::test]
+async fn a_refusal_within_a_large_body_says_that_the_connection_closes() {
+    let data = folder();
+    let server = Server::start(data.path(), &[]);
+    let address = server.url.strip_prefix("http://").unwrap();
+    let paths = ["/querier.v1.QuerierService/LabelNames", UPLOAD, "/ingest?name=", "/no/such/path"];
+    for path in paths {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        let mut ask = |method: &str, path: &str, length: usize, body: &[u8]| {
+            let head = format!(
+                "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+                 content-length: {length}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(body).unwrap();
+            next_answer(&mut stream)
+        };
+        // One connection: an answer, a refusal whose body is read to its end, another answer.
+        for (method, path, body) in
+            [("GET", "/ready", ""), ("POST", path, "no message"), ("GET", "/ready", "")]
+        {
+            let (head, _) = ask(method, path, body.len(), body.as_bytes());
+            assert!(head.contains("http/1.1 200") || method == "POST", "{path}: {head}");
+            assert!(!head.contains("connection: close"), "{path}: {head}");
+        }
+        let (head, body) = ask("POST", path, 1 << 30, b"7");
+        assert!(head.starts_with("http/1.1 4") && !body.is_empty(), "{path}: {head}");
+        assert!(head.contains("\r\nconnection: close\r\n"), "{path}: {head}");
+        let mut rest = Vec::new();
+        // Closed, or reset because of the byte that nobody read.
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.is_empty(), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_second_server_stays_away_from_the_data_of_the_first() {
     let data = folder();

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use wire::Message;
 use wire::pyroscope as message;
 
-const PUSH: &str = "/push.v1.PusherService/Push";
+pub(crate) const PUSH: &str = "/push.v1.PusherService/Push";
 
 /// A push of one profile as gzip within protobuf.
-fn push(service: &str, profile: Vec<u8>) -> message::PushRequest {
+pub(crate) fn push(service: &str, profile: Vec<u8>) -> message::PushRequest {
     let pair = |name: &str, value: &str| message::LabelPair {
         name: name.to_owned(),
         value: value.to_owned(),
@@ -27,19 +27,19 @@ fn push(service: &str, profile: Vec<u8>) -> message::PushRequest {
 }
 
 /// With a time, as clients send it: what has none is of the moment at which it comes.
-fn timed_pprof(text: &str) -> Vec<u8> {
+pub(crate) fn timed_pprof(text: &str) -> Vec<u8> {
     let mut profile = cpu_profile(text);
     let start = stdx::Timestamp::from_millis(now_ms() - 20_000);
     profile.window = stdx::TimeRange::new(start, start.plus_nanos(10_000_000_000));
     formats::pprof::encode_gzip(&profile)
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[0], &length[..], message].concat()
 }
 
-async fn total(server: &Server, service: &str) -> i64 {
+pub(crate) async fn total(server: &Server, service: &str) -> i64 {
     let path = format!("/api/v1/top?type={CPU}&{}", of_service(service));
     server.get(&path).await.ok()["meta"]["total"].as_i64().unwrap()
 }
@@ -279,6 +279,38 @@ async fn grafana_finds_what_there_is() {
     assert_eq!(server.get("/ready").await.status, StatusCode::OK);
     let info = server.get("/api/v1/status/buildinfo").await.ok();
     assert_eq!(info["status"], "success");
+}
+
+#[tokio::test]
+async fn names_with_other_characters_are_selected_in_quotes() {
+    let data = folder();
+    let server = Server::start(data.path(), &["--retention-days", "36500"]);
+    let shelf = include_bytes!("../../../../fixtures/jfr/shelf.jfr.gz").to_vec();
+    server.upload("service_name=java&label=shelf_row=b%5B%5D", shelf).await.ok();
+    let allocated = "/api/v1/top?type=memory:alloc_space:bytes:space:bytes&from=0&to=now%2B1d";
+    let samples = async |filter: &str| {
+        let top = server.get(&format!("{allocated}&{filter}")).await.ok();
+        top["meta"]["samples"].as_u64().unwrap()
+    };
+    let all = samples("").await;
+    assert_eq!(samples("match=%7B%22shelf_row%22%3D%22b%5B%5D%22%7D").await, all);
+    assert_eq!(samples("match=%7B%22shelf_row%22%3D%22b%22%7D").await, 0);
+    let arrays = samples("attributes=%7B%22allocated%20class%22%3D%22byte%5B%5D%22%7D").await;
+    let others = samples("attributes=%7B%22allocated%20class%22!%3D%22byte%5B%5D%22%7D").await;
+    assert!(arrays > 0 && arrays + others == all, "{arrays} and {others} of {all}");
+    for (selector, wanted) in
+        [(r#"{"shelf_row"="b[]"}"#, json!(["java"])), (r#"{"shelf_row"!="b[]"}"#, json!([]))]
+    {
+        let (start, end) = (0, now_ms() + 1);
+        let question =
+            json!({ "name": "service_name", "matchers": [selector], "start": start, "end": end });
+        let found = ask(&server, "LabelValues", question).await;
+        assert_eq!(found["names"], wanted, "{selector}");
+    }
+    let refused = server.get("/api/v1/labels?match=%7B%22shelf%20row%3D%22b%22%7D").await;
+    assert!(refused.json()["detail"].as_str().unwrap().contains("byte"), "{refused:?}");
+    let refused = server.get("/api/v1/labels?match=%7Bshelf%20row%3D%22b%22%7D").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

@@ -1,7 +1,15 @@
 //! Requests that also go to other addresses: as they came, and whatever becomes of them there.
 
 use crate::harness::{Server, cpu_pprof, folder};
-use http::{Method, StatusCode};
+use crate::pyroscope::{PUSH, framed, push, timed_pprof, total};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
 use ingest::auth::hash_token;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -172,6 +180,81 @@ async fn requests_go_on_as_they_came_without_our_tokens() {
     assert_eq!(datadog.wait(1).await.len(), 1);
 }
 
+/// A call that came to another address.
+type Call = (Version, String, HeaderMap, Bytes);
+
+/// An address that speaks nothing but HTTP/2, and what comes to it.
+async fn grpc_only() -> (String, tokio::sync::mpsc::UnboundedReceiver<Call>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (came, calls) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let came = came.clone();
+            let answer = service_fn(move |request: Request<Incoming>| {
+                let came = came.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await?.to_bytes();
+                    let _ =
+                        came.send((head.version, head.uri.path().to_owned(), head.headers, body));
+                    let answer = Response::builder().header("content-type", "application/grpc");
+                    let answer = answer.header("grpc-status", "0");
+                    Ok::<_, hyper::Error>(answer.body(Full::new(Bytes::from(vec![0; 5]))).unwrap())
+                }
+            });
+            let serve = async move {
+                let builder = Builder::new(TokioExecutor::new()).http2_only();
+                let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
+            };
+            tokio::spawn(serve);
+        }
+    });
+    (url, calls)
+}
+
+#[tokio::test]
+async fn calls_of_grpc_go_on_over_http2_and_are_stored_there() {
+    let (data, other_data) = (folder(), folder());
+    let (url, mut calls) = grpc_only().await;
+    let other = Server::start(other_data.path(), &[]);
+    let tees = [tee("pyroscope", &url, ""), tee("pyroscope", &other.url, "")];
+    let server = serve(data.path(), &tees.concat());
+    let body = framed(&wire::Message::encode_to_vec(&push("shop", timed_pprof("main;work 7\n"))));
+    let request = Request::post(format!("{}{PUSH}", server.url))
+        .header("content-type", "application/grpc+proto")
+        .header("te", "trailers")
+        .header("user-agent", "grpc-go/1.80.0")
+        .header("grpc-timeout", "10S")
+        .header("authorization", "Bearer ours")
+        .body(Full::new(Bytes::from(body.clone())))
+        .unwrap();
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let answer = client.request(request).await.expect("the server answers");
+    assert_eq!((answer.status(), answer.version()), (StatusCode::OK, Version::HTTP_2));
+    let headers = answer.headers().clone();
+    let answer = answer.into_body().collect().await.expect("a whole answer");
+    let status = answer.trailers().and_then(|trailers| trailers.get("grpc-status"));
+    assert_eq!(status.or(headers.get("grpc-status")).unwrap(), "0", "{headers:?}");
+
+    let came = tokio::time::timeout(Duration::from_secs(30), calls.recv()).await;
+    let (version, path, headers, copy) = came.expect("it goes on").unwrap();
+    assert_eq!((version, path.as_str()), (Version::HTTP_2, PUSH));
+    assert!(copy == body, "as it came");
+    for (name, value) in [
+        ("content-type", "application/grpc+proto"),
+        ("te", "trailers"),
+        ("user-agent", "grpc-go/1.80.0"),
+        ("grpc-timeout", "10S"),
+    ] {
+        assert_eq!(headers[name], value);
+    }
+    assert!(!headers.contains_key("authorization") && headers.contains_key("via"));
+    reaches(&server, "tee_sent_total", 2).await;
+    assert_eq!(metric(&server, "tee_failed_total").await, 0);
+    assert_eq!((total(&server, "shop").await, total(&other, "shop").await), (7, 7));
+}
+
 #[tokio::test]
 async fn addresses_that_are_dead_silent_or_failing_change_nothing_here() {
     // Bound and closed again: nobody listens there.
@@ -188,7 +271,7 @@ async fn addresses_that_are_dead_silent_or_failing_change_nothing_here() {
         .concat(),
     );
     let url = format!("http://{}/telemetry/proxy/api/v2/x", server.address("Datadog's protocol"));
-    let piece = bytes::Bytes::from(vec![7; 1 << 20]);
+    let piece = Bytes::from(vec![7; 1 << 20]);
     server.send(Method::POST, &url, &[], piece.clone()).await;
     let before = server.resident_kib();
     for at in 0..200 {

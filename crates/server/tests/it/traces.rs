@@ -2,6 +2,7 @@
 
 use crate::harness::{Answer, Server, folder};
 use http::{Method, StatusCode};
+use serde_json::json;
 use std::io::Write;
 use stdx::{Clock, SystemClock};
 
@@ -75,6 +76,21 @@ async fn check(server: &Server, when: &str) {
     assert_eq!(server.get(&next).await.ok()["spans"][0]["duration_ms"].as_f64(), Some(9.0));
     let errors = server.get("/api/v1/spans?errors=true&service=shop").await.ok();
     assert_eq!(errors["spans"].as_array().unwrap().len(), 1, "{when}");
+    // A service that sends only spans is among the others, with its labels.
+    let services = server.get("/api/v1/services").await.ok();
+    let one = &services["services"][0];
+    assert_eq!((&one["service"], &one["types"]), (&json!("shop"), &json!([])), "{when}");
+    assert_eq!((&one["cpu_cores"], &one["samples"]), (&json!(null), &json!(0)), "{when}");
+    let age_ms = services["range"]["to_ms"].as_i64().unwrap() - one["last_ms"].as_i64().unwrap();
+    assert!((50_000..600_000).contains(&age_ms), "{when}: {age_ms} ms ago");
+    let names = server.get("/api/v1/labels").await.ok();
+    assert!(names["labels"].as_array().unwrap().contains(&json!("service_name")), "{names}");
+    let values = server.get("/api/v1/labels/service_name/values").await.ok();
+    assert_eq!(values["values"], json!([{ "value": "shop", "profiles": 0 }]), "{when}");
+    let facets = server.get("/api/v1/facets").await.ok();
+    assert!(facets["labels"].to_string().contains("\"shop\""), "{when}: {facets}");
+    let others = server.get("/api/v1/labels/service_name/values?from=now-10s").await.ok();
+    assert_eq!(others["values"], json!([]), "{when}: they began a minute ago");
 }
 
 #[tokio::test]

@@ -77,6 +77,11 @@ impl SpanPart {
         Ok(spans)
     }
 
+    /// Whether a deletion may hide some of its spans.
+    pub fn may_be_hidden(&self) -> bool {
+        self.hidden.is_some()
+    }
+
     /// Whether a deletion hides a span.
     pub fn is_hidden(&self, info: &SpanInfo) -> bool {
         self.hidden.as_ref().is_some_and(|hidden| hidden.of_span(info).is_some())

@@ -2,11 +2,13 @@
 
 use super::durations::rounded;
 use super::{
-    Endpoint, Endpoints, Place, SpanFilter, SpanInfo, SpanList, SpanPage, TRACE_SPANS_MAX, Trace,
-    trace_place,
+    Endpoint, Endpoints, Place, SpanFilter, SpanInfo, SpanList, SpanPage, SpanSeries,
+    TRACE_SPANS_MAX, Trace, trace_place,
 };
-use profile::SpanStatus;
+use profile::{Labels, SpanStatus};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use stdx::Timestamp;
 
 /// Spans of all tenants.
 pub type Stored = Vec<(String, SpanInfo)>;
@@ -45,6 +47,16 @@ pub fn spans(all: &Stored, filter: &SpanFilter, page: SpanPage) -> SpanList {
     SpanList { spans, next }
 }
 
+/// The series with spans that a filter keeps.
+pub fn series(all: &Stored, filter: &SpanFilter) -> Vec<SpanSeries> {
+    let mut last: BTreeMap<Arc<Labels>, Timestamp> = BTreeMap::new();
+    for info in chosen(all, filter) {
+        let known = last.entry(info.labels).or_insert(info.span.start);
+        *known = info.span.start.max(*known);
+    }
+    last.into_iter().map(|(labels, last)| SpanSeries { labels, last }).collect()
+}
+
 /// What endpoints did.
 pub fn endpoints(all: &Stored, filter: &SpanFilter, limit: usize) -> Endpoints {
     let mut by_endpoint: BTreeMap<(String, String), Vec<SpanInfo>> = BTreeMap::new();
@@ -79,9 +91,8 @@ pub fn endpoints(all: &Stored, filter: &SpanFilter, limit: usize) -> Endpoints {
 mod tests {
     use super::*;
     use crate::spans::{SpanOrder, Trace};
-    use profile::{Labels, Span, SpanKind};
-    use std::sync::Arc;
-    use stdx::{TimeRange, Timestamp};
+    use profile::{Span, SpanKind};
+    use stdx::TimeRange;
 
     fn info(service: &str, span_id: u64, start: i64, duration_nanos: i64) -> (String, SpanInfo) {
         let span = Span {

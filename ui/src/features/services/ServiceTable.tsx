@@ -157,7 +157,7 @@ function Row(props: {
       </td>
       <td className="num cpu">
         {s.cpu_cores === null ? (
-          <span className="faint">no CPU profile</span>
+          <span className="faint">{s.types.length === 0 ? 'only traces' : 'no CPU profile'}</span>
         ) : (
           <strong>{coreText(s.cpu_cores)}</strong>
         )}

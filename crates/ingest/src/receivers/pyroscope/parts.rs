@@ -14,6 +14,8 @@ pub(crate) struct Parts {
     wanted: &'static str,
     /// `mutex` or `block` where the client says so: Go's two contention profiles look the same.
     pub(super) family: &'static str,
+    /// Names of functions hold their files and lines, as @pyroscope/nodejs writes them.
+    pub(super) names_hold_places: bool,
     /// The table of dynamic labels beside a recording.
     pub(super) labels: Bytes,
 }
@@ -39,7 +41,8 @@ impl Parts {
     pub(super) fn of(content_type: &str, wanted: &'static str) -> Option<Self> {
         let is_multipart = content_type.to_ascii_lowercase().contains("multipart/form-data");
         let boundary = is_multipart.then(|| multer::parse_boundary(content_type).ok()).flatten()?;
-        Some(Self { boundary, wanted, family: "", labels: Bytes::new() })
+        let labels = Bytes::new();
+        Some(Self { boundary, wanted, family: "", names_hold_places: false, labels })
     }
 
     /// The profile's file.
