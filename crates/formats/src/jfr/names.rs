@@ -250,6 +250,12 @@ impl<'c, 'a> Names<'c, 'a> {
         Some(Method { function, is_native, binary })
     }
 
+    /// Whether constants of the type are threads.
+    pub(super) fn is_thread(&self, class: usize) -> bool {
+        let class = self.chunk.types.get(class);
+        class.is_some_and(|class| class.name == "java.lang.Thread")
+    }
+
     /// The thread of a key.
     pub(super) fn thread(&mut self, class: usize, key: u64, out: &mut Out) -> Option<ThreadId> {
         if let Some(known) = self.threads.get(&key) {
