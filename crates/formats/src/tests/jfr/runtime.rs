@@ -67,7 +67,7 @@ fn a_recording_has_the_collections_and_gauges_that_the_jdk_s_tool_prints() {
     let window = profile.window;
     assert!(profile.events.iter().all(|event| window.contains(event.start)));
     let causes = of("jdk.GarbageCollection").map(|event| {
-        let find = |name| event.attributes.iter().find(|(have, _)| **have == *name);
+        let find = |name: &str| event.attributes.iter().find(|(have, _)| **have == *name);
         (find("collector").map(|it| &*it.1), find("gc cause").map(|it| &*it.1))
     });
     let full = (Some("G1Full"), Some("System.gc()"));
