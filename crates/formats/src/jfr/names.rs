@@ -15,7 +15,7 @@ use std::rc::Rc;
 /// How far a constant may lead to others until it is text.
 const TEXT_STEPS_MAX: usize = 4;
 /// Fields that name a constant, the better ones first.
-const NAMING: [&str; 4] = ["name", "string", "type", "description"];
+const NAMING: [&str; 6] = ["name", "string", "type", "description", "cause", "when"];
 /// What async-profiler writes as the signature of a function that is no method.
 const NO_METHOD: [&str; 2] = ["()L;", ""];
 const UNKNOWN_METHOD: &str = "[unknown method]";

@@ -43,14 +43,18 @@ impl Column {
 /// Reads the labels of a segment's series.
 pub(crate) fn series(segment: &Segment) -> Result<Vec<Arc<Labels>>, Error> {
     let mut series: Vec<Labels> = Vec::new();
-    let Some(file) = segment.file("series")? else { return Ok(Vec::new()) };
-    for batch in reader(file)? {
+    let file = segment.file("series")?;
+    for batch in file.map(reader).transpose()?.into_iter().flatten() {
         let batch = batch?;
         let at: &UInt32Array = column(&batch, "series")?;
         let name: &StringArray = column(&batch, "name")?;
         let value: &StringArray = column(&batch, "value")?;
         for row in 0..batch.num_rows() {
             let at = at.value(row) as usize;
+            // The series without labels comes first, and has no row.
+            if series.is_empty() && at == 1 {
+                series.push(Labels::new());
+            }
             if at > series.len() {
                 return Err(Error::corrupt("a label is of no series"));
             }
@@ -59,6 +63,9 @@ pub(crate) fn series(segment: &Segment) -> Result<Vec<Arc<Labels>>, Error> {
             }
             series[at].set(name.value(row), value.value(row));
         }
+    }
+    if series.is_empty() {
+        series.push(Labels::new());
     }
     Ok(series.into_iter().map(Arc::new).collect())
 }
