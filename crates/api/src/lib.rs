@@ -35,8 +35,8 @@ use axum::routing::get;
 use ingest::auth::{Auth, Rule};
 use ingest::{Need, Problem};
 use routes::{
-    diff, facets, flamegraph, moments, overview, pgo, profiles, sandwich, series, server, spans,
-    top,
+    diff, events, facets, flamegraph, moments, overview, pgo, profiles, sandwich, series, server,
+    spans, top,
 };
 use std::sync::Arc;
 use tower_http::compression::CompressionLayer;
@@ -89,6 +89,8 @@ pub const RULES: &[Rule] = &[
     read("/api/v1/traces/{trace_id}"),
     read("/api/v1/spans"),
     read("/api/v1/endpoints"),
+    read("/api/v1/events"),
+    read("/api/v1/metrics"),
 ];
 
 /// Rules of all routes: this crate's and the receivers'.
@@ -124,6 +126,8 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(spans::trace))
         .routes(routes!(spans::spans))
         .routes(routes!(spans::endpoints))
+        .routes(routes!(events::events))
+        .routes(routes!(events::metrics))
 }
 
 /// All questions; upload is `ingest`'s.

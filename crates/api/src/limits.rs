@@ -27,6 +27,12 @@ pub const PROFILES_DEFAULT: usize = 100;
 pub const PROFILES_MAX: usize = 1000;
 /// Spans of a page when the question names no number.
 pub const SPANS_DEFAULT: usize = 100;
+/// Events of a page when the question names no number.
+pub const EVENTS_DEFAULT: usize = 100;
+/// Gauges, or categories of events, that a question names.
+pub const METRIC_NAMES_MAX: usize = 100;
+/// Steps of gauges when the question names no length of a step.
+pub const METRIC_STEPS_DEFAULT: i64 = 120;
 /// Endpoints when the question names no number.
 pub const ENDPOINTS_DEFAULT: usize = 100;
 /// Most endpoints.

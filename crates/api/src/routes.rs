@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod diff;
+pub mod events;
 pub mod facets;
 pub mod flamegraph;
 pub mod moments;

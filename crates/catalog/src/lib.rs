@@ -1,5 +1,5 @@
-//! What exists: segments, of profiles or of spans, and their state, in SQLite. Inserting a segment's
-//! row is what commits it.
+//! What exists: segments, of profiles, of spans or of events, and their state, in SQLite. Inserting a
+//! segment's row is what commits it.
 //!
 //! The schema is versioned by the table `migrations`; an older catalog is brought up to date when
 //! it is opened. Every transaction is durable when its call returns (`synchronous = FULL`).
@@ -55,20 +55,26 @@ pub enum Content {
     Profiles,
     /// Spans.
     Spans,
+    /// Events and readings of runtimes.
+    Events,
 }
 
 impl Content {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Profiles, Self::Spans, Self::Events];
+
     /// Its name in the catalog.
     pub fn name(self) -> &'static str {
         match self {
             Self::Profiles => "profiles",
             Self::Spans => "spans",
+            Self::Events => "events",
         }
     }
 
     /// The content of a name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Profiles, Self::Spans].into_iter().find(|content| content.name() == name)
+        Self::ALL.into_iter().find(|content| content.name() == name)
     }
 }
 
@@ -87,7 +93,7 @@ pub struct SegmentRow {
     pub t_min_ns: i64,
     /// Last time in it, inclusive.
     pub t_max_ns: i64,
-    /// Rows of `samples`, or of `spans`.
+    /// Rows of `samples`, or of `spans` or `events`.
     pub rows: u64,
     /// Bytes of all its files.
     pub bytes: u64,

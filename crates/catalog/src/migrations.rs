@@ -6,7 +6,7 @@ use crate::Error;
 
 /// Schema changes in order; the position plus one is the version. An entry that was released never
 /// changes: stores in the field were made with it.
-pub(crate) const MIGRATIONS: [&str; 6] = [
+pub(crate) const MIGRATIONS: [&str; 7] = [
     "
     CREATE TABLE segments (
         id TEXT PRIMARY KEY,
@@ -88,6 +88,8 @@ pub(crate) const MIGRATIONS: [&str; 6] = [
     crate::names::SCHEMA,
     crate::payloads::SCHEMA,
     "ALTER TABLE segments ADD COLUMN content TEXT NOT NULL DEFAULT 'profiles'",
+    // `content` may be 'events': a program that does not know them is not to open the store.
+    "",
 ];
 
 /// Brings the catalog up to date, in one transaction.

@@ -1,9 +1,9 @@
 //! JDK Flight Recorder files, as the JDK, async-profiler and Datadog's profiler write them.
 //!
 //! A file is a row of chunks, each with type descriptions, constants and type ids of its own.
-//! Reading walks a chunk three times over its events: where types and constants are, what settings
-//! say, and then the samples; fields are read at places that are worked out once a type, and events
-//! of other types are stepped over. What becomes of which event is one table
+//! Reading walks a chunk four times over its events: where types and constants are, what settings
+//! say, the samples, and then what else the virtual machine tells; fields are read at places that are
+//! worked out once a type, and events of other types are stepped over. What becomes of which event is one table
 //! ([`table`]); the page `docs/formats/jfr.md` is held to it by a test.
 
 mod contexts;
@@ -17,6 +17,7 @@ mod metadata;
 mod names;
 mod old;
 mod pools;
+mod runtime;
 mod samples;
 pub mod table;
 

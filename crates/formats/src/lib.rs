@@ -28,6 +28,7 @@ mod labels;
 mod msgpack;
 mod rows;
 mod stacks;
+mod told;
 
 pub use decoded::{Decoded, DecodedProfile, Issue, IssueKind, MappedType, Options};
 pub use limits::Limits;

@@ -72,6 +72,10 @@ pub const JFR_NOT_KEPT_NAMES_MAX: usize = 2_000;
 pub const JFR_NOT_KEPT_NAME_BYTES_MAX: usize = 128;
 /// Root spans of one JFR file whose endpoint is kept.
 pub const JFR_ENDPOINTS_MAX: usize = 200_000;
+/// Events of the runtime and readings of gauges of one file.
+pub const RUNTIME_EVENTS_MAX: usize = 100_000;
+/// Bytes of a text of an event of the runtime: its name, and names and values of its attributes.
+pub const RUNTIME_TEXT_BYTES_MAX: usize = 512;
 /// Attributes of one span.
 pub const SPAN_ATTRIBUTES_MAX: usize = 64;
 /// Bytes of a span's name, of what it was about, and of the name of an attribute.

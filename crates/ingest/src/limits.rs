@@ -88,8 +88,10 @@ pub const BESIDE_BYTES_MAX: usize = 1024;
 pub const ENDPOINTS_MAX: usize = 500;
 /// Bytes of `metrics.json` beside profiles.
 pub const METRICS_BYTES_MAX: usize = 64 << 10;
-/// Numbers of `metrics.json` that are kept with a profile.
+/// Numbers of `metrics.json` that are information of a profile.
 pub const INFO_METRICS_MAX: usize = 16;
+/// Numbers of `metrics.json` that are kept as readings of gauges.
+pub const METRICS_MAX: usize = 256;
 /// Bytes of one entry of what Datadog's libraries tell of a process.
 pub const INFO_TEXT_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a refusal over gRPC: clients accept no long headers.

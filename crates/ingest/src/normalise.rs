@@ -105,6 +105,18 @@ pub fn normalise(profile: &mut Profile, context: &Context, now: Timestamp, notes
     profile.metadata.info.truncate(INFO_ENTRIES_MAX);
     profile.window = window(profile.window, context.window, now, notes);
     sample_times(profile, now, notes);
+    event_times(profile, now);
+}
+
+/// Times of events and readings that cannot be become the end of the window.
+fn event_times(profile: &mut Profile, now: Timestamp) {
+    let latest = now.plus_nanos(FUTURE_NANOS_MAX);
+    let end = profile.window.end.min(latest).plus_nanos(-1).max(profile.window.start);
+    for event in &mut profile.events {
+        if event.start > latest || event.start.nanos() <= 0 {
+            event.start = end;
+        }
+    }
 }
 
 /// Times of samples: late ones stay as they are, whatever their age. One in the future is taken for

@@ -319,7 +319,9 @@ pub(crate) fn prepare(
 
 /// Estimated bytes of a profile in memory, indexes of its tables included.
 pub(crate) fn weight(profile: &Profile) -> usize {
-    1024 + profile.samples.len() * size_of::<profile::Sample>() + profile.tables.estimated_bytes()
+    let samples = profile.samples.len() * size_of::<profile::Sample>();
+    let events = profile::runtime::estimated_bytes(&profile.events);
+    1024 + samples + events + profile.tables.estimated_bytes()
 }
 
 /// What people should know of a profile that the retention is about to drop.

@@ -3,8 +3,8 @@
 //! A [`Profile`] is one upload for one time window of one series. Its [`Sample`]s are observed
 //! *events*: a stack, up to four values measured by that event, and optionally a time, a thread, a
 //! [`Link`] to a span and attributes. Everything a sample points to lives once in [`Tables`] and is
-//! named by a typed handle; stacks are nodes of a prefix tree ([`StackTable`]). Spans of traces
-//! ([`span`]) stand beside profiles.
+//! named by a typed handle; stacks are nodes of a prefix tree ([`StackTable`]). What the runtime told
+//! beside samples ([`runtime`]) comes with a profile; spans of traces ([`span`]) stand for themselves.
 //!
 //! What is absent: I/O, serialization, clocks, async. Every id is a typed index that is only valid
 //! with the tables it came from.
@@ -18,6 +18,7 @@ pub mod kind_table;
 pub mod labels;
 pub mod merge;
 pub mod prune;
+pub mod runtime;
 pub mod sample;
 pub mod span;
 pub mod stack;
@@ -32,6 +33,7 @@ pub use hasher::KeyedMap;
 pub use index::Index;
 pub use kind::{Aggregation, Measure, ProfileTypeId, SampleKind, VALUES_MAX};
 pub use labels::Labels;
+pub use runtime::{Reading, RuntimeEvent};
 pub use sample::{Metadata, Profile, Sample};
 pub use span::{Span, SpanBatch, SpanKind, SpanStatus};
 pub use stack::StackTable;

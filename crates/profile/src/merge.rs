@@ -146,7 +146,7 @@ fn absorb_attribute(row: &Attribute, text: &impl Fn(StringId) -> StringId) -> At
 }
 
 impl Profile {
-    /// Takes over the samples of `other`; the window grows to hold both, labels and metadata stay.
+    /// Takes over the samples and events of `other`; the window grows to hold both, labels and metadata stay.
     pub fn merge(&mut self, other: &Self) {
         let remap = self.tables.absorb(&other.tables);
         let kinds: Vec<_> = other.kinds.iter().map(|kind| self.intern_kind(kind)).collect();
@@ -155,6 +155,7 @@ impl Profile {
             let time = Some(other.time_of(sample));
             self.samples.push(Sample { kind, time, ..remap.sample(sample) });
         }
+        self.events.extend_from_slice(&other.events);
         self.window.start = self.window.start.min(other.window.start);
         self.window.end = self.window.end.max(other.window.end);
     }

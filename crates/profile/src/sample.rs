@@ -2,7 +2,8 @@
 
 use crate::kind::VALUES_MAX;
 use crate::{
-    AttributesId, KindIndex, Labels, LinkId, SampleKind, StackId, StackTable, Tables, ThreadId,
+    AttributesId, KindIndex, Labels, LinkId, RuntimeEvent, SampleKind, StackId, StackTable, Tables,
+    ThreadId,
 };
 use stdx::{TimeRange, Timestamp};
 
@@ -77,8 +78,10 @@ pub struct Profile {
     pub kinds: Vec<SampleKind>,
     /// What samples point to.
     pub tables: Tables,
-    /// The events.
+    /// The observed events.
     pub samples: Vec<Sample>,
+    /// What the runtime told beside: events and gauges. Stored apart from the samples.
+    pub events: Vec<RuntimeEvent>,
 }
 
 impl Default for Profile {
@@ -90,6 +93,7 @@ impl Default for Profile {
             kinds: Vec::new(),
             tables: Tables::default(),
             samples: Vec::new(),
+            events: Vec::new(),
         }
     }
 }

@@ -16,10 +16,11 @@ use stdx::Ulid;
 use store::Store;
 use tokio::sync::Semaphore;
 use views::{
-    Answer, AnswerMeta, CallTree, Endpoints, Facet, FlameGraph, GroupBy, GroupQuery, GroupTable,
-    LabelValue, LateNames, Moments, MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList,
-    ProfileTypeInfo, Selection, SeriesQuery, SeriesSet, Services, SpanFilter, SpanList, SpanPage,
-    TopQuery, TopTable, Trace, Trend, Usage, UsageQuery, ViewError, Views, infos, services,
+    Answer, AnswerMeta, CallTree, Endpoints, EventFilter, EventList, EventPage, Facet, FlameGraph,
+    GroupBy, GroupQuery, GroupTable, LabelValue, LateNames, MetricQuery, MetricSeries, Moments,
+    MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList, ProfileTypeInfo, Selection,
+    SeriesQuery, SeriesSet, Services, SpanFilter, SpanList, SpanPage, TopQuery, TopTable, Trace,
+    Trend, Usage, UsageQuery, ViewError, Views, infos, services,
 };
 
 /// Answers from a store. Futures must be polled inside a tokio runtime; dropping one stops its
@@ -348,5 +349,13 @@ impl Views for Engine {
 
     fn endpoints<'a>(&'a self, filter: &'a SpanFilter, limit: usize) -> Answer<'a, Endpoints> {
         Box::pin(self.endpoint_sums(filter, limit))
+    }
+
+    fn events<'a>(&'a self, filter: &'a EventFilter, page: EventPage) -> Answer<'a, EventList> {
+        Box::pin(self.event_list(filter, page))
+    }
+
+    fn metrics<'a>(&'a self, query: &'a MetricQuery) -> Answer<'a, Vec<MetricSeries>> {
+        Box::pin(self.metric_series(query))
     }
 }

@@ -18,12 +18,14 @@ pub mod limits;
 
 mod engine;
 mod error;
+mod events;
 mod filter;
 mod moments;
 mod plan;
 mod predicate;
 mod reader;
 mod rebuild;
+mod records;
 mod rollup;
 mod row_ranges;
 mod scan;

@@ -82,6 +82,33 @@ enum Question {
         #[command(flatten)]
         selected: Selected,
     },
+    /// What happened in runtimes, such as collections of garbage; newest first.
+    Events {
+        #[command(flatten)]
+        selected: Selected,
+        /// Only of these categories: gc, safepoint, thread.
+        #[arg(long)]
+        category: Option<String>,
+        /// Only what is called so; /…/ is a regular expression.
+        #[arg(long)]
+        name: Option<String>,
+        /// Only what took at least so many milliseconds.
+        #[arg(long, value_name = "MILLISECONDS")]
+        min_ms: Option<String>,
+        /// Most events.
+        #[arg(long, default_value = "100")]
+        limit: String,
+    },
+    /// Gauges over time, such as the CPU load that runtimes report.
+    Metrics {
+        #[command(flatten)]
+        selected: Selected,
+        /// Only gauges of these names, with commas between.
+        names: Option<String>,
+        /// Length of a step; about 120 steps when absent.
+        #[arg(long, value_name = "MILLISECONDS")]
+        step_ms: Option<String>,
+    },
 }
 
 impl Selected {
@@ -154,6 +181,21 @@ pub(crate) async fn run(args: &QueryArgs) -> Result<String> {
         Question::Types { selected } => {
             let answer = selected.ask("/api/v1/profile-types", &[]).await?;
             if selected.json { json(&answer) } else { Ok(text::types(&answer)) }
+        }
+        Question::Events { selected, category, name, min_ms, limit } => {
+            let more = [
+                ("category", category.as_deref()),
+                ("name", name.as_deref()),
+                ("min_ms", min_ms.as_deref()),
+                ("limit", Some(limit.as_str())),
+            ];
+            let answer = selected.ask("/api/v1/events", &more).await?;
+            if selected.json { json(&answer) } else { Ok(text::events(&answer)) }
+        }
+        Question::Metrics { selected, names, step_ms } => {
+            let more = [("names", names.as_deref()), ("step_ms", step_ms.as_deref())];
+            let answer = selected.ask("/api/v1/metrics", &more).await?;
+            if selected.json { json(&answer) } else { Ok(text::metrics(&answer)) }
         }
         Question::Of(question) => question.answer().await,
     }

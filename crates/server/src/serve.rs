@@ -142,7 +142,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let views: Arc<dyn Views> = Arc::new(engine);
     let tees = Arc::new(Tees::start(config.tees.clone(), &clock));
     let (of_store, of_tees) = (Arc::clone(store), Arc::clone(&tees));
-    let all = move || [figures(&of_store), span_figures(&of_store), of_tees.figures()].concat();
+    let all = move || [figures(&of_store), record_figures(&of_store), of_tees.figures()].concat();
     let metrics = Arc::new(Metrics::new(Arc::clone(&ingest), Box::new(all)));
     let auth = Arc::new(Auth::new(config.tokens.clone(), api::rules()));
     let admin = AdminState { store: Arc::clone(store), clock: Arc::clone(&clock) };
@@ -251,7 +251,7 @@ fn figures(store: &Store) -> Vec<Figure> {
     ]
 }
 
-fn span_figures(store: &Store) -> Vec<Figure> {
+fn record_figures(store: &Store) -> Vec<Figure> {
     let stats = store.stats();
     let figure = |name, help, value: u64| Figure { name, help, value: value as f64 };
     vec![
@@ -259,6 +259,10 @@ fn span_figures(store: &Store) -> Vec<Figure> {
         figure("store_span_segments", "Live segments of spans", stats.span_segments),
         figure("store_span_rows", "Spans of live segments", stats.span_rows),
         figure("store_span_bytes", "Bytes of live segments of spans", stats.span_bytes),
+        figure("store_events_total", "Events and readings of runtimes appended", stats.events),
+        figure("store_event_segments", "Live segments of events", stats.event_segments),
+        figure("store_event_rows", "Events and readings of live segments", stats.event_rows),
+        figure("store_event_bytes", "Bytes of live segments of events", stats.event_bytes),
     ]
 }
 

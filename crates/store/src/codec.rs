@@ -64,7 +64,7 @@ mod tests {
 
     /// Every field of an entry as text. Tables are compared row by row.
     fn shown(entry: &Entry) -> String {
-        let Profile { labels, window, metadata, kinds, tables, samples } = &*entry.profile;
+        let Profile { labels, window, metadata, kinds, tables, samples, events } = &*entry.profile;
         let nodes: Vec<_> = tables.stacks.iter().collect();
         format!(
             "{:?}",
@@ -76,7 +76,7 @@ mod tests {
                     tables.mappings.rows()
                 ),
                 (tables.locations.rows(), nodes, tables.threads.rows(), tables.links.rows()),
-                (tables.attributes.rows(), samples),
+                (tables.attributes.rows(), samples, events),
             )
         )
     }
@@ -88,8 +88,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_entry_comes_back_as_it_went_in(profile in testkit::profiles::any_profile()) {
-            let entry = entry(profile);
+        fn an_entry_comes_back_as_it_went_in(
+            profile in testkit::profiles::any_profile(),
+            events in testkit::events::any_events(),
+        ) {
+            let entry = entry(Profile { events, ..profile });
             let back = decode(&encode(&entry)).expect("own encoding");
             prop_assert_eq!(shown(&back), shown(&entry));
         }
@@ -97,10 +100,11 @@ mod tests {
         #[test]
         fn damaged_bytes_are_an_error_or_a_profile_but_never_a_panic(
             profile in testkit::profiles::any_profile(),
+            events in testkit::events::any_events(),
             damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
             cut in any::<prop::sample::Index>(),
         ) {
-            let mut bytes = encode(&entry(profile));
+            let mut bytes = encode(&entry(Profile { events, ..profile }));
             for (at, value) in damage {
                 let at = at.index(bytes.len());
                 bytes[at] = value;

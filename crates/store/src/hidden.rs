@@ -5,13 +5,14 @@
 //! must know that this profile has some which are not picked.
 
 use crate::memtable::overlaps;
+use crate::records::Base;
 use crate::{Error, ProfileRow};
 use catalog::Deletion;
 use profile::Labels;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
-use views::{Matcher, SpanInfo};
+use views::Matcher;
 
 /// A deletion that is not done yet.
 #[derive(Debug)]
@@ -95,12 +96,12 @@ impl Hidden {
         rows.iter().map(&mut find).collect()
     }
 
-    /// The deletion that hides a span, where one does.
-    pub(crate) fn of_span(&self, info: &SpanInfo) -> Option<Ulid> {
-        let bounds = (info.span.start.nanos(), info.span.end().nanos());
+    /// The deletion that hides a record, where one does.
+    pub(crate) fn of_record(&self, base: Base<'_>) -> Option<Ulid> {
         let mut stones = self.0.iter();
-        let found = stones
-            .find(|stone| stone.reaches(info.received_at, bounds) && stone.names(&info.labels));
+        let found = stones.find(|stone| {
+            stone.reaches(base.received_at, base.bounds()) && stone.names(base.labels)
+        });
         found.map(|stone| stone.id)
     }
 

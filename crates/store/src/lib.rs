@@ -11,9 +11,11 @@
 
 pub mod codec;
 pub mod error;
+pub mod events;
 pub mod layer;
 pub mod limits;
 pub mod part;
+pub mod records;
 pub mod schema;
 pub mod spans;
 pub mod store;
@@ -44,13 +46,14 @@ pub use layer::{FileLayer, LayerFile, LocalFiles};
 pub use limits::Options;
 pub use part::{Part, Samples, Snapshot, TableSet};
 pub use payload::{NewPayload, PAYLOAD_INFO, PayloadRule, payload_of, unmark};
+pub use records::part::{RecordPart, Records};
+pub use records::{Record, Texts};
 pub use resolution::{Resolution, ResolutionRule};
 pub use rollup::read::Wanted;
 pub use rollup::{HourPart, Hours, ROLLUP_VERSION};
 pub use rows::{ProfileRow, Run, Slice, Slices};
 pub use rules::RetentionRule;
 pub use segment::bloom::SpanKey;
-pub use spans::part::{SpanPart, Spans};
 pub use store::{
     Appended, Backup, Checked, Matching, NewNames, Outcome, Parsed, Reparsed, Restored,
     RetentionStatus, Stats, Store, TenantUsage,

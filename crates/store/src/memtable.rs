@@ -1,4 +1,4 @@
-//! Profiles and spans that are in the log but not yet in a segment: of profiles, per tenant a list of
+//! Profiles, spans and events that are in the log but not yet in a segment: of profiles, per tenant a list of
 //! chunks, each a part of its own. Only the last chunk grows; a snapshot shares everything by
 //! reference, and growing under a snapshot copies a small chunk's tables, and a large chunk then stops
 //! growing.
@@ -9,8 +9,9 @@ use crate::batch::to_batch;
 use crate::codec::Entry;
 use crate::collect::{Arranged, Collector, Ordinals, take_entry};
 use crate::limits::{Options, SHARED_CHUNK_BYTES_MAX};
+use crate::records::Piles;
 use crate::rows::{ProfileRow, Row};
-use crate::spans::{self, Pile};
+use crate::{events, spans};
 use arrow::array::RecordBatch;
 use profile::Tables;
 use profile::labels::names::SERVICE;
@@ -106,14 +107,28 @@ struct TenantChunks {
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {
     tenants: BTreeMap<Arc<str>, TenantChunks>,
-    /// Spans of all tenants.
-    pub(crate) spans: Pile,
+    /// Spans and events of all tenants.
+    pub(crate) piles: Piles,
     /// When the first profile or span came.
     pub(crate) since: Option<Timestamp>,
 }
 
 impl Memtable {
-    /// Adds a commit group.
+    /// Adds a commit group, and what runtimes told.
+    pub(crate) fn add_all(
+        &mut self,
+        entries: &[Entry],
+        options: &Options,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        for entry in entries.iter().filter(|entry| !entry.profile.events.is_empty()) {
+            self.piles.events.add(&entry.tenant, events::infos(entry));
+        }
+        self.add(entries, options, now, rng)
+    }
+
+    /// Adds the samples of a commit group.
     pub(crate) fn add(
         &mut self,
         entries: &[Entry],
@@ -142,16 +157,16 @@ impl Memtable {
     }
 
     /// Adds spans of a commit group.
-    pub(crate) fn add_spans(&mut self, entry: spans::Entry, now: Timestamp) {
+    pub(crate) fn add_spans(&mut self, entry: &spans::Entry, now: Timestamp) {
         self.since.get_or_insert(now);
-        self.spans.add(entry);
+        self.piles.spans.add(&entry.tenant, entry.infos());
     }
 
     pub(crate) fn bytes(&self) -> usize {
         let tenants = self.tenants.values();
         let bytes =
             |t: &TenantChunks| t.frozen_bytes + t.growing.as_ref().map_or(0, |chunk| chunk.bytes);
-        tenants.map(bytes).sum::<usize>() + self.spans.bytes()
+        tenants.map(bytes).sum::<usize>() + self.piles.bytes()
     }
 
     /// Everything of a tenant.

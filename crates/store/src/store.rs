@@ -11,6 +11,7 @@ mod names;
 mod open;
 mod payloads;
 mod pins;
+mod records;
 mod reparse;
 mod repeats;
 mod retain;
@@ -38,8 +39,8 @@ use crate::layer::FileLayer;
 use crate::limits::{CACHE_UNUSED, FLUSH_RETRY, MAINTENANCE_TICK, Options, ROLLUP_TURN};
 use crate::memtable::{ChunkView, Memtable};
 use crate::part::{Part, Snapshot, Source};
+use crate::records::Piles;
 use crate::segment::Segment;
-use crate::spans::Pile;
 use crate::wal::WalWriter;
 use catalog::{Catalog, Content};
 use object_store::ObjectStore;
@@ -101,6 +102,8 @@ struct State {
     segments: Vec<Arc<Segment>>,
     /// Segments of spans.
     spans: Vec<Arc<Segment>>,
+    /// Segments of events.
+    events: Vec<Arc<Segment>>,
     retired: Vec<Retired>,
     /// A compaction whose commit failed: whether the catalog has it is not known.
     unsure: Option<Unsure>,
@@ -114,7 +117,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Frozen {
     chunks: BTreeMap<Arc<str>, Vec<ChunkView>>,
-    spans: Arc<Pile>,
+    piles: Arc<Piles>,
     bytes: usize,
     /// The last log that holds any of it.
     sequence: u64,
@@ -147,6 +150,7 @@ struct Counters {
     profiles: AtomicU64,
     samples: AtomicU64,
     spans: AtomicU64,
+    events: AtomicU64,
     wal_commits: AtomicU64,
     wal_bytes_written: AtomicU64,
     wal_bytes: AtomicU64,
@@ -177,18 +181,34 @@ impl State {
         self.memtable.bytes() + self.flushing.as_ref().map_or(0, |frozen| frozen.bytes)
     }
 
-    fn span_stats(&self) -> Stats {
+    fn record_stats(&self, counters: &Counters) -> Stats {
+        let rows = |of: &[Arc<Segment>]| of.iter().map(|segment| segment.row.rows).sum();
+        let bytes = |of: &[Arc<Segment>]| of.iter().map(|segment| segment.row.bytes).sum();
         Stats {
+            spans: counters.spans.load(Ordering::Relaxed),
+            events: counters.events.load(Ordering::Relaxed),
             span_segments: self.spans.len() as u64,
-            span_rows: self.spans.iter().map(|segment| segment.row.rows).sum(),
-            span_bytes: self.spans.iter().map(|segment| segment.row.bytes).sum(),
+            span_rows: rows(&self.spans),
+            span_bytes: bytes(&self.spans),
+            event_segments: self.events.len() as u64,
+            event_rows: rows(&self.events),
+            event_bytes: bytes(&self.events),
             ..Stats::default()
         }
     }
 
-    /// Segments of profiles, then those of spans.
+    /// Segments with this content.
+    fn of(&self, content: Content) -> &Vec<Arc<Segment>> {
+        match content {
+            Content::Profiles => &self.segments,
+            Content::Spans => &self.spans,
+            Content::Events => &self.events,
+        }
+    }
+
+    /// Segments of profiles, then those of spans and of events.
     fn all_segments(&self) -> Vec<Arc<Segment>> {
-        self.segments.iter().chain(&self.spans).cloned().collect()
+        Content::ALL.into_iter().flat_map(|content| self.of(content)).cloned().collect()
     }
 
     /// Puts segments where those with the same content are.
@@ -197,6 +217,7 @@ impl State {
             match segment.row.content {
                 Content::Profiles => self.segments.push(segment),
                 Content::Spans => self.spans.push(segment),
+                Content::Events => self.events.push(segment),
             }
         }
     }
@@ -280,12 +301,12 @@ impl Store {
     /// Tenants that have profiles or spans, sorted.
     pub fn tenants(&self) -> Vec<String> {
         let state = self.inner.state();
-        let segments = state.segments.iter().chain(&state.spans);
-        let segments = segments.map(|segment| segment.row.tenant.clone());
+        let segments = state.all_segments();
+        let segments = segments.iter().map(|segment| segment.row.tenant.clone());
         let flushing = state.flushing.iter();
         let flushing =
-            flushing.flat_map(|frozen| frozen.chunks.keys().chain(frozen.spans.tenants()));
-        let growing = state.memtable.tenants().chain(state.memtable.spans.tenants());
+            flushing.flat_map(|frozen| frozen.chunks.keys().chain(frozen.piles.tenants()));
+        let growing = state.memtable.tenants().chain(state.memtable.piles.tenants());
         let chunks = flushing.chain(growing);
         let all: std::collections::BTreeSet<String> =
             segments.chain(chunks.map(ToString::to_string)).collect();
@@ -316,7 +337,6 @@ impl Store {
         Stats {
             profiles: of(&counters.profiles),
             samples: of(&counters.samples),
-            spans: of(&counters.spans),
             wal_commits: of(&counters.wal_commits),
             wal_bytes_written: of(&counters.wal_bytes_written),
             wal_bytes: of(&counters.wal_bytes),
@@ -355,7 +375,7 @@ impl Store {
             overdue_deletions: delete::overdue(&state.tombstones, self.inner.clock.now()),
             remembered,
             forgotten_early,
-            ..state.span_stats()
+            ..state.record_stats(counters)
         }
     }
 

@@ -19,8 +19,9 @@ use zstd::bulk::Compressor;
 pub const DIR: &str = "wal";
 /// First bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"VESTAWAL";
-/// Version of the format. Version 1 had no records of spans; it is read, too.
-pub const VERSION: u32 = 2;
+/// Version of the format. Version 1 had no records of spans, version 2 no events of profiles; both are
+/// read, too.
+pub const VERSION: u32 = 3;
 const HEADER_BYTES: usize = 20;
 const RECORD_HEADER_BYTES: usize = 13;
 const FLAG_ZSTD: u8 = 1;

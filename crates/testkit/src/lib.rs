@@ -2,6 +2,7 @@
 //! captures repeated.
 
 pub mod amplify;
+pub mod events;
 pub mod load;
 pub mod profiles;
 pub mod spans;

@@ -11,6 +11,7 @@ pub mod calltree;
 pub mod classify;
 pub mod diff;
 pub mod error;
+pub mod events;
 pub mod filter;
 pub mod flamegraph;
 pub mod forest;
@@ -38,6 +39,7 @@ pub mod usage;
 pub use calltree::{CallTree, UnnamedBinary};
 pub use diff::{DiffGraph, Normalise};
 pub use error::ViewError;
+pub use events::{EventFilter, EventInfo, EventList, EventPage, MetricQuery, MetricSeries};
 pub use filter::{CallPath, Filter, Pattern};
 pub use flamegraph::FlameGraph;
 pub use forest::Forest;
@@ -263,4 +265,8 @@ pub trait Views: Send + Sync {
     fn spans<'a>(&'a self, filter: &'a SpanFilter, page: SpanPage) -> Answer<'a, SpanList>;
     /// What the endpoints of services did, the `limit` ones that took most time altogether.
     fn endpoints<'a>(&'a self, filter: &'a SpanFilter, limit: usize) -> Answer<'a, Endpoints>;
+    /// A page of what happened in runtimes.
+    fn events<'a>(&'a self, filter: &'a EventFilter, page: EventPage) -> Answer<'a, EventList>;
+    /// Gauges over time, by series.
+    fn metrics<'a>(&'a self, query: &'a MetricQuery) -> Answer<'a, Vec<MetricSeries>>;
 }

@@ -9,10 +9,11 @@ use crate::moments::{self, MomentSums};
 use crate::series::Buckets;
 use crate::usage::UsageSums;
 use crate::{
-    Answer, AnswerMeta, CallTree, Endpoints, Facet, GroupBy, GroupQuery, GroupTable, LabelValue,
-    LateNames, Moments, MomentsQuery, Naming, ProfileList, ProfileTypeInfo, Selection, SeriesQuery,
-    SeriesSet, Services, SpanFilter, SpanInfo, SpanList, SpanPage, SpanSeries, Trace, Usage,
-    UsageQuery, ViewError, Views, services, spans,
+    Answer, AnswerMeta, CallTree, Endpoints, EventFilter, EventInfo, EventList, EventPage, Facet,
+    GroupBy, GroupQuery, GroupTable, LabelValue, LateNames, MetricQuery, MetricSeries, Moments,
+    MomentsQuery, Naming, ProfileList, ProfileTypeInfo, Selection, SeriesQuery, SeriesSet,
+    Services, SpanFilter, SpanInfo, SpanList, SpanPage, SpanSeries, Trace, Usage, UsageQuery,
+    ViewError, Views, events, services, spans,
 };
 use profile::{Labels, Profile, Sample, SpanBatch, VALUES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use stdx::{Timestamp, Ulid, saturate};
 pub struct Naive {
     profiles: Vec<(ProfileInfo, Profile)>,
     spans: spans::naive::Stored,
+    events: events::naive::Stored,
     naming: Option<Arc<dyn Naming>>,
 }
 
@@ -191,8 +193,12 @@ impl Naive {
         self.spans.extend(batch.spans.into_iter().map(|span| (tenant.to_owned(), info(span))));
     }
 
-    /// Takes a profile.
-    pub fn insert(&mut self, id: Ulid, tenant: &str, received_at: Timestamp, profile: Profile) {
+    /// Takes a profile and what came with it.
+    pub fn insert(&mut self, id: Ulid, tenant: &str, received_at: Timestamp, mut profile: Profile) {
+        let labels = Arc::new(profile.labels.clone());
+        let info = |event| EventInfo { labels: Arc::clone(&labels), received_at, event };
+        let events = std::mem::take(&mut profile.events).into_iter();
+        self.events.extend(events.map(|event| (tenant.to_owned(), info(event))));
         self.profiles.push((info_of(id, tenant, received_at, &profile), profile));
     }
 
@@ -347,5 +353,13 @@ impl Views for Naive {
 
     fn endpoints<'a>(&'a self, filter: &'a SpanFilter, limit: usize) -> Answer<'a, Endpoints> {
         ready(Ok(spans::naive::endpoints(&self.spans, filter, limit)))
+    }
+
+    fn events<'a>(&'a self, filter: &'a EventFilter, page: EventPage) -> Answer<'a, EventList> {
+        ready(Ok(events::naive::events(&self.events, filter, page)))
+    }
+
+    fn metrics<'a>(&'a self, query: &'a MetricQuery) -> Answer<'a, Vec<MetricSeries>> {
+        ready(events::naive::metrics(&self.events, query))
     }
 }

@@ -171,6 +171,37 @@ impl Checker {
         self.client.get_json(&format!("{}/api/v1/profiles/{id}", self.url))
     }
 
+    /// How many events of a name a service has.
+    pub(super) fn events(&mut self, service: &str, name: &str) -> anyhow::Result<u64> {
+        self.types += 1;
+        let service = encode(service);
+        let url = format!(
+            "{}/api/v1/events?service={service}&name={}&from=0&to=now%2B1d&limit=1000",
+            self.url,
+            encode(name)
+        );
+        let (mut found, mut cursor) = (0, String::new());
+        loop {
+            let page = self.client.get_json(&format!("{url}&cursor={cursor}"))?;
+            found += page["events"].as_array().context("the answer has no events")?.len() as u64;
+            let Some(next) = page["next_cursor"].as_str() else { return Ok(found) };
+            cursor = encode(next);
+        }
+    }
+
+    /// How often a gauge of a service was read.
+    pub(super) fn readings(&mut self, service: &str, gauge: &str) -> anyhow::Result<u64> {
+        self.types += 1;
+        let (service, gauge) = (encode(service), encode(gauge));
+        let answer = self.client.get_json(&format!(
+            "{}/api/v1/metrics?service={service}&names={gauge}&from=0&to=now%2B1d&step_ms=86400000",
+            self.url
+        ))?;
+        let gauges = answer["metrics"].as_array().context("the answer has no gauges")?;
+        let points = gauges.iter().filter_map(|one| one["points"].as_array()).flatten();
+        Ok(points.filter_map(|point| point["readings"].as_u64()).sum())
+    }
+
     pub(super) fn top(&mut self, profile_type: &str, scope: &Scope) -> anyhow::Result<Value> {
         self.types += 1;
         let scope = match scope {

@@ -45,6 +45,14 @@ const EXPECTED: [&str; 24] = [
     "profiler.WallClockSample",
 ];
 
+/// Event types that are kept beside samples, each of whose events differs from the others.
+const KEPT_BESIDE: [&str; 3] = ["jdk.GarbageCollection", "jdk.GCPhasePause", "jdk.SafepointBegin"];
+/// Event types that are readings, and a gauge of each.
+const READ: [(&str, &str); 2] = [
+    ("jdk.CPULoad", "jdk.CPULoad.machineTotal"),
+    ("jdk.GCHeapSummary", "jdk.GCHeapSummary.heapUsed"),
+];
+
 /// A file and what the JDK's tools say of it.
 #[derive(Debug)]
 pub(crate) struct JfrFile {
@@ -106,7 +114,27 @@ impl JfrFile {
     fn upload(&self, checker: &mut Checker) -> anyhow::Result<Vec<String>> {
         let bytes = std::fs::read(&self.path)?;
         let (service, receipt) = checker.upload_raw(&bytes)?;
-        self.compare(checker, &Scope::Service(service), &receipt)
+        let mut problems = self.compare_beside(checker, &service)?;
+        problems.extend(self.compare(checker, &Scope::Service(service), &receipt)?);
+        Ok(problems)
+    }
+
+    /// What differs in what is kept beside samples.
+    fn compare_beside(&self, checker: &mut Checker, service: &str) -> anyhow::Result<Vec<String>> {
+        let mut problems = Vec::new();
+        let mut compare = |event: &str, found: u64| {
+            let expected = self.count(event);
+            if i64::try_from(found).ok() != Some(expected) {
+                problems.push(format!("{found} of {event} kept, truth {expected}"));
+            }
+        };
+        for event in KEPT_BESIDE {
+            compare(event, checker.events(service, event)?);
+        }
+        for (event, gauge) in READ {
+            compare(event, checker.readings(service, gauge)?);
+        }
+        Ok(problems)
     }
 
     /// What differs in what was stored, by its receipt and what the server answers.

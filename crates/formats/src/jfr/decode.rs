@@ -8,13 +8,15 @@ use super::kinds::settle;
 use super::metadata::Types;
 use super::old;
 use super::pools::{Pools, chain};
+use super::runtime::read_runtime;
 use super::samples::read_samples;
-use super::table::{EVENTS, INFORMATION};
+use super::table::{EVENTS, INFORMATION, RUNTIME};
 use crate::compress::decompress;
 use crate::decoded::{Decoded, DecodedProfile, IssueKind, Issues, Options};
 use crate::intern::Budget;
 use crate::kinds::tell_not_kept;
 use crate::limits::{JFR_EVENT_TYPES_MAX, JFR_NOT_KEPT_NAME_BYTES_MAX, JFR_NOT_KEPT_NAMES_MAX};
+use crate::told::Told;
 use profile::Profile;
 use std::collections::BTreeMap;
 use stdx::{TimeRange, Timestamp};
@@ -36,7 +38,7 @@ pub fn decode_labelled(bytes: &[u8], labels: &[u8], options: &Options) -> Decode
     let (budget, profile) = (Budget::new(options.limits), Profile::default());
     let mut out = Out { profile, budget, issues };
     let mut info = Info::new(contexts);
-    let mut not_kept = BTreeMap::new();
+    let (mut not_kept, mut told) = (BTreeMap::new(), Told::default());
     let mut window: Option<(i64, i64)> = None;
     for raw in chunks(&body, &mut out.issues) {
         let rewritten;
@@ -51,12 +53,14 @@ pub fn decode_labelled(bytes: &[u8], labels: &[u8], options: &Options) -> Decode
         chunk.count_not_kept(&mut not_kept);
         info.read(&chunk, &mut out);
         let last = read_samples(&chunk, &info, &mut out);
+        read_runtime(&chunk, &mut told, &mut out);
         let start = raw.0.start_nanos;
         let end = start.saturating_add(raw.0.duration_nanos.max(0));
         let end = if raw.0.duration_nanos > 0 { end } else { last.max(start) };
         let (first, past) = window.unwrap_or((start, end));
         window = Some((first.min(start), past.max(end)));
     }
+    out.profile.events = told.events;
     finish(out, info, &not_kept, window)
 }
 
@@ -80,7 +84,7 @@ fn finish(
     profile.window = TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end));
     info.apply(&mut profile, &mut budget, &mut issues);
     let type_map = settle(&mut profile);
-    let is_empty = profile.samples.is_empty();
+    let is_empty = profile.samples.is_empty() && profile.events.is_empty();
     let profiles = if is_empty { Vec::new() } else { vec![DecodedProfile { profile, type_map }] };
     Decoded::new(profiles, issues)
 }
@@ -165,6 +169,7 @@ impl<'a> Chunk<'a> {
             let is_read = kind == TYPE_OF_METADATA
                 || kind == TYPE_OF_CONSTANTS
                 || EVENTS.iter().any(|entry| entry.event == name)
+                || RUNTIME.iter().any(|entry| entry.event == name)
                 || INFORMATION.iter().any(|(event, _)| *event == name);
             if is_read {
                 continue;

@@ -15,7 +15,7 @@ use std::rc::Rc;
 /// How far a constant may lead to others until it is text.
 const TEXT_STEPS_MAX: usize = 4;
 /// Fields that name a constant, the better ones first.
-const NAMING: [&str; 4] = ["name", "string", "type", "description"];
+const NAMING: [&str; 6] = ["name", "string", "type", "description", "cause", "when"];
 /// What async-profiler writes as the signature of a function that is no method.
 const NO_METHOD: [&str; 2] = ["()L;", ""];
 const UNKNOWN_METHOD: &str = "[unknown method]";
@@ -248,6 +248,12 @@ impl<'c, 'a> Names<'c, 'a> {
             tables.mappings.intern(Mapping { file, ..Mapping::default() })
         });
         Some(Method { function, is_native, binary })
+    }
+
+    /// Whether constants of the type are threads.
+    pub(super) fn is_thread(&self, class: usize) -> bool {
+        let class = self.chunk.types.get(class);
+        class.is_some_and(|class| class.name == "java.lang.Thread")
     }
 
     /// The thread of a key.

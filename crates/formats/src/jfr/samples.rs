@@ -1,9 +1,10 @@
 //! Events that are samples.
 
 use super::decode::{Chunk, Event, Out};
+use super::header::Header;
 use super::info::Info;
 use super::kinds::provisional;
-use super::layout::{Reader, SLOTS, Slots, Value};
+use super::layout::{Reader, SLOTS, Value};
 use super::metadata::Unit;
 use super::names::Names;
 use super::table::{EVENTS, EVERYWHERE, EventEntry, Source, When};
@@ -187,7 +188,7 @@ impl Plan {
                 shape = other;
             }
         }
-        let number = |slot| self.number(&slots, slot, chunk);
+        let number = |slot: usize| amount(slots[slot], self.reader.unit(slot), &chunk.header);
         let values = shape.sources.map(|source| value(source, &number));
         let mut sample = Sample { kind: provisional(shape.entry), values, ..Sample::default() };
         if let Value::Pooled(_, key) = slots[STACK] {
@@ -215,28 +216,35 @@ impl Plan {
         out.profile.samples.push(sample);
         time
     }
+}
 
-    /// A slot as a number; times in nanoseconds.
-    fn number(&self, slots: &Slots<'_>, slot: usize, chunk: &Chunk<'_>) -> Amount {
-        match (slots[slot], self.reader.unit(slot)) {
-            (Value::Number(ticks), Unit::Ticks) => Amount::Int(chunk.header.nanos(ticks)),
-            (Value::Number(number), Unit::Nanos(each)) => Amount::Int(number.saturating_mul(each)),
-            (Value::Number(number), Unit::None) => Amount::Int(number),
-            (Value::Fraction(fraction), _) => Amount::Fraction(fraction),
-            _ => Amount::Int(0),
-        }
+/// A value as a number; times in nanoseconds.
+pub(super) fn amount(value: Value<'_>, unit: Unit, header: &Header) -> Amount {
+    match (value, unit) {
+        (Value::Number(ticks), Unit::Ticks) => Amount::Int(header.nanos(ticks)),
+        (Value::Number(number), Unit::Nanos(each)) => Amount::Int(number.saturating_mul(each)),
+        (Value::Number(number), Unit::None) => Amount::Int(number),
+        (Value::Fraction(fraction), _) => Amount::Fraction(fraction),
+        _ => Amount::Int(0),
     }
 }
 
 /// A number of an event.
 #[derive(Clone, Copy, Debug)]
-enum Amount {
+pub(super) enum Amount {
     Int(i64),
     Fraction(f64),
 }
 
 impl Amount {
-    fn rounded(self) -> i64 {
+    pub(super) fn as_fraction(self) -> f64 {
+        match self {
+            Amount::Int(number) => number as f64,
+            Amount::Fraction(fraction) => fraction,
+        }
+    }
+
+    pub(super) fn rounded(self) -> i64 {
         match self {
             Amount::Int(number) => number,
             // Saturates, and what is no number is 0.

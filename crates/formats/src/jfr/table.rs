@@ -2,6 +2,7 @@
 
 pub use crate::kinds::Becomes;
 use Source::{Count, Field, Nothing, One, Product, Rate};
+use profile::runtime::category;
 
 /// An event type and what its events are in the model.
 #[derive(Debug)]
@@ -245,6 +246,99 @@ pub const EVENTS: &[EventEntry] = &[
     ),
 ];
 
+/// An event type whose events are kept beside samples.
+#[derive(Debug)]
+pub struct RuntimeEntry {
+    /// The type's name.
+    pub event: &'static str,
+    /// What its events are.
+    pub tells: Tells,
+    /// Fields that are kept as attributes, and the attributes' names.
+    pub attributes: &'static [(&'static str, &'static str)],
+}
+
+/// What an event tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Tells {
+    /// Something that happened, of that category.
+    Event(&'static str),
+    /// Readings: a field, the gauge's name and its unit.
+    Readings(&'static [(&'static str, &'static str, &'static str)]),
+}
+
+impl RuntimeEntry {
+    /// The fields it is read from: those of attributes, then those of readings.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &'static str> {
+        let gauges: &[_] = if let Tells::Readings(gauges) = self.tells { gauges } else { &[] };
+        let attributes = self.attributes.iter().map(|(field, _)| *field);
+        attributes.chain(gauges.iter().map(|(field, ..)| *field))
+    }
+}
+
+const fn happens(
+    event: &'static str,
+    category: &'static str,
+    attributes: &'static [(&'static str, &'static str)],
+) -> RuntimeEntry {
+    RuntimeEntry { event, tells: Tells::Event(category), attributes }
+}
+
+const fn reads(
+    event: &'static str,
+    gauges: &'static [(&'static str, &'static str, &'static str)],
+    attributes: &'static [(&'static str, &'static str)],
+) -> RuntimeEntry {
+    RuntimeEntry { event, tells: Tells::Readings(gauges), attributes }
+}
+
+/// Every event type that is kept beside samples.
+pub const RUNTIME: &[RuntimeEntry] = &[
+    happens(
+        "jdk.GarbageCollection",
+        category::GC,
+        &[
+            ("gcId", "gc id"),
+            ("name", "collector"),
+            ("cause", "gc cause"),
+            ("sumOfPauses", "pauses ns"),
+            ("longestPause", "longest pause ns"),
+        ],
+    ),
+    happens("jdk.GCPhasePause", category::GC, &[("gcId", "gc id"), ("name", "phase")]),
+    happens("jdk.SafepointBegin", category::SAFEPOINT, &[("safepointId", "safepoint id")]),
+    happens("jdk.ExecuteVMOperation", category::SAFEPOINT, &[("operation", "operation")]),
+    happens(
+        "jdk.VirtualThreadPinned",
+        category::THREAD,
+        &[
+            ("eventThread", "thread"),
+            ("blockingOperation", "operation"),
+            ("pinnedReason", "reason"),
+        ],
+    ),
+    reads(
+        "jdk.CPULoad",
+        &[
+            ("jvmUser", "jdk.CPULoad.jvmUser", "part"),
+            ("jvmSystem", "jdk.CPULoad.jvmSystem", "part"),
+            ("machineTotal", "jdk.CPULoad.machineTotal", "part"),
+        ],
+        &[],
+    ),
+    reads(
+        "jdk.GCHeapSummary",
+        &[("heapUsed", "jdk.GCHeapSummary.heapUsed", "bytes")],
+        &[("when", "when")],
+    ),
+    reads("jdk.PhysicalMemory", &[("usedSize", "jdk.PhysicalMemory.usedSize", "bytes")], &[]),
+    reads("jdk.ResidentSetSize", &[("size", "jdk.ResidentSetSize.size", "bytes")], &[]),
+    reads(
+        "jdk.JavaThreadStatistics",
+        &[("activeCount", "jdk.JavaThreadStatistics.activeCount", "threads")],
+        &[],
+    ),
+];
+
 /// Event types that are read for what they say about the file or about other events.
 pub const INFORMATION: &[(&str, &str)] = &[
     ("jdk.ActiveSetting", "sampling intervals, and which profiler sampled"),
@@ -259,6 +353,23 @@ pub const INFORMATION: &[(&str, &str)] = &[
 /// The table as the documentation shows it, a row an entry.
 pub fn in_markdown() -> Vec<String> {
     EVENTS.iter().map(row).collect()
+}
+
+/// The table of what is kept beside samples as the documentation shows it.
+pub fn runtime_in_markdown() -> Vec<String> {
+    let quoted = |(field, name): &(&str, &str)| format!("{name}: `{field}`");
+    let row = |entry: &RuntimeEntry| {
+        let becomes = match entry.tells {
+            Tells::Event(category) => format!("an event of category {category}"),
+            Tells::Readings(gauges) => {
+                let gauges = gauges.iter().map(|(_, name, unit)| format!("`{name}` ({unit})"));
+                gauges.collect::<Vec<_>>().join("; ")
+            }
+        };
+        let attributes = entry.attributes.iter().map(quoted).collect::<Vec<_>>().join("; ");
+        format!("| `{}` | {becomes} | {attributes} |", entry.event)
+    };
+    RUNTIME.iter().map(row).collect()
 }
 
 fn row(entry: &EventEntry) -> String {

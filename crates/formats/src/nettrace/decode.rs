@@ -37,6 +37,7 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
     let mut samples = Samples::new(&header, &survey);
     samples.read(blocks, &mut out);
     let unnamed = samples.known.unnamed;
+    out.profile.events = std::mem::take(&mut samples.told.events);
     let window = (header.start_nanos, header.time(survey.last_ticks.max(0)));
     let metadata = &mut out.profile.metadata;
     metadata.cpu_count = header.cpu_count;

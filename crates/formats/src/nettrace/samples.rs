@@ -11,6 +11,8 @@ use crate::decoded::{IssueKind, Issues};
 use crate::intern::Budget;
 use crate::labels::{LabelValue, SampleLabels};
 use crate::limits::NETTRACE_THREADS_MAX;
+use crate::told::{Telling, Told};
+use profile::runtime::category;
 use profile::{Attribute, AttributeValue, KeyedMap, Profile, Sample, StringId, Thread, VALUES_MAX};
 use std::borrow::Cow;
 use stdx::Timestamp;
@@ -89,6 +91,7 @@ pub(super) struct Samples<'s, 'a> {
     pub(super) survey: &'s Survey<'a>,
     pub(super) state: State<'a>,
     pub(super) known: super::decode::Known,
+    pub(super) told: Told,
     /// By whether it is a pause, a lock or a wait, and the thread.
     started: KeyedMap<(u8, u64), Start>,
     /// When each thread was sampled last.
@@ -119,6 +122,7 @@ impl<'s, 'a> Samples<'s, 'a> {
             survey,
             state,
             known,
+            told: Told::default(),
             started: KeyedMap::default(),
             sampled: KeyedMap::default(),
         }
@@ -146,7 +150,10 @@ impl<'s, 'a> Samples<'s, 'a> {
                 let thread = self.state.thread(event, self.header);
                 match self.said(kind, event, &thread) {
                     Some(said) if said.is_no_sample => {}
-                    Some(said) => self.sample(kind, event, &thread, said, out),
+                    Some(said) => {
+                        self.tell(kind, event, &said, out);
+                        self.sample(kind, event, &thread, said, out);
+                    }
                     None => out.issues.add(IssueKind::Damage, || {
                         format!("the event at {} ({kind:?}) is too short", event.at)
                     }),
@@ -293,6 +300,31 @@ impl<'s, 'a> Samples<'s, 'a> {
             said.one_of("gc reason", COLLECTION_REASONS, start.reason);
             said.one_of("gc type", COLLECTIONS, start.kind);
         }
+    }
+
+    /// Keeps collections and pauses beside the samples that they are, too.
+    fn tell(&mut self, kind: Event, event: &Raw<'a>, said: &Said<'a>, out: &mut Out) {
+        let name = match kind {
+            Event::Collection => "GC",
+            Event::Pause => "GCPause",
+            _ => return,
+        };
+        let duration_nanos = said.values[0];
+        let word = |(key, value): &(&'static str, Worth<'a>)| match value {
+            Worth::Number(number) => Some((*key, number.to_string())),
+            Worth::Word(word) => Some((*key, (*word).to_owned())),
+            Worth::Text(_) => None,
+        };
+        let attributes: Vec<_> = said.attributes.iter().filter_map(word).collect();
+        let telling = Telling {
+            category: category::GC,
+            name,
+            start: self.header.time(event.ticks).saturating_sub(duration_nanos),
+            duration_nanos,
+            reading: None,
+            attributes: &attributes,
+        };
+        self.told.add(&telling, &mut out.budget, &mut out.issues);
     }
 
     fn sample(

@@ -5,6 +5,7 @@ mod contexts;
 mod golden;
 mod hostile;
 pub(super) mod old;
+mod runtime;
 pub(super) mod writer;
 
 use profile::{Profile, Sample};

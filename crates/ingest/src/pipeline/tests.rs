@@ -324,9 +324,9 @@ type Upload<'a> = (&'a str, &'a [(&'a str, &'a str)], Vec<u8>);
 
 /// A profile as text, but for its tables.
 fn told(profile: &Profile) -> String {
-    let Profile { labels, window, metadata, kinds, samples, tables } = profile;
+    let Profile { labels, window, metadata, kinds, samples, tables, events } = profile;
     let names: Vec<&str> = tables.strings.iter().collect();
-    format!("{labels:?} {window:?} {metadata:?} {kinds:?} {samples:?} {names:?}")
+    format!("{labels:?} {window:?} {metadata:?} {kinds:?} {samples:?} {names:?} {events:?}")
 }
 
 #[tokio::test]

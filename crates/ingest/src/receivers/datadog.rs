@@ -4,7 +4,7 @@
 //! Contract: the uploaders of dd-trace-go, dd-trace-java, dd-trace-js and libdatadog. A multipart
 //! body holds an [`event`] (who, when, tags) and files, in any order, of any name, compressed in any
 //! way. Files that hold profiles become profiles of the event's window and labels; `metrics.json`
-//! becomes information of each.
+//! becomes information of each, and readings of gauges with the first.
 
 pub(crate) mod agent;
 mod event;
@@ -14,7 +14,7 @@ pub(crate) mod traces;
 use super::upload::Parameters;
 use crate::decode;
 use crate::limits::{
-    BESIDE_BYTES_MAX, INFO_TEXT_BYTES_MAX, ISSUE_BYTES_MAX, LABEL_VALUE_BYTES_MAX,
+    BESIDE_BYTES_MAX, INFO_METRICS_MAX, INFO_TEXT_BYTES_MAX, ISSUE_BYTES_MAX, LABEL_VALUE_BYTES_MAX,
 };
 use crate::normalise::{Context, bounded};
 use crate::notes::Notes;
@@ -30,8 +30,10 @@ use event::Event;
 use formats::{Decoded, Issue, IssueKind, Options};
 use http::{HeaderMap, header};
 use parts::{File, Parts};
+use profile::RuntimeEvent;
+use serde_json::Number;
 use std::sync::Arc;
-use stdx::TimeRange;
+use stdx::{TimeRange, Timestamp};
 
 /// What their agent adds to an upload that it passes on.
 pub(crate) const TAG_HEADERS: [&str; 2] = ["x-datadog-additional-tags", "x-datadog-container-tags"];
@@ -48,6 +50,8 @@ const CUMULATIVE: &str =
 pub(crate) struct Upload {
     files: Vec<File>,
     info: Vec<(String, String)>,
+    /// Readings of gauges.
+    points: Vec<RuntimeEvent>,
     cpu_count: Option<u32>,
 }
 
@@ -112,7 +116,8 @@ pub(crate) async fn open(
         event.add_tags_of_agent(tags);
     }
     let mut info = event.info();
-    let mut kept = Vec::new();
+    let (mut kept, mut points) = (Vec::new(), Vec::new());
+    let read_at = event.end.or(event.start).unwrap_or_default();
     for file in files {
         match file.content() {
             parts::Content::Profile => {
@@ -121,7 +126,14 @@ pub(crate) async fn open(
                 }
                 kept.push(file);
             }
-            parts::Content::Metrics => info.extend(file.metrics()),
+            parts::Content::Metrics => {
+                for (at, (name, number)) in file.metrics().into_iter().enumerate() {
+                    points.extend(point(&name, &number, read_at));
+                    if at < INFO_METRICS_MAX {
+                        info.push((format!("metrics.{name}"), number.to_string()));
+                    }
+                }
+            }
             parts::Content::Other => notes.add(|| format!("part {:?} is not used", file.name)),
         }
     }
@@ -135,13 +147,18 @@ pub(crate) async fn open(
         client => bounded(&client, LABEL_VALUE_BYTES_MAX),
     };
     let context = Context { source: SOURCE, labels, window, client, notes };
-    Ok((context, Upload { files: kept, info, cpu_count: event.cpu_count }))
+    Ok((context, Upload { files: kept, info, points, cpu_count: event.cpu_count }))
+}
+
+/// A number of `metrics.json`, which says no units; it is of the upload's window, at its end.
+fn point(name: &str, number: &Number, read_at: Timestamp) -> Option<RuntimeEvent> {
+    RuntimeEvent::point(name.into(), "".into(), read_at, number.as_f64()?)
 }
 
 impl Upload {
     /// Decodes one file after the other within the limits of one upload.
     pub(crate) fn decode(self, options: &Options) -> Decoded {
-        let Self { files, info, cpu_count } = self;
+        let Self { files, info, mut points, cpu_count } = self;
         let mut options = options.clone();
         let room = options.limits.decompressed_bytes_max;
         let (mut all, mut held) = (Decoded::default(), 0);
@@ -170,6 +187,8 @@ impl Upload {
                 let part = ("part".to_owned(), file.name.clone());
                 profile.metadata.info.splice(0..0, info.iter().cloned().chain([part]));
                 profile.metadata.cpu_count = profile.metadata.cpu_count.or(cpu_count);
+                // They are the upload's: with its first profile they come once.
+                profile.events.append(&mut points);
                 all.profiles.push(one);
             }
             options.limits.profiles_max = options.limits.profiles_max.saturating_sub(1);

@@ -1,10 +1,9 @@
 //! Which series have spans. Spans are read only of parts with a series that tells something new, and
 //! of those no more than times.
 
-use super::file::{Columns, File};
-use super::service_of;
 use crate::engine::Engine;
 use crate::error;
+use crate::records::{Columns, File, Wanted, service_of};
 use arrow::array::{Int64Array, RecordBatch, UInt32Array};
 use object_store::path::Path;
 use profile::Labels;
@@ -12,9 +11,8 @@ use profile::labels::names::SERVICE;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp};
-use store::spans::Texts;
-use store::{SpanPart, Spans};
-use views::{Selection, SpanFilter, SpanSeries, ViewError};
+use store::{RecordPart, Records, Texts};
+use views::{Selection, SpanFilter, SpanInfo, SpanSeries, ViewError};
 
 /// What series are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ impl Engine {
         known: impl FnOnce() -> New + Send,
     ) -> Result<Vec<SpanSeries>, ViewError> {
         let Some(filter) = SpanFilter::of_series(selection) else { return Ok(Vec::new()) };
-        let parts = self.span_parts(&filter.tenant, filter.range, service_of(&filter));
+        let parts = self.span_parts(&filter);
         if parts.is_empty() {
             return Ok(Vec::new());
         }
@@ -67,20 +65,22 @@ impl Engine {
                 let is_found = what == For::Labels && seen.0.contains_key(labels);
                 !is_found && filter.keeps_labels(labels) && is_new(labels)
             };
-            match part.spans() {
-                Spans::Memory(entries) => {
-                    for entry in entries {
-                        if !wants(&entry.batch.labels, &seen) {
-                            continue;
-                        }
-                        let spans = entry.infos();
-                        let spans = spans.filter(|info| filter.range.contains(info.span.start));
-                        for info in spans.filter(|info| !part.is_hidden(info)) {
-                            seen.add(&info.labels, info.span.start);
+            match part.records() {
+                Records::Memory(groups) => {
+                    let spans = groups.iter().flat_map(|group| &group.rows);
+                    // Spans that came together share their labels.
+                    let mut last: Option<(&Arc<Labels>, bool)> = None;
+                    for info in spans.filter(|info| filter.range.contains(info.span.start)) {
+                        let labels = &info.labels;
+                        let known = last.filter(|(last, _)| Arc::ptr_eq(last, labels));
+                        let is_wanted = known.map_or_else(|| wants(labels, &seen), |it| it.1);
+                        last = Some((labels, is_wanted));
+                        if is_wanted && !part.is_hidden(info) {
+                            seen.add(labels, info.span.start);
                         }
                     }
                 }
-                Spans::Parquet { path, size } => {
+                Records::Parquet { path, size } => {
                     let series = part.series().await.map_err(error::store)?;
                     let wanted: Vec<bool> =
                         series.iter().map(|labels| wants(labels, &seen)).collect();
@@ -99,7 +99,7 @@ impl Engine {
     /// Looks through a file after so many rows of others; the number of its rows.
     async fn in_file(
         &self,
-        (part, path, size): (&SpanPart, Path, u64),
+        (part, path, size): (&RecordPart<SpanInfo>, Path, u64),
         filter: &SpanFilter,
         wanted: (&[Arc<Labels>], &[bool]),
         (seen, searched): (&mut Seen, u64),
@@ -107,7 +107,14 @@ impl Engine {
         let _permit = self.permits.acquire().await;
         let file = File::open(self.store.object_store(), path, size).await?;
         let mut rows = 0;
-        for group in file.groups(filter, service_of(filter), None).await? {
+        let service = service_of(&filter.matchers).map(|service| ("service", vec![service]));
+        let asked = Wanted {
+            range: filter.range,
+            duration_nanos_min: filter.duration_nanos_min,
+            trace: None,
+            texts: service.into_iter().collect(),
+        };
+        for group in file.groups(&asked).await? {
             let mut batches = file.read(group, Columns::Times, &[])?;
             while let Some(batch) = batches.next().await? {
                 rows += batch.num_rows() as u64;
@@ -124,7 +131,7 @@ impl Engine {
 
 /// The spans of a batch in a range and of the series that are wanted.
 fn read(
-    part: &SpanPart,
+    part: &RecordPart<SpanInfo>,
     batch: &RecordBatch,
     range: TimeRange,
     (series, wanted): (&[Arc<Labels>], &[bool]),
@@ -133,9 +140,9 @@ fn read(
     let ordinals: &UInt32Array = column(batch, "series")?;
     let starts: &Int64Array = column(batch, "start_ns")?;
     let infos = if part.may_be_hidden() {
-        store::spans::read::decode(batch, series, &mut Texts::default()).map_err(error::store)?
+        store::records::read::decode(batch, series, &mut Texts::default()).map_err(error::store)?
     } else {
-        Vec::new()
+        Vec::<SpanInfo>::new()
     };
     for row in 0..batch.num_rows() {
         let (at, start) = (ordinals.value(row) as usize, Timestamp::from_nanos(starts.value(row)));

@@ -6,6 +6,7 @@ mod damage;
 mod deleted;
 mod duckdb;
 mod edges;
+mod events;
 mod fixture;
 mod further;
 mod late;

@@ -17,7 +17,8 @@ pub(super) fn is_nothing(answer: &Value) -> bool {
     let places = ["/meta/samples", "/after/samples", "/before/samples", "/callers/meta/samples"];
     let samples = places.map(|place| answer.pointer(place).and_then(Value::as_u64));
     let samples = samples.into_iter().flatten().reduce(u64::max);
-    let lists = ["series", "labels", "values", "types"].map(|key| answer.get(key)?.as_array());
+    let lists = ["series", "labels", "values", "types", "events", "metrics"];
+    let lists = lists.map(|key| answer.get(key)?.as_array());
     samples == Some(0) || lists.into_iter().flatten().any(Vec::is_empty)
 }
 
@@ -85,6 +86,56 @@ pub(super) fn top(answer: &Value) -> String {
         );
     }
     out
+}
+
+/// Events a line each, newest first.
+pub(super) fn events(answer: &Value) -> String {
+    let mut out = String::new();
+    for row in rows(answer, "events") {
+        let took = row.get("duration_ms").and_then(Value::as_f64).unwrap_or(0.0);
+        let (start, service) = (text(row, "start_ns"), text(row, "service"));
+        let name = text(row, "name");
+        let _ = writeln!(out, "{start:>19} {took:>12.3} ms  {service}  {name}{}", said(row));
+    }
+    out
+}
+
+/// Gauges a line each: how often they were read, the least, the mean of all steps, the largest.
+pub(super) fn metrics(answer: &Value) -> String {
+    let mut out = format!("{:>8} {:>14} {:>14} {:>14}\n", "readings", "least", "mean", "largest");
+    for row in rows(answer, "metrics") {
+        let points = rows(row, "points");
+        let of = |key: &str| -> Vec<f64> {
+            points.iter().filter_map(|point| point.get(key)?.as_f64()).collect()
+        };
+        let (least, largest) = (of("min"), of("max"));
+        let readings = of("readings");
+        let weighed = of("mean").into_iter().zip(&readings).map(|(mean, count)| mean * count);
+        let count: f64 = readings.iter().sum();
+        let _ = write!(
+            out,
+            "{count:>8} {:>14.4} {:>14.4} {:>14.4}  {} {}",
+            least.into_iter().fold(f64::INFINITY, f64::min),
+            weighed.sum::<f64>() / count.max(1.0),
+            largest.into_iter().fold(f64::NEG_INFINITY, f64::max),
+            text(row, "name"),
+            text(row, "unit"),
+        );
+        let labels = row.get("labels").cloned().unwrap_or_default();
+        let _ = writeln!(out, "{}  {}", said(row), text(&labels, "service_name"));
+    }
+    out
+}
+
+/// Attributes in brackets.
+fn said(row: &Value) -> String {
+    let attributes = row.get("attributes").and_then(Value::as_object);
+    let pairs = attributes.into_iter().flatten();
+    let pairs = pairs.map(|(name, value)| {
+        format!("{}: {}", plain(name), plain(value.as_str().unwrap_or_default()))
+    });
+    let pairs = pairs.collect::<Vec<_>>().join(", ");
+    if pairs.is_empty() { pairs } else { format!(" ({pairs})") }
 }
 
 pub(super) fn diff(answer: &Value) -> String {

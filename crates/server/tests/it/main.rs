@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod datadog;
 mod datadog_traces;
+mod events;
 mod exports;
 mod ground_truth;
 mod limits;

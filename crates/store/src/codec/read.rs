@@ -2,6 +2,8 @@
 //! bytes cannot ask for more memory than they are long (times a small constant).
 
 use super::Entry;
+use crate::events;
+use crate::records::Texts;
 use profile::handle::Handle;
 use profile::{
     Attribute, AttributeValue, AttributesId, FrameType, Function, FunctionId, Labels, Line, Lines,
@@ -82,6 +84,21 @@ impl<'a> Reader<'a> {
         if count > self.rest.len() { Err("a count exceeds the bytes left") } else { Ok(count) }
     }
 
+    /// A table of texts.
+    pub(crate) fn shared_texts(&mut self) -> Result<Vec<Arc<str>>> {
+        let (mut shared, mut texts) = (Texts::default(), Vec::new());
+        for _ in 0..self.count()? {
+            texts.push(shared.share(self.text()?));
+        }
+        Ok(texts)
+    }
+
+    /// A text of such a table.
+    pub(crate) fn text_of(&mut self, texts: &[Arc<str>]) -> Result<Arc<str>> {
+        let at = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        texts.get(at).cloned().ok_or("a reference leads nowhere")
+    }
+
     fn handle<H: Handle>(&mut self, rows: usize) -> Result<H> {
         let at = self.small()? as usize;
         if at < rows { Ok(H::from_index(at)) } else { Err("a reference leads nowhere") }
@@ -128,8 +145,9 @@ pub(super) fn entry(bytes: &[u8]) -> Result<Entry> {
         kinds.push(SampleKind::from_id(id).unwrap_or_else(unknown));
     }
     let tables = tables(&mut from)?;
-    let mut profile = Profile { labels, window, metadata, kinds, tables, samples: Vec::new() };
+    let mut profile = Profile { labels, window, metadata, kinds, tables, ..Profile::default() };
     profile.samples = samples(&mut from, &profile)?;
+    profile.events = events::codec::read(&mut from)?;
     if !from.is_empty() {
         return Err("bytes follow the end");
     }

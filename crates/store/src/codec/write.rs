@@ -1,8 +1,9 @@
 //! Writing the log's binary form.
 
 use super::Entry;
+use crate::events;
 use profile::handle::Handle;
-use profile::{AttributeValue, Metadata, Profile, Sample, Tables};
+use profile::{AttributeValue, KeyedMap, Metadata, Profile, Sample, Tables};
 
 /// Bytes being written.
 #[derive(Debug, Default)]
@@ -42,6 +43,32 @@ impl Writer {
     }
 }
 
+/// The texts of rows, each once.
+#[derive(Debug, Default)]
+pub(crate) struct SharedTexts<'a> {
+    places: KeyedMap<&'a str, u64>,
+    list: Vec<&'a str>,
+}
+
+impl<'a> SharedTexts<'a> {
+    /// Its place among them.
+    pub(crate) fn place(&mut self, text: &'a str) -> u64 {
+        *self.places.entry(text).or_insert_with(|| {
+            self.list.push(text);
+            self.list.len() as u64 - 1
+        })
+    }
+
+    /// Writes them, and then the rows.
+    pub(crate) fn finish(self, rows: &Writer, out: &mut Writer) {
+        out.number(self.list.len() as u64);
+        for text in self.list {
+            out.text(text);
+        }
+        out.bytes.extend_from_slice(&rows.bytes);
+    }
+}
+
 pub(super) fn entry(entry: &Entry) -> Vec<u8> {
     let mut out = Writer::default();
     let profile = &*entry.profile;
@@ -66,6 +93,7 @@ pub(super) fn sent(out: &mut Writer, profile: &Profile) {
     profile.kinds.iter().for_each(|kind| out.text(&kind.id));
     tables(out, &profile.tables);
     samples(out, profile);
+    events::codec::write(out, &profile.events);
 }
 
 fn metadata(out: &mut Writer, metadata: &Metadata) {

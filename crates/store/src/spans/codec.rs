@@ -1,9 +1,9 @@
 //! The log's binary form of spans. Format page: `docs/formats/wal.md`.
 
-use super::{Entry, Texts};
+use super::Entry;
 use crate::codec::read::{Reader, Result};
-use crate::codec::write::Writer;
-use profile::{KeyedMap, Labels, Span, SpanBatch, SpanKind, SpanStatus};
+use crate::codec::write::{SharedTexts, Writer};
+use profile::{Labels, Span, SpanBatch, SpanKind, SpanStatus};
 use std::sync::Arc;
 use stdx::{Timestamp, Ulid};
 
@@ -20,31 +20,23 @@ pub(crate) fn encode(entry: &Entry) -> (Vec<u8>, usize) {
         out.text(name);
         out.text(value);
     }
-    texts(&mut out, spans);
+    rows(&mut out, spans);
     (out.bytes, head)
 }
 
 /// A table of all texts, then the spans with their places in it.
-fn texts(out: &mut Writer, spans: &[Span]) {
-    let mut places: KeyedMap<&str, u64> = KeyedMap::default();
-    let mut list: Vec<&str> = Vec::new();
-    let mut rows = Writer::default();
+fn rows(out: &mut Writer, spans: &[Span]) {
+    let (mut texts, mut rows) = (SharedTexts::default(), Writer::default());
     rows.number(spans.len() as u64);
     let mut before = 0_i64;
     for span in spans {
-        let mut place = |text| {
-            *places.entry(text).or_insert_with(|| {
-                list.push(text);
-                list.len() as u64 - 1
-            })
-        };
         rows.bytes.extend_from_slice(&span.trace_id.to_be_bytes());
         rows.bytes.extend_from_slice(&span.span_id.to_be_bytes());
         rows.bytes.extend_from_slice(&span.parent_id.to_be_bytes());
         let flags = span.kind as u8 | (u8::from(span.is_entry) << 3) | ((span.status as u8) << 4);
         rows.bytes.push(flags);
         for text in [&span.name, &span.resource, &span.message] {
-            rows.number(place(text));
+            rows.number(texts.place(text));
         }
         let start = span.start.nanos();
         rows.signed(start.wrapping_sub(before));
@@ -52,15 +44,11 @@ fn texts(out: &mut Writer, spans: &[Span]) {
         rows.signed(span.duration_nanos);
         rows.number(span.attributes.len() as u64);
         for (name, value) in &span.attributes {
-            rows.number(place(name));
-            rows.number(place(value));
+            rows.number(texts.place(name));
+            rows.number(texts.place(value));
         }
     }
-    out.number(list.len() as u64);
-    for text in list {
-        out.text(text);
-    }
-    out.bytes.extend_from_slice(&rows.bytes);
+    texts.finish(&rows, out);
 }
 
 /// Decodes an entry; says what is wrong when the bytes are damaged.
@@ -73,10 +61,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Entry> {
     for _ in 0..from.count()? {
         labels.set(from.text()?, from.text()?);
     }
-    let (mut shared, mut texts) = (Texts::default(), Vec::new());
-    for _ in 0..from.count()? {
-        texts.push(shared.share(from.text()?));
-    }
+    let texts = from.shared_texts()?;
     let (mut spans, mut before) = (Vec::new(), 0);
     for _ in 0..from.count()? {
         spans.push(span(&mut from, &texts, &mut before)?);
@@ -89,10 +74,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Entry> {
 }
 
 fn span(from: &mut Reader<'_>, texts: &[Arc<str>], before: &mut i64) -> Result<Span> {
-    let text = |from: &mut Reader<'_>| {
-        let at = usize::try_from(from.number()?).unwrap_or(usize::MAX);
-        texts.get(at).cloned().ok_or("a reference leads nowhere")
-    };
+    let text = |from: &mut Reader<'_>| from.text_of(texts);
     let trace_id = u128::from_be_bytes(from.array()?);
     let (span_id, parent_id) = (from.array()?, from.array()?);
     let flags = from.byte()?;

@@ -4,7 +4,7 @@ use super::repeats::Key;
 use super::{Inner, Store, count};
 use crate::Error;
 use crate::codec::Entry;
-use crate::limits::{APPEND_PROFILES_MAX, TENANT_BYTES_MAX};
+use crate::limits::{APPEND_PROFILES_MAX, TENANT_BYTES_MAX, TIME_NANOS_MAX, TIME_NANOS_MIN};
 use crate::payload::{Origin, unmark};
 use crate::spans;
 use crate::wal::{self, WalWriter};
@@ -193,6 +193,11 @@ impl Inner {
         let mut waiting = Vec::with_capacity(profiles.len());
         for (at, mut profile) in profiles.into_iter().enumerate() {
             unmark(&mut profile.metadata);
+            for event in &mut profile.events {
+                let start = event.start.nanos().clamp(TIME_NANOS_MIN, TIME_NANOS_MAX);
+                event.start = Timestamp::from_nanos(start);
+                event.duration_nanos = event.duration_nanos.max(0);
+            }
             let mut entry = Entry {
                 id: self.id_at(received_at),
                 tenant: Arc::clone(&tenant),
@@ -295,14 +300,16 @@ impl Inner {
         let result = {
             let mut state = self.state();
             for entry in spans {
-                state.memtable.add_spans(entry.clone(), now);
+                state.memtable.add_spans(entry, now);
             }
-            state.memtable.add(entries, &self.options, now, &mut rng)
+            state.memtable.add_all(entries, &self.options, now, &mut rng)
         };
         drop(rng);
         let spans: usize = spans.iter().map(|entry| entry.batch.spans.len()).sum();
         count(&self.counters.spans, spans as u64);
         let samples: usize = entries.iter().map(|entry| entry.profile.samples.len()).sum();
+        let events: usize = entries.iter().map(|entry| entry.profile.events.len()).sum();
+        count(&self.counters.events, events as u64);
         count(&self.counters.profiles, entries.len() as u64);
         count(&self.counters.samples, samples as u64);
         result

@@ -17,8 +17,9 @@ use std::io::Read;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp, Ulid};
 
-/// Version 1 had no rollups and no names, version 2 no payloads, version 3 no spans.
-const VERSION: u64 = 4;
+/// Version 1 had no rollups and no names, version 2 no payloads, version 3 no spans, version 4 no
+/// events.
+const VERSION: u64 = 5;
 const MANIFEST: &str = "manifest.json";
 
 /// A backup being made. Its files stay until it is dropped.

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::collect::Collector;
 use crate::limits::{
     BUCKET_NANOS, BUCKET_SETTLE_NANOS, COMPACTION_FANIN_MIN, COMPACTION_INPUTS_MAX,
-    COMPACTION_RAW_BYTES_MAX, COMPACTION_ROWS_MAX, LEVEL_MAX, SPAN_COMPACTION_RAW_BYTES_MAX,
+    COMPACTION_RAW_BYTES_MAX, COMPACTION_ROWS_MAX, LEVEL_MAX, RECORD_COMPACTION_RAW_BYTES_MAX,
 };
 use crate::segment::Segment;
 use crate::segment::merge::{Input, Merge};
@@ -20,9 +20,9 @@ impl Store {
         super::in_background(move || {
             inner.finish_unsure()?;
             inner.finish_rewrite()?;
-            let (mut segments, spans) = {
+            let (mut segments, beside) = {
                 let state = inner.state();
-                (state.segments.clone(), state.spans.clone())
+                (state.segments.clone(), [state.spans.clone(), state.events.clone()])
             };
             let awaited = inner.awaited();
             segments.retain(|segment| !awaited.contains(&segment.id));
@@ -30,10 +30,12 @@ impl Store {
             let group = choose(&segments, now, COMPACTION_RAW_BYTES_MAX);
             let mut merged = !group.is_empty();
             inner.merge(&group, COMPACTION_RAW_BYTES_MAX)?;
-            if !merged {
-                let group = choose(&spans, now, SPAN_COMPACTION_RAW_BYTES_MAX);
-                merged = !group.is_empty();
-                inner.merge_spans(&group)?;
+            for segments in &beside {
+                if !merged {
+                    let group = choose(segments, now, RECORD_COMPACTION_RAW_BYTES_MAX);
+                    merged = !group.is_empty();
+                    inner.merge_records(&group)?;
+                }
             }
             inner.delete_retired()?;
             drop(turn);

@@ -9,7 +9,7 @@ use crate::hidden::{Hidden, Tombstone};
 use crate::limits::{DELETION_DEADLINE, DELETIONS_MAX, DELETIONS_REMEMBERED};
 use crate::rules::is_useful;
 use crate::segment::Segment;
-use catalog::Deletion;
+use catalog::{Content, Deletion};
 use profile::Labels;
 use profile::labels::names::SERVICE;
 use std::collections::BTreeMap;
@@ -128,13 +128,13 @@ impl Store {
             inner.finish_unsure()?;
             inner.finish_rewrite()?;
             let mut replaced = 0;
-            let segments = inner.state().segments.clone();
+            let segments = inner.state().all_segments();
             for segment in &segments {
-                replaced += usize::from(inner.rewrite_hidden(segment)?);
-            }
-            let spans = inner.state().spans.clone();
-            for segment in &spans {
-                replaced += usize::from(inner.rewrite_hidden_spans(segment)?);
+                let has_changed = match segment.row.content {
+                    Content::Profiles => inner.rewrite_hidden(segment)?,
+                    Content::Spans | Content::Events => inner.rewrite_hidden_records(segment)?,
+                };
+                replaced += usize::from(has_changed);
             }
             let meant = |stone: &&Arc<Tombstone>| open.contains(&stone.id);
             let stones: Vec<_> = inner.state().tombstones.iter().filter(meant).cloned().collect();
@@ -246,7 +246,7 @@ impl Inner {
             let hidden = Hidden::of(&state.tombstones, tenant, chunk.time_bounds);
             found.extend(hidden.iter().flat_map(|h| h.by_profile(&chunk.profiles)).flatten());
         }
-        found.extend(super::spans::hidden_in_memory(&state));
+        found.extend(super::records::hidden_in_memory(&state));
         found
     }
 }

@@ -7,7 +7,6 @@ use crate::memtable::{self, ChunkView};
 use crate::rows::Row;
 use crate::segment::table::File;
 use crate::segment::{self, Segment, write};
-use crate::spans::file::Sorted;
 use crate::{Error, files, wal};
 use catalog::SegmentRow;
 use std::collections::BTreeMap;
@@ -45,8 +44,8 @@ impl Inner {
         let views = |tenant: &Arc<str>| memtable.views(tenant).cloned().collect();
         let chunks: BTreeMap<Arc<str>, Vec<ChunkView>> =
             memtable.tenants().map(|tenant| (Arc::clone(tenant), views(tenant))).collect();
-        let spans = Arc::new(memtable.spans.clone());
-        if chunks.is_empty() && spans.is_empty() {
+        let piles = Arc::new(memtable.piles.clone());
+        if chunks.is_empty() && piles.is_empty() {
             return;
         }
         let wal_bytes = self.counters.wal_bytes.load(Ordering::Relaxed);
@@ -54,7 +53,7 @@ impl Inner {
         let uploads = self.repeats().freeze();
         let segments = None;
         state.flushing =
-            Some(Frozen { chunks, spans, bytes, sequence, wal_bytes, uploads, segments });
+            Some(Frozen { chunks, piles, bytes, sequence, wal_bytes, uploads, segments });
     }
 
     fn write_frozen(&self) -> Result<(), Error> {
@@ -90,8 +89,8 @@ impl Inner {
         self.remove_logs(frozen.sequence)
     }
 
-    /// Writes what is frozen, for each tenant a segment of profiles and one of spans, and remembers
-    /// them for another try.
+    /// Writes what is frozen, for each tenant a segment of profiles, of spans and of events, and
+    /// remembers them for another try.
     fn write_segments(&self, frozen: &Frozen) -> Result<Vec<Arc<Segment>>, Error> {
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         self.forget_noted();
@@ -117,10 +116,8 @@ impl Inner {
             self.note_hours(segment.id, hours);
             to.push(segment);
         }
-        for (tenant, entries) in frozen.spans.all() {
-            to.extend(self.write_spans(&Sorted::of_entries(tenant, entries), 0)?);
-        }
-        Ok(())
+        self.write_pile(&frozen.piles.spans, to)?;
+        self.write_pile(&frozen.piles.events, to)
     }
 
     fn remove_logs(&self, flushed: u64) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use super::{Inner, Store, sweep};
 use crate::Error;
 use crate::batch::column;
 use crate::limits::FSCK_PROBLEMS_MAX;
+use crate::records::Record;
 use crate::segment::{self, Segment, read};
 use arrow::array::{Array, RecordBatch, UInt32Array};
 use catalog::Content;
@@ -11,6 +12,7 @@ use profile::Tables;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use stdx::Ulid;
+use views::{EventInfo, SpanInfo};
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Checked {
     pub rows: u64,
     /// Spans.
     pub spans: u64,
+    /// Events and readings of runtimes.
+    pub events: u64,
     /// Hourly rollups looked at.
     pub rollups: u64,
     /// What is wrong, with the segment's name; at most [`FSCK_PROBLEMS_MAX`].
@@ -112,8 +116,16 @@ impl Checked {
             }
         }
         self.bytes += total;
-        if segment.row.content == Content::Spans {
-            return self.look_at_spans(segment);
+        match segment.row.content {
+            Content::Profiles => {}
+            Content::Spans => {
+                self.spans += self.look_at_records::<SpanInfo>(segment)?;
+                return Ok(());
+            }
+            Content::Events => {
+                self.events += self.look_at_records::<EventInfo>(segment)?;
+                return Ok(());
+            }
         }
         let (tables, profiles) = (segment.read_all_tables()?, segment.read_profiles()?);
         self.profiles += profiles.len() as u64;
@@ -145,14 +157,15 @@ impl Checked {
 }
 
 impl Checked {
-    fn look_at_spans(&mut self, segment: &Segment) -> Result<(), Error> {
-        let spans = crate::spans::read::spans(segment)?;
-        self.spans += spans.len() as u64;
-        if spans.len() as u64 != segment.row.rows {
-            let what = format!("{} spans, the catalog says {}", spans.len(), segment.row.rows);
+    /// Returns how many there are.
+    fn look_at_records<R: Record>(&mut self, segment: &Segment) -> Result<u64, Error> {
+        let rows = crate::records::read::all::<R>(segment)?.len() as u64;
+        if rows != segment.row.rows {
+            let what =
+                format!("{rows} {}, the catalog says {}", R::CONTENT.name(), segment.row.rows);
             self.note(segment.id, &what);
         }
-        Ok(())
+        Ok(rows)
     }
 }
 

@@ -154,7 +154,7 @@ impl Replayer<'_> {
                     }
                     repeats.add(key, entry.id, self.clock.now());
                 }
-                state.memtable.add_spans(entry, self.clock.now());
+                state.memtable.add_spans(&entry, self.clock.now());
             }
             for (entry, key) in &replay.entries {
                 if let Some(key) = key {
@@ -164,7 +164,7 @@ impl Replayer<'_> {
                     repeats.add(*key, entry.id, self.clock.now());
                 }
                 let entry = std::slice::from_ref(entry);
-                state.memtable.add(entry, self.options, self.clock.now(), rng)?;
+                state.memtable.add_all(entry, self.options, self.clock.now(), rng)?;
             }
         }
         self.layer.sync_dir(wal::DIR).map_err(Error::io("sync logs"))?;

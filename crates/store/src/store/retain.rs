@@ -118,8 +118,8 @@ impl Inner {
 
     /// Writes a segment anew without what is too old; says whether there was any.
     fn drop_part(&self, segment: &Arc<Segment>, now: i64) -> Result<bool, Error> {
-        if segment.row.content == Content::Spans {
-            return self.drop_old_spans(segment, now);
+        if segment.row.content != Content::Profiles {
+            return self.drop_old_records(segment, now);
         }
         let pins = self.pins();
         let mut keep = |row: &ProfileRow, kind: &str| {
@@ -174,9 +174,9 @@ impl Inner {
     /// Writes a segment anew with only what is pinned. Returns the bytes that it still takes.
     fn keep_pinned(&self, segment: &Arc<Segment>) -> Result<u64, Error> {
         let pins = self.pins();
-        if segment.row.content == Content::Spans {
+        if segment.row.content != Content::Profiles {
             let before = self.segment_bytes();
-            self.keep_pinned_spans(segment, &pins)?;
+            self.keep_pinned_records(segment, &pins)?;
             let freed = before.saturating_sub(self.segment_bytes());
             return Ok(segment.row.bytes.saturating_sub(freed));
         }
@@ -205,6 +205,7 @@ impl Inner {
             all.into_iter().partition(|segment| ids.contains(&segment.id));
         state.segments.clear();
         state.spans.clear();
+        state.events.clear();
         state.put(kept.into_iter().chain(replacement));
         let retired = gone.iter();
         let retired = retired.map(|segment| Retired {

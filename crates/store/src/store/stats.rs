@@ -9,6 +9,8 @@ pub struct Stats {
     pub samples: u64,
     /// Spans appended.
     pub spans: u64,
+    /// Events and readings of runtimes appended.
+    pub events: u64,
     /// Group commits, each with one sync of the log.
     pub wal_commits: u64,
     /// Bytes written to logs.
@@ -33,6 +35,12 @@ pub struct Stats {
     pub span_rows: u64,
     /// Bytes of their files.
     pub span_bytes: u64,
+    /// Live segments of events.
+    pub event_segments: u64,
+    /// Their events and readings.
+    pub event_rows: u64,
+    /// Bytes of their files.
+    pub event_bytes: u64,
     /// Segments whose files wait for deletion.
     pub retired_segments: u64,
     /// Flushes that wrote segments.

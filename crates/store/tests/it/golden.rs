@@ -3,14 +3,14 @@
 //! the newest anew, which is only right while its version is not yet published.
 
 use crate::reading::contents;
-use profile::{Link, Profile, Span, SpanBatch, SpanKind, SpanStatus, Thread};
+use profile::{Link, Profile, RuntimeEvent, Span, SpanBatch, SpanKind, SpanStatus, Thread};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stdx::{ManualClock, Rng, TimeRange, Timestamp, Ulid};
 use store::codec::Entry;
-use store::{LocalFiles, Options, Store, spans, wal};
+use store::{LocalFiles, Options, Store, events, spans, wal};
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -54,6 +54,23 @@ fn span_batch(resource: &str) -> SpanBatch {
     let labels = [("service_name", "shop"), ("team", "blue")].into_iter().collect();
     let other = Span { parent_id: 0, attributes: Vec::new(), message: "".into(), ..span.clone() };
     SpanBatch { labels, spans: vec![span, other] }
+}
+
+/// A profile with an event and a reading.
+fn telling(cause: &str) -> Profile {
+    let mut profile = profile("a;b 5\n");
+    let time = Timestamp::from_nanos(1_700_000_000_123_456_789);
+    let pause = RuntimeEvent {
+        category: "gc".into(),
+        name: "jdk.GarbageCollection".into(),
+        start: time,
+        duration_nanos: 1_500_000,
+        reading: None,
+        attributes: vec![("gc cause".into(), cause.into())],
+    };
+    let used = RuntimeEvent::point("heap".into(), "bytes".into(), time, 0.1);
+    profile.events.extend(used.into_iter().chain([pause]));
+    profile
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -130,6 +147,49 @@ fn spans_of_every_version_open_and_are_the_same() {
     }
 }
 
+/// Stores with events: `events-vN` has a segment of them and a log.
+fn write_events(folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).expect("creates");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+    runtime.block_on(async {
+        let store = open(folder).await;
+        store.append("t", vec![telling("System.gc()")]).await.expect("appends");
+        store.flush().await.expect("flushes");
+        store.append("t", vec![telling("G1 Evacuation Pause")]).await.expect("appends");
+    });
+}
+
+#[test]
+fn events_of_every_version_open_and_are_the_same() {
+    let newest = golden().join(format!("events-v{}", events::EVENTS_VERSION));
+    if option_env!("UPDATE_GOLDEN").is_some() {
+        write_events(&newest);
+    }
+    for version in 1..=events::EVENTS_VERSION {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        copy(&golden().join(format!("events-v{version}")), dir.path());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        let found = runtime.block_on(async {
+            let store = open(dir.path()).await;
+            let mut found = Vec::new();
+            for part in store.event_parts("t", TimeRange::ALL) {
+                found.extend(part.all().await.expect("reads"));
+            }
+            found
+        });
+        let wanted = ["System.gc()", "G1 Evacuation Pause"].map(telling);
+        assert!(found.iter().all(|info| *info.labels == wanted[0].labels), "{found:?}");
+        // In a file, those of one category and name stand together.
+        let wanted = wanted.iter().enumerate().flat_map(|(at, profile)| {
+            let [reading, pause] = &*profile.events else { panic!("both") };
+            if at == 0 { [pause, reading] } else { [reading, pause] }
+        });
+        let found: Vec<_> = found.iter().map(|info| &info.event).collect();
+        assert_eq!(found, wanted.collect::<Vec<_>>(), "version {version}");
+    }
+}
+
 /// What a store holds, opened in a copy.
 fn described(folder: &Path) -> String {
     let dir = tempfile::tempdir().expect("temporary directory");
@@ -178,18 +238,25 @@ fn logs_of_every_version_are_read_and_the_newest_written_byte_by_byte() {
         batch: Arc::new(span_batch("SELECT 1")),
     };
     bytes.extend(wal::spans_record(&spans, &mut |key| key).expect("small").1);
-    let old = wal::replay(&fs::read(golden().join("v1.wal")).expect("golden file"));
-    assert_eq!((old.entries.len(), old.spans.len(), old.damaged, old.torn), (1, 0, 0, false));
-    let file = golden().join("v2.wal");
+    let told = Entry { profile: Arc::new(telling("System.gc()")), ..entry };
+    bytes.extend(wal::record(&told).expect("small"));
+    for (name, spans) in [("v1.wal", 0), ("v2.wal", 1)] {
+        let old = wal::replay(&fs::read(golden().join(name)).expect("golden file"));
+        let found = (old.entries.len(), old.spans.len(), old.damaged, old.torn);
+        assert_eq!(found, (1, spans, 0, false), "{name}");
+    }
+    let file = golden().join("v3.wal");
     if option_env!("UPDATE_GOLDEN").is_some() {
         fs::write(&file, &bytes).expect("writes");
     }
     let golden = fs::read(&file).expect("golden file");
     assert_eq!(golden, bytes);
     let replay = wal::replay(&golden);
-    assert_eq!((replay.entries.len(), replay.damaged, replay.torn), (1, 0, false));
+    assert_eq!((replay.entries.len(), replay.damaged, replay.torn), (2, 0, false));
     assert_eq!(*replay.spans[0].0.batch, span_batch("SELECT 1"));
+    let events = replay.entries.iter().map(|(entry, _)| &entry.profile.events);
+    assert!(events.eq([&Vec::new(), &told.profile.events]));
     let torn = wal::replay(&golden[..golden.len() - 1]);
     let counts = (torn.entries.len(), torn.spans.len(), torn.damaged, torn.torn);
-    assert_eq!(counts, (1, 0, 0, true));
+    assert_eq!(counts, (1, 1, 0, true));
 }

@@ -5,6 +5,7 @@ mod behaviour;
 mod chaos;
 mod clients;
 mod crash;
+mod events;
 mod fault;
 mod faults;
 mod golden;

@@ -14,22 +14,22 @@ use testkit::profiles::BASE_MS;
 use testkit::spans::any_batch;
 use views::SpanInfo;
 
-const HOUR_MS: i64 = 3_600_000;
+pub(crate) const HOUR_MS: i64 = 3_600_000;
 
-struct World {
-    layer: PowerLayer,
-    catalog: Arc<Catalog>,
-    clock: Arc<ManualClock>,
-    options: Options,
-    store: Arc<Store>,
+pub(crate) struct World {
+    pub(crate) layer: PowerLayer,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) options: Options,
+    pub(crate) store: Arc<Store>,
 }
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options { retired_grace: Duration::ZERO, ..Options::default() }
 }
 
 impl World {
-    fn with(layer: PowerLayer, options: Options) -> Self {
+    pub(crate) fn with(layer: PowerLayer, options: Options) -> Self {
         let catalog = Arc::new(Catalog::open_in_memory().expect("opens"));
         let now = Timestamp::from_millis(BASE_MS + 30 * HOUR_MS);
         let clock = Arc::new(ManualClock::new(now));
@@ -37,11 +37,11 @@ impl World {
         Self { layer, catalog, clock, options, store }
     }
 
-    fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         Self::with(PowerLayer::new(1, u64::MAX), options)
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let (layer, catalog) = (&self.layer, &self.catalog);
         self.store = open(layer, catalog, &self.clock, &self.options).expect("opens again");
     }
@@ -55,7 +55,7 @@ impl World {
         shown(&self.store).await
     }
 
-    fn segments(&self) -> Vec<Content> {
+    pub(crate) fn segments(&self) -> Vec<Content> {
         let rows = self.catalog.live().expect("lists");
         let mut contents: Vec<Content> = rows.iter().map(|row| row.content).collect();
         // Ids of one millisecond are in no order.
@@ -63,7 +63,7 @@ impl World {
         contents
     }
 
-    fn files(&self) -> Vec<u8> {
+    pub(crate) fn files(&self) -> Vec<u8> {
         let mut all = Vec::new();
         for id in self.layer.list("segments").expect("lists") {
             for name in self.layer.list(&format!("segments/{id}")).expect("lists") {
@@ -74,7 +74,7 @@ impl World {
     }
 }
 
-fn open(
+pub(crate) fn open(
     layer: &PowerLayer,
     catalog: &Arc<Catalog>,
     clock: &Arc<ManualClock>,
@@ -112,7 +112,7 @@ fn lines(batches: &[SpanBatch]) -> Vec<String> {
     lines
 }
 
-fn run<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().expect("runtime").block_on(work)
 }
 
@@ -138,7 +138,7 @@ fn batch(service: &str, name: &str, start_ms: i64) -> SpanBatch {
     SpanBatch { labels, spans: vec![span(name, start_ms)] }
 }
 
-fn holds(all: &[u8], name: &str) -> bool {
+pub(crate) fn holds(all: &[u8], name: &str) -> bool {
     all.windows(name.len()).any(|window| window == name.as_bytes())
 }
 

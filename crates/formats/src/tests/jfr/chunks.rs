@@ -54,7 +54,7 @@ fn samples_have_time_thread_stack_and_line() {
 fn what_is_not_kept_is_counted_and_named() {
     let decoded = read(&small(true));
     assert_eq!(kinds(&decoded), [IssueKind::NotKept]);
-    assert!(decoded.issues[0].example.contains("1 jdk.GarbageCollection"));
+    assert!(decoded.issues[0].example.contains("1 jdk.GCPhaseParallel"));
 }
 
 #[test]

@@ -76,6 +76,9 @@ fn the_page_has_the_table_of_the_code() {
     for row in jfr::table::in_markdown() {
         assert!(page.contains(&row), "docs/formats/jfr.md lacks:\n{row}");
     }
+    for row in jfr::table::runtime_in_markdown() {
+        assert!(page.contains(&row), "docs/formats/jfr.md lacks:\n{row}");
+    }
     for (event, what) in jfr::table::INFORMATION {
         let row = format!("| `{event}` | {what} |");
         assert!(page.contains(&row), "docs/formats/jfr.md lacks:\n{row}");

@@ -223,7 +223,7 @@ pub(super) const SAMPLE: &[&str] =
 pub(super) const WAIT: &[&str] =
     &["startTime:12@T", "duration:12@T", "eventThread:21*", "stackTrace:22*", "monitorClass:20*"];
 
-/// A chunk with three samples of two threads, two waits and an event that is not kept.
+/// A chunk with three samples of two threads, two waits, a collection and an event that is not kept.
 pub(in crate::tests) fn small(is_compressed: bool) -> Vec<u8> {
     let mut chunk = Chunk::new(is_compressed);
     chunk.classes.push((101, "jdk.ExecutionSample", SAMPLE));
@@ -231,6 +231,7 @@ pub(in crate::tests) fn small(is_compressed: bool) -> Vec<u8> {
     chunk.classes.push((103, "jdk.GarbageCollection", &["startTime:12@T", "name:14"]));
     let settings = &["startTime:12@T", "id:12", "name:14", "value:14"];
     chunk.classes.push((104, "jdk.ActiveSetting", settings));
+    chunk.classes.push((105, "jdk.GCPhaseParallel", &["startTime:12@T"]));
     chunk.stack(1, "shop/Cart", "add", 12).stack(2, "shop/Cart", "pay", 34);
     chunk.thread(5, "http-1", 55).thread(6, "http-2", 66);
     chunk.constant(27, 1, &[chunk.text("STATE_RUNNABLE")]);
@@ -246,5 +247,6 @@ pub(in crate::tests) fn small(is_compressed: bool) -> Vec<u8> {
         chunk.event(102, &parts);
     }
     chunk.event(103, &[chunk.long(START_TICKS), chunk.text("G1New")]);
+    chunk.event(105, &[chunk.long(START_TICKS)]);
     chunk.bytes()
 }

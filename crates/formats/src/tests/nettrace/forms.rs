@@ -89,6 +89,13 @@ fn what_is_said_of_the_file_is_kept() {
         let locations = profile.tables.locations.rows();
         assert!(locations.iter().all(|one| one.frame_type == FrameType::Dotnet));
         assert_eq!(profile.tables.functions.len(), 2, "only what is used");
+        let events = profile.events.iter().map(|event| {
+            let since = event.start.nanos() - START_NANOS;
+            (&*event.name, &*event.category, since, event.duration_nanos, event.attributes.len())
+        });
+        let expected =
+            [("GC", "gc", 3_110_000, 80_000, 3), ("GCPause", "gc", 3_100_000, 100_000, 0)];
+        assert_eq!(events.collect::<Vec<_>>(), expected, "{form:?}");
     }
 }
 

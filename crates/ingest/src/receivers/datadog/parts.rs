@@ -1,14 +1,13 @@
 //! The parts of an upload: the event, form fields of the older form, files.
 
 use crate::limits::{
-    FIELD_BYTES_MAX, FIELDS_MAX, INFO_METRICS_MAX, METRICS_BYTES_MAX, PART_NAME_BYTES_MAX,
-    PARTS_MAX,
+    FIELD_BYTES_MAX, FIELDS_MAX, METRICS_BYTES_MAX, METRICS_MAX, PART_NAME_BYTES_MAX, PARTS_MAX,
 };
 use crate::normalise::bounded;
 use crate::problem::Problem;
 use bytes::Bytes;
 use multer::Field;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// What a body holds.
 #[derive(Debug, Default)]
@@ -106,18 +105,18 @@ impl File {
     }
 
     /// Numbers of `metrics.json`, which is an object or a list of pairs.
-    pub(super) fn metrics(&self) -> Vec<(String, String)> {
+    pub(super) fn metrics(&self) -> Vec<(String, Number)> {
         let plain = formats::compress::plain(&self.bytes, METRICS_BYTES_MAX).unwrap_or_default();
         let pairs: Vec<(String, Value)> = match serde_json::from_slice(&plain) {
             Ok(Value::Object(object)) => object.into_iter().collect(),
             Ok(Value::Array(pairs)) => pairs.iter().filter_map(pair).collect(),
             _ => Vec::new(),
         };
-        let numbers = pairs.into_iter().filter(|(_, value)| value.is_number());
-        let named = numbers.map(|(name, value)| {
-            (format!("metrics.{}", bounded(&name, PART_NAME_BYTES_MAX)), value.to_string())
+        let numbers = pairs.into_iter().filter_map(|(name, value)| match value {
+            Value::Number(number) => Some((bounded(&name, PART_NAME_BYTES_MAX), number)),
+            _ => None,
         });
-        named.take(INFO_METRICS_MAX).collect()
+        numbers.take(METRICS_MAX).collect()
     }
 }
 

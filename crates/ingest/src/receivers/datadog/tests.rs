@@ -100,6 +100,10 @@ async fn tags_become_labels_and_what_changes_with_each_upload_information() {
     assert_eq!(info(profile, "process_id"), Some("31499"));
     assert_eq!(info(profile, "metrics.go_num_goroutine"), Some("40"));
     assert_eq!(info(profile, "metrics.name"), None);
+    let events = profile.events.iter();
+    let readings = events.map(|it| (&*it.name, it.start, it.reading.as_ref().map(|it| it.value)));
+    let end = Timestamp::from_millis(1_795_188_660_000);
+    assert_eq!(readings.collect::<Vec<_>>(), [("go_num_goroutine", end, Some(40.0))]);
     assert_eq!(info(profile, "profiler.settings"), Some(r#"{"a":1}"#));
     assert_eq!(info(profile, "part"), Some("profile.pprof"));
 }
@@ -108,7 +112,8 @@ async fn tags_become_labels_and_what_changes_with_each_upload_information() {
 async fn the_name_of_a_part_tells_mutex_from_block() {
     let bytes = contentions();
     let event = br#"{"family":"go","tags_profiler":"service:s"}"#;
-    let parts: [Given<'_>; 4] = [
+    let parts: [Given<'_>; 5] = [
+        ("metrics.json", "metrics.json", br#"{"heap": 0.5}"#),
         ("delta-mutex.pprof", "delta-mutex.pprof", &bytes),
         ("delta-block.pprof", "delta-block.pprof", &bytes),
         ("go.trace", "go.trace", b"go 1.23 trace"),
@@ -119,6 +124,8 @@ async fn the_name_of_a_part_tells_mutex_from_block() {
     let decoded = upload.decode(&Options::default());
     let kinds = decoded.profiles.iter().map(|one| one.profile.kinds[0].id.to_string());
     assert_eq!(kinds.collect::<Vec<_>>(), ["mutex", "block"]);
+    let readings = decoded.profiles.iter().map(|one| one.profile.events.len());
+    assert_eq!(readings.collect::<Vec<_>>(), [1, 0], "an upload's readings come once");
     let parts: [Given<'_>; 2] =
         [("event", "event.json", event), ("mutex.pprof", "mutex.pprof", &bytes)];
     let (context, upload) = opened(&parts).await.unwrap();

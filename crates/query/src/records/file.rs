@@ -1,4 +1,4 @@
-//! A file of spans: which of its row groups may hold an answer, and their rows.
+//! A file of spans or events: which of its row groups may hold an answer, and their rows.
 
 use crate::reader::Reader;
 use bytes::Bytes;
@@ -18,14 +18,28 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::statistics::Statistics;
 use std::ops::Range;
 use std::sync::Arc;
-use views::{SpanFilter, ViewError};
+use stdx::TimeRange;
+use views::ViewError;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 8_192;
 
+/// What is asked for, as far as statistics and bloom filters can tell.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// What began then.
+    pub(crate) range: TimeRange,
+    /// What took as long.
+    pub(crate) duration_nanos_min: i64,
+    /// Only of this trace.
+    pub(crate) trace: Option<u128>,
+    /// Columns that have one of some texts.
+    pub(crate) texts: Vec<(&'static str, Vec<&'a str>)>,
+}
+
 /// A file and what its footer says.
 #[derive(Debug)]
-pub(super) struct File {
+pub(crate) struct File {
     store: Arc<dyn ObjectStore>,
     path: Path,
     metadata: ArrowReaderMetadata,
@@ -33,20 +47,15 @@ pub(super) struct File {
 
 /// Which columns are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Columns {
+pub(crate) enum Columns {
     All,
     /// All but the attributes, which take most of the room.
     WithoutAttributes,
-    /// What says of which series a span is, and whether a range or a deletion reaches it.
+    /// What says of which series a record is, and whether a range or a deletion reaches it.
     Times,
 }
 
 impl Columns {
-    /// What is needed to see whether a filter keeps a span.
-    pub(super) fn of(filter: &SpanFilter) -> Self {
-        if filter.attributes.is_empty() { Self::WithoutAttributes } else { Self::All }
-    }
-
     fn has(self, name: &str) -> bool {
         match self {
             Self::All => true,
@@ -80,7 +89,7 @@ fn failed(path: &Path, error: &ParquetError) -> ViewError {
 }
 
 impl File {
-    pub(super) async fn open(
+    pub(crate) async fn open(
         store: Arc<dyn ObjectStore>,
         path: Path,
         size: u64,
@@ -110,19 +119,15 @@ impl File {
         self.metadata.metadata().row_group(group).column(at).statistics()
     }
 
-    /// Row groups that may hold spans of the filter, of the service where there is one, and of the
-    /// trace where there is one.
-    pub(super) async fn groups(
-        &self,
-        filter: &SpanFilter,
-        service: Option<&str>,
-        trace: Option<u128>,
-    ) -> Result<Vec<usize>, ViewError> {
+    /// Row groups that may hold what is wanted.
+    pub(crate) async fn groups(&self, wanted: &Wanted<'_>) -> Result<Vec<usize>, ViewError> {
         let all = 0..self.metadata.metadata().num_row_groups();
-        let mut groups: Vec<usize> = all
-            .filter(|&group| self.may_overlap(group, filter) && self.may_be_of(group, service))
-            .collect();
-        if let (Some(trace), Some(column)) = (trace, self.column("trace_id")) {
+        let has_texts = |group: usize| {
+            wanted.texts.iter().all(|(column, texts)| self.may_have(group, column, texts))
+        };
+        let mut groups: Vec<usize> =
+            all.filter(|&group| self.may_overlap(group, wanted) && has_texts(group)).collect();
+        if let (Some(trace), Some(column)) = (wanted.trace, self.column("trace_id")) {
             let mut builder = self.builder();
             let mut kept = Vec::new();
             for group in groups {
@@ -137,32 +142,33 @@ impl File {
         Ok(groups)
     }
 
-    fn may_overlap(&self, group: usize, filter: &SpanFilter) -> bool {
+    fn may_overlap(&self, group: usize, wanted: &Wanted<'_>) -> bool {
         let at_least = |name: &str, least: i64| match self.statistics(group, name) {
             Some(Statistics::Int64(found)) => found.max_opt().is_none_or(|max| *max >= least),
             _ => true,
         };
         let begins = match self.statistics(group, "start_ns") {
             Some(Statistics::Int64(found)) => {
-                found.min_opt().is_none_or(|min| *min < filter.range.end.nanos())
+                found.min_opt().is_none_or(|min| *min < wanted.range.end.nanos())
             }
             _ => true,
         };
         begins
-            && at_least("start_ns", filter.range.start.nanos())
-            && at_least("duration_ns", filter.duration_nanos_min)
+            && at_least("start_ns", wanted.range.start.nanos())
+            && at_least("duration_ns", wanted.duration_nanos_min)
     }
 
-    fn may_be_of(&self, group: usize, service: Option<&str>) -> bool {
-        let Some(service) = service.map(str::as_bytes) else { return true };
-        let Some(found) = self.statistics(group, "service") else { return true };
-        found.min_bytes_opt().is_none_or(|min| min <= service)
-            && found.max_bytes_opt().is_none_or(|max| max >= service)
+    fn may_have(&self, group: usize, column: &str, texts: &[&str]) -> bool {
+        let Some(found) = self.statistics(group, column) else { return true };
+        texts.iter().map(|text| text.as_bytes()).any(|text| {
+            found.min_bytes_opt().is_none_or(|min| min <= text)
+                && found.max_bytes_opt().is_none_or(|max| max >= text)
+        })
     }
 
     /// The rows of a row group: those of these numbers, which are sorted, or all where there are
     /// none.
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         group: usize,
         columns: Columns,
@@ -201,13 +207,13 @@ fn selection(rows: &[usize]) -> RowSelection {
 }
 
 /// Rows as they are read.
-pub(super) struct Batches<'a> {
+pub(crate) struct Batches<'a> {
     stream: ParquetRecordBatchStream<Reader>,
     path: &'a Path,
 }
 
 impl Batches<'_> {
-    pub(super) async fn next(&mut self) -> Result<Option<arrow::array::RecordBatch>, ViewError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<arrow::array::RecordBatch>, ViewError> {
         let next = self.stream.next().await.transpose();
         next.map_err(|error| failed(self.path, &error))
     }

@@ -1,22 +1,19 @@
-//! Reading a segment of spans back.
+//! Reading a segment of records back.
 
-use super::Texts;
+use super::{OwnBase, Record, Texts};
 use crate::Error;
 use crate::batch::column;
 use crate::segment::Segment;
 use crate::segment::read::reader;
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, RecordBatch,
-    StringArray, UInt32Array, UInt64Array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow::datatypes::Int32Type;
-use profile::{Labels, Span, SpanKind, SpanStatus};
+use profile::Labels;
 use std::sync::Arc;
 use stdx::Timestamp;
-use views::SpanInfo;
 
 /// A column of texts, each shared.
-struct Column {
+#[derive(Debug)]
+pub struct Column {
     texts: Vec<Arc<str>>,
     /// Places in it; none for null.
     rows: Vec<Option<u32>>,
@@ -24,7 +21,11 @@ struct Column {
 
 impl Column {
     /// `None` when the batch does not have the column: it was not asked for.
-    fn of(batch: &RecordBatch, name: &str, shared: &mut Texts) -> Result<Option<Self>, Error> {
+    pub(crate) fn of(
+        batch: &RecordBatch,
+        name: &str,
+        shared: &mut Texts,
+    ) -> Result<Option<Self>, Error> {
         let Some(values) = batch.column_by_name(name) else { return Ok(None) };
         let wrong = || Error::corrupt(format!("column {name} is of another type"));
         let values = values.as_dictionary_opt::<Int32Type>().ok_or_else(wrong)?;
@@ -34,7 +35,7 @@ impl Column {
         Ok(Some(Self { texts, rows: rows.collect() }))
     }
 
-    fn get(&self, row: usize) -> Option<&Arc<str>> {
+    pub(crate) fn get(&self, row: usize) -> Option<&Arc<str>> {
         self.texts.get((*self.rows.get(row)?)? as usize)
     }
 }
@@ -42,14 +43,18 @@ impl Column {
 /// Reads the labels of a segment's series.
 pub(crate) fn series(segment: &Segment) -> Result<Vec<Arc<Labels>>, Error> {
     let mut series: Vec<Labels> = Vec::new();
-    let Some(file) = segment.file("series")? else { return Ok(Vec::new()) };
-    for batch in reader(file)? {
+    let file = segment.file("series")?;
+    for batch in file.map(reader).transpose()?.into_iter().flatten() {
         let batch = batch?;
         let at: &UInt32Array = column(&batch, "series")?;
         let name: &StringArray = column(&batch, "name")?;
         let value: &StringArray = column(&batch, "value")?;
         for row in 0..batch.num_rows() {
             let at = at.value(row) as usize;
+            // The series without labels comes first, and has no row.
+            if series.is_empty() && at == 1 {
+                series.push(Labels::new());
+            }
             if at > series.len() {
                 return Err(Error::corrupt("a label is of no series"));
             }
@@ -59,77 +64,61 @@ pub(crate) fn series(segment: &Segment) -> Result<Vec<Arc<Labels>>, Error> {
             series[at].set(name.value(row), value.value(row));
         }
     }
+    if series.is_empty() {
+        series.push(Labels::new());
+    }
     Ok(series.into_iter().map(Arc::new).collect())
 }
 
-/// All spans of a segment.
-pub(crate) fn spans(segment: &Segment) -> Result<Vec<SpanInfo>, Error> {
+/// All records of a segment.
+pub(crate) fn all<R: Record>(segment: &Segment) -> Result<Vec<R>, Error> {
     let series = series(segment)?;
-    let file = segment.file("spans")?.ok_or_else(|| Error::corrupt("no spans file"))?;
-    let (mut texts, mut spans) = (Texts::default(), Vec::new());
+    let table = R::CONTENT.name();
+    let file = segment.file(table)?.ok_or_else(|| Error::corrupt(format!("no {table} file")))?;
+    let (mut texts, mut rows) = (Texts::default(), Vec::new());
     for batch in reader(file)? {
-        spans.extend(decode(&batch?, &series, &mut texts)?);
+        rows.extend(decode(&batch?, &series, &mut texts)?);
     }
-    Ok(spans)
+    Ok(rows)
 }
 
-fn absent<'a, T: Array + 'static>(
-    batch: &'a RecordBatch,
+/// A column that may not have been read.
+pub(crate) fn absent<T: Array + Clone + 'static>(
+    batch: &RecordBatch,
     name: &str,
-) -> Result<Option<&'a T>, Error> {
-    batch.column_by_name(name).map(|_| column(batch, name)).transpose()
+) -> Result<Option<T>, Error> {
+    batch.column_by_name(name).map(|_| column(batch, name).cloned()).transpose()
 }
 
-/// The spans of a batch of the file. Columns that were not read give empty texts and zeros; `series`
-/// is always needed.
-pub fn decode(
+/// The records of a batch of the file. Columns that were not read give empty texts and zeros;
+/// `series` is always needed.
+pub fn decode<R: Record>(
     batch: &RecordBatch,
     series: &[Arc<Labels>],
     texts: &mut Texts,
-) -> Result<Vec<SpanInfo>, Error> {
+) -> Result<Vec<R>, Error> {
     let at: &UInt32Array = column(batch, "series")?;
-    let trace_id: Option<&FixedSizeBinaryArray> = absent(batch, "trace_id")?;
-    let span_id: Option<&UInt64Array> = absent(batch, "span_id")?;
-    let parent_id: Option<&UInt64Array> = absent(batch, "parent_id")?;
-    let is_entry: Option<&BooleanArray> = absent(batch, "is_entry")?;
     let number = |name| absent::<Int64Array>(batch, name);
     let (start, duration) = (number("start_ns")?, number("duration_ns")?);
     let received_at = number("received_at_ns")?;
-    let mut column = |name| Column::of(batch, name, texts);
-    let (kind, status) = (column("kind")?, column("status")?);
-    let (name, resource, message) = (column("name")?, column("resource")?, column("message")?);
     let attributes = batch.column_by_name("attributes");
     let mut attributes = attributes.map(Attributes::of).transpose()?;
-    let empty = texts.share("");
-    let mut spans = Vec::with_capacity(batch.num_rows());
+    let columns = R::columns(batch, texts)?;
+    let mut rows = Vec::with_capacity(batch.num_rows());
     for row in 0..batch.num_rows() {
         let labels = series.get(at.value(row) as usize);
-        let labels = labels.ok_or_else(|| Error::corrupt("a span is of no series"))?;
-        let text = |column: &Option<Column>| {
-            column.as_ref().and_then(|it| it.get(row)).unwrap_or(&empty).clone()
-        };
-        let number = |column: Option<&Int64Array>| column.map_or(0, |it| it.value(row));
-        let trace = trace_id.and_then(|ids| ids.value(row).try_into().ok());
-        let status = text(&status);
-        let span = Span {
-            trace_id: trace.map_or(0, u128::from_be_bytes),
-            span_id: span_id.map_or(0, |ids| ids.value(row)),
-            parent_id: parent_id
-                .map_or(0, |ids| if ids.is_valid(row) { ids.value(row) } else { 0 }),
-            is_entry: is_entry.is_some_and(|it| it.value(row)),
-            kind: SpanKind::from_name(&text(&kind)).unwrap_or_default(),
-            status: SpanStatus::from_name(&status).unwrap_or_default(),
-            name: text(&name),
-            resource: text(&resource),
-            message: text(&message),
-            start: Timestamp::from_nanos(number(start)),
-            duration_nanos: number(duration).max(0),
+        let labels = labels.ok_or_else(|| Error::corrupt("a record is of no series"))?;
+        let number = |column: &Option<Int64Array>| column.as_ref().map_or(0, |it| it.value(row));
+        let base = OwnBase {
+            labels: Arc::clone(labels),
+            received_at: Timestamp::from_nanos(number(&received_at)),
+            start: Timestamp::from_nanos(number(&start)),
+            duration_nanos: number(&duration).max(0),
             attributes: attributes.as_mut().map_or_else(Vec::new, |map| map.of_row(row, texts)),
         };
-        let received_at = Timestamp::from_nanos(number(received_at));
-        spans.push(SpanInfo { labels: Arc::clone(labels), received_at, span });
+        rows.push(R::of_row(&columns, row, base));
     }
-    Ok(spans)
+    Ok(rows)
 }
 
 /// The column of attributes.
