@@ -219,12 +219,12 @@ pub struct MetricPoint {
 pub struct MetricSums<'a> {
     query: &'a MetricQuery,
     /// By step.
-    gauges: FxHashMap<Gauge, BTreeMap<i64, Sum>>,
+    gauges: FxHashMap<Gauge, BTreeMap<i64, Level>>,
     points: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Sum {
+struct Level {
     sum: f64,
     min: f64,
     max: f64,
@@ -253,13 +253,13 @@ impl<'a> MetricSums<'a> {
         if self.points > METRIC_POINTS_MAX {
             return Err(too_many());
         }
-        sums.insert(step, Sum { sum: value, min: value, max: value, readings: 1 });
+        sums.insert(step, Level { sum: value, min: value, max: value, readings: 1 });
         Ok(())
     }
 
     /// The gauges in order.
     pub fn finish(self) -> Vec<MetricSeries> {
-        let point = |(time_ms, sum): (i64, Sum)| MetricPoint {
+        let point = |(time_ms, sum): (i64, Level)| MetricPoint {
             time_ms,
             mean: sum.sum / sum.readings as f64,
             min: sum.min,

@@ -2,14 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { CPU_TIME } from '../api/types';
 import { bytes, duration, percent, value } from './format';
-import {
-  condition,
-  matchOf,
-  parseSearch,
-  stringifySearch,
-  validateProfile,
-  validateScope,
-} from './scope';
+import { condition, matchOf, parseSearch, stringifySearch, validateProfile, validateScope } from './scope';
 import { normaliseTime, resolveTime, stepFor } from './time';
 
 describe('format', () => {
