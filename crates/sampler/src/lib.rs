@@ -9,6 +9,7 @@
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("the sampler knows the register layout of x86-64 Linux only");
 
+mod affinity;
 pub mod clock;
 mod error;
 mod event;

@@ -1,5 +1,6 @@
 //! The events of a whole host or of some processes, read in order of time.
 
+use crate::affinity::on_cpu;
 use crate::event::{self, Shape};
 use crate::record::{Record, decode, time_offset};
 use crate::ring::Ring;
@@ -224,7 +225,7 @@ impl Sampler {
             let cpu = &mut self.cpus[at];
             cpu.change_at = now + pause;
             // On failure the CPU keeps its period: still sampled, at the old rate.
-            let _ = event::set_period(&cpu.owner, period);
+            let _ = on_cpu(cpu.id, || event::set_period(&cpu.owner, period));
         }
     }
 
