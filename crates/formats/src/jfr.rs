@@ -3,8 +3,8 @@
 //! A file is a row of chunks, each with type descriptions, constants and type ids of its own.
 //! Reading walks a chunk four times over its events: where types and constants are, what settings
 //! say, the samples, and then what else the virtual machine tells; fields are read at places that are
-//! worked out once a type, and events of other types are stepped over. What becomes of which event is one table
-//! ([`table`]); the page `docs/formats/jfr.md` is held to it by a test.
+//! worked out once a type, and events of other types are stepped over. What becomes of which event is
+//! one table ([`table`]); the page `docs/formats/jfr.md` is held to it by a test.
 
 mod contexts;
 mod decode;

@@ -80,10 +80,11 @@ pub const COMPACTION_ROWS_MAX: u64 = 8 << 20;
 /// Estimated bytes in memory of the tables of one compaction: those merged so far and the next
 /// input's. A segment with more than half of it is not compacted.
 pub const COMPACTION_RAW_BYTES_MAX: u64 = 256 << 20;
-/// Rows in one row group of a file of spans or events: what a question that needs one of them reads at least.
+/// Rows in one row group of a file of spans or events: what a question that needs one of them reads
+/// at least.
 pub const RECORD_GROUP_ROWS_MAX: usize = 1 << 15;
-/// Estimated bytes in memory of the spans or events of one compaction's inputs, all of which are there at once,
-/// and the file that is made of them comes on top. A segment with more than half of it is not
+/// Estimated bytes in memory of the spans or events of one compaction's inputs, all of which are there
+/// at once, and the file that is made of them comes on top. A segment with more than half of it is not
 /// compacted.
 pub const RECORD_COMPACTION_RAW_BYTES_MAX: u64 = 96 << 20;
 /// Highest compaction level.

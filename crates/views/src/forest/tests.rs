@@ -1,3 +1,5 @@
+//! Whether a forest answers as the merged tree of the same stacks does.
+
 use super::*;
 use crate::{CallTree, GroupBy, GroupQuery, GroupTable};
 use profile::{Function, Line, Location};
