@@ -4,7 +4,7 @@ use crate::plan::{Group, Sum};
 use crate::rollup::Plan;
 use crate::rollup::series::Of;
 use crate::scan::{Cell, Scanner};
-use crate::select::{Found, Selected, info_of};
+use crate::select::{Found, LabelCounts, Selected, info_of};
 use crate::spans::series::For;
 use crate::tree::Stacks;
 use crate::{Settings, error, moments, rebuild, rollup, series, session, tree, usage};
@@ -78,6 +78,13 @@ impl Engine {
         let snapshot = self.store.snapshot(&selection.tenant, selection.range);
         let selected = Selected::of(snapshot, &selection).await?;
         Ok((selected, selection))
+    }
+
+    /// The labels of the selected profiles.
+    async fn labels(&self, selection: &Selection) -> Result<LabelCounts, ViewError> {
+        let selection = selection.whole_millis();
+        let snapshot = self.store.snapshot(&selection.tenant, selection.range);
+        LabelCounts::of(snapshot, &selection).await
     }
 
     fn scanner(&self) -> Result<Scanner, ViewError> {
@@ -154,15 +161,15 @@ impl Views for Engine {
 
     fn label_names<'a>(&'a self, selection: &'a Selection) -> Answer<'a, Vec<String>> {
         Box::pin(async {
-            let (selected, _) = self.selected(selection).await?;
+            let profiles = self.labels(selection).await?;
             let known = || {
-                let labels = infos::labels_of(&selected.infos);
+                let labels = profiles.iter().map(|(labels, _)| labels);
                 let names: FxHashSet<&str> =
                     labels.flat_map(Labels::iter).map(|(name, _)| name).collect();
                 move |labels: &Labels| labels.iter().any(|(name, _)| !names.contains(name))
             };
             let spans = self.span_series(selection, For::Labels, known).await?;
-            Ok(infos::label_names(&selected.infos, &spans))
+            Ok(infos::label_names(profiles.iter(), &spans))
         })
     }
 
@@ -172,15 +179,15 @@ impl Views for Engine {
         name: &'a str,
     ) -> Answer<'a, Vec<LabelValue>> {
         Box::pin(async move {
-            let (selected, _) = self.selected(selection).await?;
+            let profiles = self.labels(selection).await?;
             let known = || {
-                let labels = infos::labels_of(&selected.infos);
+                let labels = profiles.iter().map(|(labels, _)| labels);
                 let values: FxHashSet<&str> =
                     labels.filter_map(|labels| labels.get(name)).collect();
                 move |labels: &Labels| labels.get(name).is_some_and(|value| !values.contains(value))
             };
             let spans = self.span_series(selection, For::Labels, known).await?;
-            Ok(infos::label_values(&selected.infos, &spans, name))
+            Ok(infos::label_values(profiles.iter(), &spans, name))
         })
     }
 
@@ -278,14 +285,14 @@ impl Views for Engine {
 
     fn facets<'a>(&'a self, selection: &'a Selection, values_max: usize) -> Answer<'a, Vec<Facet>> {
         Box::pin(async move {
-            let (selected, _) = self.selected(selection).await?;
+            let profiles = self.labels(selection).await?;
             let known = || {
-                let labels = infos::labels_of(&selected.infos);
+                let labels = profiles.iter().map(|(labels, _)| labels);
                 let pairs: FxHashSet<(&str, &str)> = labels.flat_map(Labels::iter).collect();
                 move |labels: &Labels| labels.iter().any(|pair| !pairs.contains(&pair))
             };
             let spans = self.span_series(selection, For::Labels, known).await?;
-            Ok(infos::facets(&selected.infos, &spans, values_max))
+            Ok(infos::facets(profiles.iter(), &spans, values_max))
         })
     }
 

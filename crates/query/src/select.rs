@@ -145,6 +145,38 @@ impl Selected {
     }
 }
 
+/// The labels of the profiles that a selection names, with their number: for questions that need
+/// nothing else of them. Equal labels may come more than once.
+#[derive(Debug, Default)]
+pub(crate) struct LabelCounts(Vec<(Arc<Labels>, u64)>);
+
+impl LabelCounts {
+    pub(crate) async fn of(snapshot: Snapshot, selection: &Selection) -> Result<Self, ViewError> {
+        let mut counts = Vec::new();
+        for part in snapshot.parts {
+            let profiles = part.profiles().await.map_err(error::store)?;
+            // By series: where its labels are counted, if they are meant.
+            let mut places: FxHashMap<u32, Option<usize>> = FxHashMap::default();
+            for row in profiles.iter().filter(|row| touches(row, selection)) {
+                let place = *places.entry(row.series).or_insert_with(|| {
+                    selection.matches(&row.labels).then(|| {
+                        counts.push((Arc::clone(&row.labels), 0));
+                        counts.len() - 1
+                    })
+                });
+                if let Some((_, profiles)) = place.and_then(|at| counts.get_mut(at)) {
+                    *profiles += 1;
+                }
+            }
+        }
+        Ok(Self(counts))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Labels, u64)> {
+        self.0.iter().map(|(labels, profiles)| (&**labels, *profiles))
+    }
+}
+
 /// The stack of a sum by stack.
 pub(crate) fn stack_of(cell: &Cell) -> StackId {
     // An ordinal that is none leads nowhere, so its value stays at the root.

@@ -182,7 +182,7 @@ impl ProfileTypeInfo {
 
 /// Labels and the number of profiles that have them. Most profiles share theirs with others in
 /// memory; equal ones that do not may come more than once.
-fn by_labels<'a>(infos: impl IntoIterator<Item = &'a ProfileInfo>) -> Vec<(&'a Labels, u64)> {
+pub fn by_labels<'a>(infos: impl IntoIterator<Item = &'a ProfileInfo>) -> Vec<(&'a Labels, u64)> {
     let mut places: FxHashMap<*const Labels, usize> = FxHashMap::default();
     let mut counts: Vec<(&Labels, u64)> = Vec::new();
     for info in infos {
@@ -203,32 +203,32 @@ pub fn labels_of<'a>(
 }
 
 /// The labels of both profiles and spans, with the number of profiles.
-fn by_labels_of_all<'a>(
-    infos: impl IntoIterator<Item = &'a ProfileInfo>,
+fn of_all<'a>(
+    profiles: impl IntoIterator<Item = (&'a Labels, u64)>,
     spans: &'a [SpanSeries],
 ) -> impl Iterator<Item = (&'a Labels, u64)> {
-    by_labels(infos).into_iter().chain(spans.iter().map(|series| (&*series.labels, 0)))
+    profiles.into_iter().chain(spans.iter().map(|series| (&*series.labels, 0)))
 }
 
-/// Label names that occur.
+/// Names of the labels of profiles (from [`by_labels`]) and spans.
 pub fn label_names<'a>(
-    infos: impl IntoIterator<Item = &'a ProfileInfo>,
+    profiles: impl IntoIterator<Item = (&'a Labels, u64)>,
     spans: &'a [SpanSeries],
 ) -> Vec<String> {
-    let labels = by_labels_of_all(infos, spans);
+    let labels = of_all(profiles, spans);
     let names: BTreeSet<&str> =
         labels.flat_map(|(labels, _)| labels.iter().map(|(name, _)| name)).collect();
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// Values of one label, by value.
+/// Values of one label of profiles (from [`by_labels`]) and spans, by value.
 pub fn label_values<'a>(
-    infos: impl IntoIterator<Item = &'a ProfileInfo>,
+    profiles: impl IntoIterator<Item = (&'a Labels, u64)>,
     spans: &'a [SpanSeries],
     name: &str,
 ) -> Vec<LabelValue> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for (labels, profiles) in by_labels_of_all(infos, spans) {
+    for (labels, profiles) in of_all(profiles, spans) {
         if let Some(value) = labels.get(name) {
             *counts.entry(value).or_default() += profiles;
         }
@@ -250,12 +250,12 @@ pub struct Facet {
 
 /// All labels with at most `values_max` values each, in one pass over the series.
 pub fn facets<'a>(
-    infos: impl IntoIterator<Item = &'a ProfileInfo>,
+    profiles: impl IntoIterator<Item = (&'a Labels, u64)>,
     spans: &'a [SpanSeries],
     values_max: usize,
 ) -> Vec<Facet> {
     let mut counts: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
-    for (labels, profiles) in by_labels_of_all(infos, spans) {
+    for (labels, profiles) in of_all(profiles, spans) {
         for (name, value) in labels.iter() {
             *counts.entry(name).or_default().entry(value).or_default() += profiles;
         }

@@ -268,7 +268,7 @@ impl Views for Naive {
 
     fn label_names<'a>(&'a self, selection: &'a Selection) -> Answer<'a, Vec<String>> {
         let spans = self.span_series(selection);
-        ready(Ok(infos::label_names(&self.selected(selection), &spans)))
+        ready(Ok(infos::label_names(infos::by_labels(&self.selected(selection)), &spans)))
     }
 
     fn label_values<'a>(
@@ -277,7 +277,7 @@ impl Views for Naive {
         name: &'a str,
     ) -> Answer<'a, Vec<LabelValue>> {
         let spans = self.span_series(selection);
-        ready(Ok(infos::label_values(&self.selected(selection), &spans, name)))
+        ready(Ok(infos::label_values(infos::by_labels(&self.selected(selection)), &spans, name)))
     }
 
     fn tree<'a>(&'a self, selection: &'a Selection) -> Answer<'a, (CallTree, AnswerMeta)> {
@@ -303,7 +303,7 @@ impl Views for Naive {
 
     fn facets<'a>(&'a self, selection: &'a Selection, values_max: usize) -> Answer<'a, Vec<Facet>> {
         let spans = self.span_series(selection);
-        ready(Ok(infos::facets(&self.selected(selection), &spans, values_max)))
+        ready(Ok(infos::facets(infos::by_labels(&self.selected(selection)), &spans, values_max)))
     }
 
     fn series<'a>(
