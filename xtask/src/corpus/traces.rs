@@ -43,7 +43,12 @@ fn request(folder: &Path, name: &str) -> anyhow::Result<Option<Traces>> {
     let Some((_, has_table)) = PATHS.into_iter().find(|(have, _)| *have == path) else {
         return Ok(None);
     };
-    let message = std::fs::read(folder.join(format!("{name}.body")))?;
+    // Of some requests the head alone was kept.
+    let body = folder.join(format!("{name}.body"));
+    if !body.is_file() {
+        return Ok(None);
+    }
+    let message = std::fs::read(body)?;
     let spans = spans_of(&message, has_table);
     let spans = spans.with_context(|| format!("{name}.body is no whole message"))?;
     let body = super::datadog::sent(folder, name)?;
