@@ -9,13 +9,6 @@ use profile::{
 use std::borrow::Cow;
 use wire::scan::{Damage, Field, fields};
 
-/// Address of the first frame of stacks of contention on locks of Go's own runtime. The runtime begins
-/// such stacks with a marker of all ones instead of a frame (`logicalStackSentinel` of Go 1.23 to 1.26),
-/// which Pyroscope's profiler for Go takes for an address that a call returns to.
-const GO_STACK_MARKER: u64 = u64::MAX - 1;
-/// What it is called.
-const GO_RUNTIME_LOCK: &str = "[lock of Go's runtime]";
-
 /// Fields of a pprof message, tables and scalars; samples are read later.
 #[derive(Debug, Default)]
 pub(super) struct Raw<'a> {
@@ -76,15 +69,6 @@ impl<'a> Raw<'a> {
             }
             _ => {}
         }
-    }
-
-    /// Whether it counts waits for locks, as Go's mutex and block profiles.
-    fn is_of_contention(&self) -> bool {
-        let mut unheard = Issues::default();
-        let name = self.period_type.map(|message| numbers::<2>(message, "", &mut unheard)[1]);
-        name.is_some_and(|at| {
-            self.string_bytes(at.unwrap_or(0), &mut unheard) == b"contentions".as_slice()
-        })
     }
 
     /// The string at an index; an index that leads nowhere is an issue and gives the empty string.
@@ -154,22 +138,11 @@ impl Resolved {
         resolved.strings.resize(raw.strings.len(), None);
         resolved.read_mappings(raw, tables, options, issues);
         resolved.read_functions(raw, tables, options, issues);
-        let is_contention = raw.is_of_contention();
         for message in &raw.locations {
             if !budget.location(issues) {
                 break;
             }
-            let (id, mut location) = resolved.location(message, budget, issues);
-            let is_named = |line: &Line| {
-                let function = tables.functions.get(line.function);
-                function.is_some_and(|function| function.name != StringId::default())
-            };
-            let is_marker = location.address == GO_STACK_MARKER;
-            if is_contention && is_marker && !location.lines.iter().any(is_named) {
-                let function = tables.named_function(GO_RUNTIME_LOCK);
-                location.lines.clear();
-                location.lines.push(Line { function, ..Line::default() });
-            }
+            let (id, location) = resolved.location(message, budget, issues);
             let handle = tables.locations.push(location);
             unique(&mut resolved.locations, id, handle, "location", issues);
         }

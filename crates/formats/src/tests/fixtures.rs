@@ -58,39 +58,6 @@ fn go_heap_profile_has_the_totals_of_go_tool_pprof() {
 }
 
 #[test]
-fn the_marker_of_the_go_runtimes_own_locks_has_a_name() {
-    use wire::Message;
-    use wire::pprof::{Function, Line, Location, Profile, Sample, ValueType};
-    let texts = ["", "contentions", "count", "delay", "nanoseconds", "runtime.unlock", "cpu"];
-    let of_type = |period_type: i64| {
-        let value_type = |r#type: i64, unit: i64| ValueType { r#type, unit };
-        let line = |function_id: u64| vec![Line { function_id, ..Line::default() }];
-        // As it comes: with a function that has no name.
-        let marker =
-            Location { id: 1, address: u64::MAX - 1, line: line(2), ..Location::default() };
-        let line = line(1);
-        let unlock = Location { id: 2, address: 0x43_2100, line, ..Location::default() };
-        let sample = Sample { location_id: vec![1, 2], value: vec![3, 700], ..Sample::default() };
-        let profile = Profile {
-            sample_type: vec![value_type(1, 2), value_type(3, 4)],
-            period_type: Some(value_type(period_type, 2)),
-            sample: vec![sample],
-            location: vec![marker, unlock],
-            function: vec![
-                Function { id: 1, name: 5, ..Function::default() },
-                Function { id: 2, ..Function::default() },
-            ],
-            string_table: texts.map(str::to_owned).into(),
-            ..Profile::default()
-        };
-        let decoded = single(pprof::decode(&profile.encode_to_vec(), &Options::default()));
-        stack_names(&decoded.profile.tables, decoded.profile.samples[0].stack)
-    };
-    assert_eq!(of_type(1), ["runtime.unlock", "[lock of Go's runtime]"]);
-    assert_eq!(of_type(6), ["runtime.unlock", "0xfffffffffffffffe"], "of contention only");
-}
-
-#[test]
 fn compression_makes_no_difference() {
     let raw = plain(CPU);
     let (front, back) = raw.split_at(raw.len() / 2);
