@@ -12,6 +12,8 @@ pub const WAL_ZSTD_LEVEL: i32 = 1;
 pub const SEGMENT_ZSTD_LEVEL: i32 = 3;
 /// zstd level of the tables beside the samples of compacted segments.
 pub const NAMES_ZSTD_LEVEL: i32 = 9;
+/// A table of no more rows is not compressed.
+pub const PLAIN_ROWS_MAX: usize = 64;
 /// Rows on which the encoding of the stacks is tried.
 pub const ENCODING_TRIAL_ROWS_MAX: usize = 1 << 14;
 /// Rows in one page of a segment's samples.

@@ -118,7 +118,7 @@ impl<R: Record> Sorted<R> {
 
     fn records(&self, is_compacted: bool) -> Result<Vec<u8>, Error> {
         let level = if is_compacted { NAMES_ZSTD_LEVEL } else { SEGMENT_ZSTD_LEVEL };
-        let mut properties = properties(level)
+        let mut properties = properties(level, self.rows.len())
             .set_max_row_group_row_count(Some(RECORD_GROUP_ROWS_MAX))
             .set_key_value_metadata(Some(vec![
                 key("version", R::VERSION),

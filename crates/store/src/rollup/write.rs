@@ -3,13 +3,14 @@
 use super::ROLLUP_VERSION;
 use crate::Error;
 use crate::limits::{NAMES_ZSTD_LEVEL, ROLLUP_PAGE_ROWS_MAX};
+use crate::segment::table::compression;
 use arrow::array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt8Array, UInt32Array,
     UInt64Array,
 };
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::Encoding;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
@@ -55,11 +56,11 @@ fn measures<'a>(
 }
 
 fn encode(name: &'static str, columns: Vec<Column>) -> Result<File, Error> {
-    let level = ZstdLevel::try_new(NAMES_ZSTD_LEVEL).unwrap_or_default();
+    let rows = columns.first().map_or(0, |Column(_, values, _)| values.len());
     let version = KeyValue::new("vesta.version".to_owned(), ROLLUP_VERSION.to_string());
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(compression(NAMES_ZSTD_LEVEL, rows))
         .set_created_by("vesta".to_owned())
         .set_statistics_enabled(EnabledStatistics::None)
         .set_data_page_row_count_limit(ROLLUP_PAGE_ROWS_MAX)

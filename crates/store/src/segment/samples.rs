@@ -93,7 +93,7 @@ impl<'a> SamplesWriter<'a> {
 /// Ordinals in sorted order are small steps; times too. Stacks, threads and values are not, and a
 /// dictionary's packed bits hide from zstd what repeats.
 fn open(sample: &[Row]) -> Result<ArrowWriter<Vec<u8>>, Error> {
-    let mut properties = super::table::properties(SEGMENT_ZSTD_LEVEL)
+    let mut properties = super::table::properties(SEGMENT_ZSTD_LEVEL, sample.len())
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX));
     let some = &sample[..sample.len().min(ENCODING_TRIAL_ROWS_MAX)];

@@ -1,7 +1,7 @@
 //! A small table as a Parquet file.
 
 use super::write::key;
-use crate::limits::{BLOOM_FALSE_PART, NAMES_ZSTD_LEVEL, SEGMENT_ZSTD_LEVEL};
+use crate::limits::{BLOOM_FALSE_PART, NAMES_ZSTD_LEVEL, PLAIN_ROWS_MAX, SEGMENT_ZSTD_LEVEL};
 use crate::{Error, schema};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use parquet::arrow::ArrowWriter;
@@ -16,13 +16,21 @@ use std::sync::Arc;
 /// A table's name and file.
 pub(crate) type File = (&'static str, Vec<u8>);
 
-/// What every file of a segment has.
-pub(crate) fn properties(zstd_level: i32) -> WriterPropertiesBuilder {
-    let level = ZstdLevel::try_new(zstd_level).unwrap_or_default();
+/// What every file of a segment has that many rows.
+pub(crate) fn properties(zstd_level: i32, rows: usize) -> WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(compression(zstd_level, rows))
         .set_created_by("vesta".to_owned())
+}
+
+/// How so many rows are compressed: few are not. Parquet makes a compressor and a decompressor for
+/// each column, when it writes as when it reads, which takes longer than all else of a small table.
+pub(crate) fn compression(zstd_level: i32, rows: usize) -> Compression {
+    if rows <= PLAIN_ROWS_MAX {
+        return Compression::UNCOMPRESSED;
+    }
+    Compression::ZSTD(ZstdLevel::try_new(zstd_level).unwrap_or_default())
 }
 
 /// A column: its name, values, whether it may hold nulls, and how its values are written when not
@@ -104,7 +112,8 @@ impl Tables {
         name: &'static str,
         columns: Vec<Column>,
     ) -> Result<Option<File>, Error> {
-        let mut properties = properties(self.zstd_level)
+        let rows = columns.first().map_or(0, |column| column.values.len());
+        let mut properties = properties(self.zstd_level, rows)
             .set_statistics_enabled(EnabledStatistics::None)
             .set_offset_index_disabled(true)
             .set_key_value_metadata(Some(vec![key("version", schema::SEGMENT_VERSION)]));
