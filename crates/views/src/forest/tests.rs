@@ -102,6 +102,22 @@ fn locations_without_frames_are_what_called_them() {
 }
 
 #[test]
+fn few_of_many_stacks_are_found_with_their_callers() {
+    let stacks: Vec<Vec<Vec<u8>>> =
+        (0..200).map(|at| vec![vec![at], vec![at / 9], vec![0]]).collect();
+    let (tables, ids) = tables(&stacks);
+    // The later one first, and one of them twice.
+    let values = [(ids[180], 7), (ids[11], 1), (ids[180], 2)];
+    let (mut forest, mut tree) = (Forest::default(), CallTree::default());
+    forest.add(&tables, values);
+    tree.add_stacks(&tables, values);
+    assert_eq!(forest.stacks(), 6, "the root, what they share, and two of each");
+    let meta = AnswerMeta::default;
+    assert_eq!(forest.flamegraph(9, meta()), FlameGraph::of(&tree, 9, meta()));
+    assert_eq!(forest.top(9, TopSort::Total), tree.top(9, TopSort::Total));
+}
+
+#[test]
 fn what_does_not_fit_is_known() {
     assert!(Forest::fits([0, 5, i128::from(i64::MAX) - 5]));
     assert!(!Forest::fits([i128::from(i64::MAX), 1]));
