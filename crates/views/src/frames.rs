@@ -138,9 +138,11 @@ mod tests {
             let function = tables.functions.intern(function);
             lines.push(profile::Line { function, ..profile::Line::default() });
         }
-        let sets = [&lines[..1], &lines[1..2], &lines[2..], &lines[..], &[]];
+        // Without a name inside one with a name: what was found of it first does not count.
+        let inside = [lines[2], lines[0]];
+        let sets = [&lines[..1], &lines[1..2], &lines[2..], &lines[..], &inside, &[]];
         let mut ids = Vec::new();
-        for (address, lines) in (1..).zip(sets.into_iter().cycle().take(20)) {
+        for (address, lines) in (1..).zip(sets.into_iter().cycle().take(24)) {
             let mapping = mapping.filter(|_| address % 3 > 0);
             let frame_type = if address % 2 == 0 { FrameType::Kernel } else { FrameType::Native };
             let lines = lines.into();
