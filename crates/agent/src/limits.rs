@@ -48,5 +48,7 @@ pub(crate) const NAME_BYTES_MAX: usize = 256;
 pub(crate) const FREQUENCY_FLOOR_HZ: u32 = 7;
 /// Time between two looks for new processes without the right to see all.
 pub(crate) const RESCAN_EVERY: Duration = Duration::from_secs(1);
-/// Time between two releases of the pages of files of code that were read.
+/// Pages of files, our own program's among them, that may stay in memory: 20 MiB.
+pub(crate) const FILE_PAGES_MAX: u64 = 5_120;
+/// Time between two looks at the pages of files of code that were read.
 pub(crate) const RELEASE_EVERY: Duration = Duration::from_secs(2);

@@ -11,6 +11,13 @@ use std::ops::Range;
 /// A function without a size is believed to reach at most this far.
 const UNSIZED_BYTES_MAX: u64 = 4_096;
 
+/// Bytes of a file that may be read between two calls of `give_back`: a mapped file's pages count as
+/// memory in use until they are given back.
+const READ_BYTES_MAX: usize = 4 << 20;
+
+/// What the kernel maps around a page that is read at random.
+const PAGES_AROUND_BYTES: usize = 64 << 10;
+
 /// What is known of one wanted address.
 #[derive(Clone, Copy, Default)]
 struct Best<'data> {
@@ -41,18 +48,21 @@ pub struct Function {
 }
 
 /// The functions of the file `bytes` at `addresses` (as the file states them), in their order;
-/// none where the table has no answer.
-pub fn functions(bytes: &[u8], addresses: &[u64]) -> Vec<Option<Function>> {
+/// none where the table has no answer. `give_back` is called after every few megabytes that are
+/// read, for those who mapped the file: a compiler's table of symbols has 24.
+pub fn functions(bytes: &[u8], addresses: &[u64], give_back: &dyn Fn()) -> Vec<Option<Function>> {
     let mut order: Vec<usize> = (0..addresses.len()).collect();
     order.sort_unstable_by_key(|at| addresses[*at]);
     let sorted: Vec<u64> = order.iter().map(|at| addresses[*at]).collect();
     let mut best = vec![Best::default(); sorted.len()];
+    let mut pages = Pages { read: 0, give_back };
     if let Ok(file) = ElfFile64::<Endianness>::parse(bytes) {
-        scan(&file, &sorted, &mut best);
+        scan(&file, &sorted, &mut best, &mut pages);
     }
     let mut frames = vec![None; addresses.len()];
     for (at, found) in order.into_iter().zip(best) {
         if !found.name.is_empty() {
+            pages.read(PAGES_AROUND_BYTES);
             let frame = Frame::named(&demangle(found.name));
             frames[at] = Some(Function { range: found.start..found.end, frame });
         }
@@ -60,11 +70,33 @@ pub fn functions(bytes: &[u8], addresses: &[u64]) -> Vec<Option<Function>> {
     frames
 }
 
-fn scan<'data>(file: &ElfFile64<'data, Endianness>, wanted: &[u64], best: &mut [Best<'data>]) {
+/// Counts what is read of a file.
+struct Pages<'a> {
+    read: usize,
+    give_back: &'a dyn Fn(),
+}
+
+impl Pages<'_> {
+    fn read(&mut self, bytes: usize) {
+        self.read += bytes;
+        if self.read > READ_BYTES_MAX {
+            self.read = 0;
+            (self.give_back)();
+        }
+    }
+}
+
+fn scan<'data>(
+    file: &ElfFile64<'data, Endianness>,
+    wanted: &[u64],
+    best: &mut [Best<'data>],
+    pages: &mut Pages<'_>,
+) {
     let endian = file.endian();
     let full = file.elf_symbol_table();
     let table = if full.is_empty() { file.elf_dynamic_symbol_table() } else { full };
     for symbol in table.symbols() {
+        pages.read(size_of_val(symbol));
         if symbol.st_type() != elf::STT_FUNC && symbol.st_type() != elf::STT_GNU_IFUNC {
             continue;
         }
@@ -79,6 +111,7 @@ fn scan<'data>(file: &ElfFile64<'data, Endianness>, wanted: &[u64], best: &mut [
                 break;
             }
             let Ok(name) = symbol.name(endian, table.strings()) else { break };
+            pages.read(PAGES_AROUND_BYTES);
             let rank = rank(symbol.st_bind(), name);
             let end = start.saturating_add(reach);
             let found = Best { start, end, is_sized: size > 0, rank, name };
@@ -129,7 +162,7 @@ mod tests {
         let mut addresses: Vec<u64> = functions_of.iter().map(|it| it.address() + 4).collect();
         addresses.reverse();
         addresses.push(1);
-        let found = functions(&bytes, &addresses);
+        let found = functions(&bytes, &addresses, &|| ());
         assert_eq!(found.len(), addresses.len());
         assert!(found.iter().take(500).all(Option::is_some), "each has a name");
         let covers = |(address, it): (&u64, &Option<Function>)| {
@@ -154,12 +187,22 @@ mod tests {
         let data = file.symbols().filter(|it| it.kind() == object::SymbolKind::Data);
         let addresses: Vec<u64> = data.take(200).map(|it| it.address()).collect();
         assert!(addresses.len() > 20);
-        assert!(functions(&bytes, &addresses).iter().all(Option::is_none));
+        assert!(functions(&bytes, &addresses, &|| ()).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn pages_are_given_back_while_reading() {
+        let bytes = std::fs::read("/proc/self/exe").expect("readable");
+        let file = object::File::parse(&*bytes).expect("an ELF file");
+        let addresses: Vec<u64> = file.symbols().map(|it| it.address() + 1).take(2_000).collect();
+        let calls = std::cell::Cell::new(0);
+        functions(&bytes, &addresses, &|| calls.set(calls.get() + 1));
+        assert!(calls.get() > 10, "{}", calls.get());
     }
 
     #[test]
     fn what_is_no_elf_has_no_functions() {
-        assert_eq!(functions(b"", &[1, 2]), [None, None]);
-        assert_eq!(functions(&[0x7f; 400], &[]), []);
+        assert_eq!(functions(b"", &[1, 2], &|| ()), [None, None]);
+        assert_eq!(functions(&[0x7f; 400], &[], &|| ()), []);
     }
 }

@@ -199,8 +199,14 @@ impl Module {
 
     /// Gives the pages read so far back; they are read again from the page cache when needed.
     pub fn release_pages(&self) {
-        let was_touched = self.is_touched.swap(false, Ordering::Relaxed);
-        if let (true, Backing::File(map)) = (was_touched, &*self.all.backing) {
+        if self.is_touched.swap(false, Ordering::Relaxed) {
+            self.release_while_reading();
+        }
+    }
+
+    /// [`Self::release_pages`] for those who go on reading [`Self::bytes`].
+    pub fn release_while_reading(&self) {
+        if let Backing::File(map) = &*self.all.backing {
             // SAFETY: the mapping is of a file and never written, so that dropped pages come back
             // with the same bytes. A refusal only means that memory stays in use.
             let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };

@@ -111,7 +111,6 @@ impl Names {
             return;
         }
         self.learn_elf(loaded, &rest);
-        loaded.module.release_pages();
     }
 
     /// Reads debug information where there is little of it, else the table of symbols.
@@ -135,7 +134,7 @@ impl Names {
         }
         let addresses: Vec<u64> = wanted.iter().map(|it| it.1).collect();
         let found = self.elf.symbolize(path, loaded.module.debug_bytes(), &addresses);
-        let functions = symbols::functions(loaded.module.bytes(), &addresses);
+        let functions = functions_at(loaded, &addresses);
         for (((offset, address), mut frames), function) in wanted.iter().zip(found).zip(functions) {
             // The symbol's name says of which namespace or type; debug information's does not.
             if let (Some(outermost), Some(function)) = (frames.last_mut(), function) {
@@ -155,7 +154,7 @@ impl Names {
         let functions = self.functions.entry(loaded.id).or_default();
         let is_new = |it: &&(u64, u64)| covering(functions, it.1).is_none();
         let addresses: Vec<u64> = wanted.iter().filter(is_new).map(|it| it.1).collect();
-        let mut found = symbols::functions(loaded.module.bytes(), &addresses);
+        let mut found = functions_at(loaded, &addresses);
         // All of a file's functions have their places, or none: else one function would be two.
         if (1..=limits::LINE_BYTES_MAX).contains(&loaded.module.line_bytes()) {
             place(loaded, &mut found);
@@ -178,6 +177,12 @@ impl Names {
     pub(crate) fn find(&self, frame: &RawFrame) -> &Name {
         self.known.get(frame).unwrap_or(&Name::Unknown)
     }
+}
+
+/// The functions at `addresses` by the file's table of symbols.
+fn functions_at(loaded: &Loaded, addresses: &[u64]) -> Vec<Option<symbols::Function>> {
+    let give_back = || loaded.release_while_reading();
+    symbols::functions(loaded.module.bytes(), addresses, &give_back)
 }
 
 /// The function of an address without a name, by the module's unwind table.
