@@ -5,5 +5,6 @@ mod dictionary;
 mod generated;
 mod names;
 mod request;
+mod tables;
 
 pub(crate) use request::Encoder;

@@ -33,6 +33,8 @@ pub(crate) const MAPPINGS_MAX: usize = 8_192;
 pub(crate) const MODULES_MAX: usize = 512;
 /// Functions remembered for addresses of files.
 pub(crate) const SYMBOLS_MAX: usize = 60_000;
+/// Functions of the files whose tables of symbols are kept sorted, 12 bytes each.
+pub(crate) const SORTED_FUNCTIONS_MAX: usize = 400_000;
 /// Addresses symbolised in one call.
 pub(crate) const SYMBOLIZE_AT_ONCE_MAX: usize = 4_096;
 /// Largest line programs of a file, in bytes, in which the places of functions are looked up
@@ -51,4 +53,4 @@ pub(crate) const RESCAN_EVERY: Duration = Duration::from_secs(1);
 /// Pages of files, our own program's among them, that may stay in memory: 20 MiB.
 pub(crate) const FILE_PAGES_MAX: u64 = 5_120;
 /// Time between two looks at the pages of files of code that were read.
-pub(crate) const RELEASE_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const RELEASE_EVERY: Duration = Duration::from_millis(500);

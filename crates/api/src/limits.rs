@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Nodes of a flame graph when the question names no number.
 pub const FLAME_NODES_DEFAULT: usize = 8192;
 /// Most nodes of a flame graph.
-pub const FLAME_NODES_MAX: usize = 500_000;
+pub const FLAME_NODES_MAX: usize = 1_000_000;
 /// Bytes of names that a flame graph is written with for other programs, each name as often as it
 /// stands there.
 pub const EXPORT_TEXT_BYTES_MAX: usize = 128 << 20;

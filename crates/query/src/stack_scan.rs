@@ -156,23 +156,71 @@ impl ExecutionPlan for StackScan {
 /// Stands for a stack without rows.
 const NONE: i64 = i64::MIN;
 
-/// Rows from which on a list of all stacks is worth being made and looked through: a part of fifty
-/// services has a million of them.
+/// Rows from which on a list of stacks is worth being made and looked through: a part of fifty
+/// services has millions of them.
 const MANY_ROWS: u64 = 1 << 16;
+
+/// Sums of stacks that lie close together, as those of one service do.
+#[derive(Default)]
+struct Window {
+    first: u32,
+    /// From `first` on; [`NONE`] where there are no rows.
+    sums: Vec<i64>,
+}
+
+/// Stacks of a window; a segment that was not damaged has fewer.
+const WINDOW_STACKS_MAX: u64 = 1 << 24;
+
+impl Window {
+    /// Makes room for some stacks unless they are too far apart. To either side it at least doubles,
+    /// so that growing it takes no longer than filling it.
+    fn cover(&mut self, stacks: &[u32]) {
+        let bounds = |(first, last): (u32, u32), &at: &u32| (first.min(at), last.max(at));
+        let (first, last) = stacks.iter().fold((u32::MAX, 0), bounds);
+        if first > last {
+            return;
+        }
+        if self.sums.is_empty() {
+            self.first = first;
+        }
+        let end = u64::from(self.first) + self.sums.len() as u64;
+        let length = end.max(u64::from(last) + 1) - u64::from(first.min(self.first));
+        if length > WINDOW_STACKS_MAX {
+            return;
+        }
+        let spare = (WINDOW_STACKS_MAX - length).min(self.sums.len() as u64);
+        if first < self.first {
+            let more = (self.first - first).max((spare as u32).min(self.first));
+            self.sums.splice(..0, std::iter::repeat_n(NONE, more as usize));
+            self.first -= more;
+        }
+        if u64::from(last) >= end {
+            let more = (u64::from(last) + 1 - end).max(spare.min(u64::from(u32::MAX) + 1 - end));
+            self.sums.resize(self.sums.len() + more as usize, NONE);
+        }
+    }
+
+    /// The sum of a stack that is covered.
+    #[inline]
+    fn place(&mut self, stack: u32) -> Option<&mut i64> {
+        self.sums.get_mut(stack.checked_sub(self.first)? as usize)
+    }
+}
 
 /// Sums by stack.
 #[derive(Default)]
 struct Sums {
-    /// In 64 bits, by ordinal; where there are many rows.
-    small: Option<Vec<i64>>,
-    /// In 128 bits: those that do not fit, and all where there are few rows.
+    /// In 64 bits; where there are many rows.
+    small: Option<Window>,
+    /// In 128 bits: those that do not fit or are not covered, and all where there are few rows.
     large: FxHashMap<u32, i128>,
 }
 
 impl Sums {
     /// Of so many rows.
     fn of(rows: u64) -> Self {
-        Self { small: (rows >= MANY_ROWS).then(Vec::new), large: FxHashMap::default() }
+        let small = (rows >= MANY_ROWS).then(Window::default);
+        Self { small, large: FxHashMap::default() }
     }
 
     fn add(&mut self, batch: &RecordBatch, value: &str, times: Option<(i64, i64)>) -> Result<()> {
@@ -184,10 +232,7 @@ impl Sums {
         let stacks = column("stack")?.as_primitive_opt::<UInt32Type>().ok_or_else(wrong)?;
         let values = column(value)?.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
         if let Some(small) = &mut self.small {
-            let last = stacks.values().iter().copied().max().unwrap_or(0) as usize;
-            if last >= small.len() {
-                small.resize((last + 1).max(small.len() * 2), NONE);
-            }
+            small.cover(stacks.values());
         }
         let value_of = |row: usize| if values.is_null(row) { 0 } else { values.value(row) };
         if let Some((from, until)) = times {
@@ -211,8 +256,8 @@ impl Sums {
 
     #[inline]
     fn add_one(&mut self, stack: u32, value: i64) {
-        let Some(small) = &mut self.small else { return self.add_large(stack, value.into()) };
-        let place = &mut small[stack as usize];
+        let place = self.small.as_mut().and_then(|small| small.place(stack));
+        let Some(place) = place else { return self.add_large(stack, value.into()) };
         let sum = if *place == NONE { Some(value) } else { place.checked_add(value) };
         match sum {
             Some(sum) if sum != NONE => *place = sum,
@@ -231,13 +276,14 @@ impl Sums {
 
     fn batch(self) -> Result<RecordBatch> {
         let Self { small, mut large } = self;
-        let small = small.unwrap_or_default().into_iter().enumerate();
-        let found = small.filter(|(_, sum)| *sum != NONE).map(|(stack, sum)| {
-            let stack = stack as u32;
+        let Window { first, sums } = small.unwrap_or_default();
+        let found = sums.into_iter().enumerate().filter(|(_, sum)| *sum != NONE);
+        let found = found.map(|(at, sum)| {
+            let stack = first + at as u32;
             (stack, large.remove(&stack).unwrap_or(0).saturating_add(sum.into()))
         });
         let (mut stacks, mut sums): (Vec<u32>, Vec<i128>) = found.unzip();
-        // All where there were few rows.
+        // Those that are not covered.
         for (stack, sum) in large {
             stacks.push(stack);
             sums.push(sum);
@@ -259,7 +305,7 @@ mod tests {
         #[test]
         fn few_rows_and_many_add_up_alike(
             batches in prop::collection::vec(
-                prop::collection::vec((0..300_u32, prop::option::of(any::<i64>()), 0..9_i64), 0..50),
+                prop::collection::vec((any_stack(), prop::option::of(any::<i64>()), 0..9_i64), 0..50),
                 0..4,
             ),
             times in prop::option::of((0..5_i64, 3..9_i64)),
@@ -289,6 +335,12 @@ mod tests {
         }
     }
 
+    /// Close together and far apart.
+    fn any_stack() -> impl Strategy<Value = u32> {
+        (prop::sample::select(vec![0, 40, 900, 20_000, u32::MAX - 30]), 0..30_u32)
+            .prop_map(|(a, b)| a + b)
+    }
+
     fn rows_of(sums: Sums) -> Vec<(u32, i128)> {
         let batch = sums.batch().expect("two columns");
         let stacks = batch.column(0).as_primitive::<UInt32Type>().values();
@@ -300,8 +352,9 @@ mod tests {
 
     #[test]
     fn sums_beyond_64_bits_are_exact_and_a_sum_of_zero_is_a_row() {
-        for small in [None, Some(vec![NONE; 5])] {
-            let mut sums = Sums { small, ..Sums::default() };
+        for rows in [0, MANY_ROWS] {
+            let mut sums = Sums::of(rows);
+            sums.small.iter_mut().for_each(|small| small.cover(&[1, 4]));
             for (stack, value) in
                 [(1, i64::MAX), (1, 5), (3, 0), (2, i64::MIN), (2, -1), (1, 7), (4, -3), (4, 2)]
             {

@@ -1,10 +1,12 @@
 //! Symbols: addresses of a file or of generated code to functions, files and lines.
 //!
-//! [`ElfSymbols`] answers for ELF files with debug information, [`functions()`] for others,
+//! [`ElfSymbols`] answers for ELF files with debug information, [`functions()`] and
+//! [`ByAddress`] for others,
 //! [`GoTable`] for Go programs (stripped ones too), [`PerfMap`] for code a runtime generated,
 //! [`KernelSymbols`] for the kernel, [`names`] for files that are uploaded later. All names are
 //! untrusted text: cut to a length, never interpreted.
 
+mod by_address;
 mod elf;
 mod frame;
 pub mod fuzz;
@@ -17,6 +19,7 @@ mod perf_map;
 mod table;
 mod v8;
 
+pub use by_address::ByAddress;
 pub use elf::ElfSymbols;
 pub use frame::Frame;
 pub use go::{GoTable, is_go_root};

@@ -4,7 +4,7 @@
 //! which suits a caller that remembers the answers.
 
 use crate::frame::{Frame, cut};
-use object::read::elf::{ElfFile64, Sym as _};
+use object::read::elf::{ElfFile64, Sym as _, SymbolTable};
 use object::{Endianness, elf};
 use std::ops::Range;
 
@@ -20,13 +20,42 @@ const PAGES_AROUND_BYTES: usize = 64 << 10;
 
 /// What is known of one wanted address.
 #[derive(Clone, Copy, Default)]
-struct Best<'data> {
+pub(crate) struct Best<'data> {
     start: u64,
     end: u64,
     is_sized: bool,
     /// Lower is better: global before weak before local, then fewer underscores.
     rank: (u8, usize),
     name: &'data [u8],
+}
+
+impl<'data> Best<'data> {
+    pub(crate) fn is_sized(&self) -> bool {
+        self.is_sized
+    }
+
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Takes a symbol if it covers the address and is better.
+    pub(crate) fn offer(
+        &mut self,
+        file: &ElfFile64<'data, Endianness>,
+        symbol: &'data Symbol,
+        address: u64,
+    ) {
+        let Some(range) = function_at(file, symbol).filter(|it| it.contains(&address)) else {
+            return;
+        };
+        let endian = file.endian();
+        let Ok(name) = symbol.name(endian, table_of(file).strings()) else { return };
+        let (Range { start, end }, is_sized) = (range, symbol.st_size(endian) > 0);
+        let found = Self { start, end, is_sized, rank: rank(symbol.st_bind(), name), name };
+        if is_better(&found, self) {
+            *self = found;
+        }
+    }
 }
 
 fn rank(bind: u8, name: &[u8]) -> (u8, usize) {
@@ -55,35 +84,72 @@ pub fn functions(bytes: &[u8], addresses: &[u64], give_back: &dyn Fn()) -> Vec<O
     order.sort_unstable_by_key(|at| addresses[*at]);
     let sorted: Vec<u64> = order.iter().map(|at| addresses[*at]).collect();
     let mut best = vec![Best::default(); sorted.len()];
-    let mut pages = Pages { read: 0, give_back };
+    let mut pages = Pages::new(give_back);
     if let Ok(file) = ElfFile64::<Endianness>::parse(bytes) {
         scan(&file, &sorted, &mut best, &mut pages);
     }
-    let mut frames = vec![None; addresses.len()];
-    for (at, found) in order.into_iter().zip(best) {
-        if !found.name.is_empty() {
-            pages.read(PAGES_AROUND_BYTES);
-            let frame = Frame::named(&demangle(found.name));
-            frames[at] = Some(Function { range: found.start..found.end, frame });
-        }
+    let mut functions = vec![None; addresses.len()];
+    for (at, best) in order.into_iter().zip(best) {
+        pages.read_at_random();
+        functions[at] = found(&best);
     }
-    frames
+    functions
+}
+
+/// The function that was found.
+pub(crate) fn found(best: &Best<'_>) -> Option<Function> {
+    let frame = (!best.name.is_empty()).then(|| Frame::named(&demangle(best.name)))?;
+    Some(Function { range: best.start..best.end, frame })
 }
 
 /// Counts what is read of a file.
-struct Pages<'a> {
-    read: usize,
+pub(crate) struct Pages<'a> {
+    bytes: usize,
     give_back: &'a dyn Fn(),
 }
 
-impl Pages<'_> {
-    fn read(&mut self, bytes: usize) {
-        self.read += bytes;
-        if self.read > READ_BYTES_MAX {
-            self.read = 0;
+impl<'a> Pages<'a> {
+    pub(crate) fn new(give_back: &'a dyn Fn()) -> Self {
+        Self { bytes: 0, give_back }
+    }
+
+    pub(crate) fn read(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes > READ_BYTES_MAX {
+            self.bytes = 0;
             (self.give_back)();
         }
     }
+
+    pub(crate) fn read_at_random(&mut self) {
+        self.read(PAGES_AROUND_BYTES);
+    }
+}
+
+type Symbol = elf::Sym64<Endianness>;
+
+/// The symbols, or where there are none those for other files.
+fn table_of<'file, 'data>(
+    file: &'file ElfFile64<'data, Endianness>,
+) -> &'file SymbolTable<'data, elf::FileHeader64<Endianness>> {
+    let full = file.elf_symbol_table();
+    if full.is_empty() { file.elf_dynamic_symbol_table() } else { full }
+}
+
+pub(crate) fn symbols<'data>(file: &ElfFile64<'data, Endianness>) -> &'data [Symbol] {
+    table_of(file).symbols()
+}
+
+/// The addresses of a symbol that is a function.
+pub(crate) fn function_at(file: &ElfFile64<'_, Endianness>, symbol: &Symbol) -> Option<Range<u64>> {
+    let endian = file.endian();
+    if symbol.st_type() != elf::STT_FUNC && symbol.st_type() != elf::STT_GNU_IFUNC {
+        return None;
+    }
+    let (start, size) = (symbol.st_value(endian), symbol.st_size(endian));
+    let reach = if size == 0 { UNSIZED_BYTES_MAX } else { size };
+    let is_here = start != 0 && symbol.st_shndx(endian) != elf::SHN_UNDEF;
+    is_here.then(|| start..start.saturating_add(reach))
 }
 
 fn scan<'data>(
@@ -92,32 +158,14 @@ fn scan<'data>(
     best: &mut [Best<'data>],
     pages: &mut Pages<'_>,
 ) {
-    let endian = file.endian();
-    let full = file.elf_symbol_table();
-    let table = if full.is_empty() { file.elf_dynamic_symbol_table() } else { full };
-    for symbol in table.symbols() {
+    for symbol in symbols(file) {
         pages.read(size_of_val(symbol));
-        if symbol.st_type() != elf::STT_FUNC && symbol.st_type() != elf::STT_GNU_IFUNC {
-            continue;
-        }
-        let (start, size) = (symbol.st_value(endian), symbol.st_size(endian));
-        if start == 0 || symbol.st_shndx(endian) == elf::SHN_UNDEF {
-            continue;
-        }
-        let reach = if size == 0 { UNSIZED_BYTES_MAX } else { size };
-        let first = wanted.partition_point(|address| *address < start);
-        for (at, address) in wanted.iter().enumerate().skip(first) {
-            if address - start >= reach {
-                break;
-            }
-            let Ok(name) = symbol.name(endian, table.strings()) else { break };
-            pages.read(PAGES_AROUND_BYTES);
-            let rank = rank(symbol.st_bind(), name);
-            let end = start.saturating_add(reach);
-            let found = Best { start, end, is_sized: size > 0, rank, name };
-            if is_better(&found, &best[at]) {
-                best[at] = found;
-            }
+        let Some(range) = function_at(file, symbol) else { continue };
+        let first = wanted.partition_point(|address| *address < range.start);
+        let covered = wanted[first..].iter().take_while(|address| **address < range.end);
+        for (address, best) in covered.zip(&mut best[first..]) {
+            pages.read_at_random();
+            best.offer(file, symbol, *address);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Functions of files and of the kernel, remembered between batches.
 
 use crate::batch::{Batch, Place, RawFrame};
+use crate::encode::tables::SymbolTables;
 use crate::limits;
 use crate::modules::{Loaded, ModuleId};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -38,6 +39,7 @@ pub(crate) struct Names {
     known: FxHashMap<RawFrame, Name>,
     /// Functions of files by their symbols.
     functions: FxHashMap<ModuleId, Functions>,
+    tables: SymbolTables,
     /// Which module a path was last read for.
     paths: FxHashMap<PathBuf, ModuleId>,
 }
@@ -134,7 +136,7 @@ impl Names {
         }
         let addresses: Vec<u64> = wanted.iter().map(|it| it.1).collect();
         let found = self.elf.symbolize(path, loaded.module.debug_bytes(), &addresses);
-        let functions = functions_at(loaded, &addresses);
+        let functions = self.tables.functions(loaded, &addresses);
         for (((offset, address), mut frames), function) in wanted.iter().zip(found).zip(functions) {
             // The symbol's name says of which namespace or type; debug information's does not.
             if let (Some(outermost), Some(function)) = (frames.last_mut(), function) {
@@ -154,7 +156,7 @@ impl Names {
         let functions = self.functions.entry(loaded.id).or_default();
         let is_new = |it: &&(u64, u64)| covering(functions, it.1).is_none();
         let addresses: Vec<u64> = wanted.iter().filter(is_new).map(|it| it.1).collect();
-        let mut found = functions_at(loaded, &addresses);
+        let mut found = self.tables.functions(loaded, &addresses);
         // All of a file's functions have their places, or none: else one function would be two.
         if (1..=limits::LINE_BYTES_MAX).contains(&loaded.module.line_bytes()) {
             place(loaded, &mut found);
@@ -177,12 +179,6 @@ impl Names {
     pub(crate) fn find(&self, frame: &RawFrame) -> &Name {
         self.known.get(frame).unwrap_or(&Name::Unknown)
     }
-}
-
-/// The functions at `addresses` by the file's table of symbols.
-fn functions_at(loaded: &Loaded, addresses: &[u64]) -> Vec<Option<symbols::Function>> {
-    let give_back = || loaded.release_while_reading();
-    symbols::functions(loaded.module.bytes(), addresses, &give_back)
 }
 
 /// The function of an address without a name, by the module's unwind table.

@@ -1,0 +1,137 @@
+//! Functions of one file in the order of their addresses, for files that are asked about again and
+//! again: a compiler's 150,000 take a millisecond to pass over, each time.
+
+use crate::limits::{INDEX_STEPS_MAX, INDEXED_FUNCTIONS_MAX};
+use crate::table::{Best, Function, Pages, found, function_at, symbols};
+use object::Endianness;
+use object::read::elf::ElfFile64;
+use std::cmp::Reverse;
+
+/// A function of the symbol table.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// Its address, from the file's first function on.
+    start: u32,
+    /// The furthest end of it and all before it.
+    furthest: u32,
+    /// Its place in the symbol table.
+    symbol: u32,
+}
+
+/// Where the functions of a file are: 12 bytes each.
+#[derive(Debug)]
+pub struct ByAddress {
+    base: u64,
+    rows: Vec<Row>,
+}
+
+impl ByAddress {
+    /// Sorts the functions of the file `bytes`; none where they are too many or too far apart.
+    pub fn of(bytes: &[u8], give_back: &dyn Fn()) -> Option<Self> {
+        let file = ElfFile64::<Endianness>::parse(bytes).ok()?;
+        let mut pages = Pages::new(give_back);
+        let table = symbols(&file);
+        let base = table.iter().filter_map(|it| function_at(&file, it)).map(|it| it.start).min()?;
+        let mut rows = Vec::new();
+        for (at, symbol) in table.iter().enumerate() {
+            pages.read(size_of_val(symbol));
+            let Some(range) = function_at(&file, symbol) else { continue };
+            if rows.len() == INDEXED_FUNCTIONS_MAX {
+                return None;
+            }
+            let start = u32::try_from(range.start - base).ok()?;
+            let furthest = u32::try_from(range.end - base).unwrap_or(u32::MAX);
+            rows.push(Row { start, furthest, symbol: u32::try_from(at).ok()? });
+        }
+        // Of equal ones the first in the table is looked at first, that is from the end.
+        rows.sort_unstable_by_key(|row| (row.start, Reverse(row.symbol)));
+        let mut furthest = 0;
+        for row in &mut rows {
+            furthest = row.furthest.max(furthest);
+            row.furthest = furthest;
+        }
+        rows.shrink_to_fit();
+        Some(Self { base, rows })
+    }
+
+    /// Number of functions.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// What [`crate::functions`] says of the same file.
+    pub fn functions(
+        &self,
+        bytes: &[u8],
+        addresses: &[u64],
+        give_back: &dyn Fn(),
+    ) -> Vec<Option<Function>> {
+        let Ok(file) = ElfFile64::<Endianness>::parse(bytes) else {
+            return vec![None; addresses.len()];
+        };
+        let mut pages = Pages::new(give_back);
+        addresses.iter().map(|at| found(&self.best(&file, *at, &mut pages))).collect()
+    }
+
+    fn best<'data>(
+        &self,
+        file: &ElfFile64<'data, Endianness>,
+        address: u64,
+        pages: &mut Pages<'_>,
+    ) -> Best<'data> {
+        let mut best = Best::default();
+        let at = address.checked_sub(self.base).and_then(|at| u32::try_from(at).ok());
+        let Some(at) = at else { return best };
+        let end = self.rows.partition_point(|row| row.start <= at);
+        let before = self.rows[..end].iter().rev().take(INDEX_STEPS_MAX);
+        for row in before.take_while(|row| row.furthest > at) {
+            // Of functions with a size the nearest is the best.
+            if best.is_sized() && self.base + u64::from(row.start) < best.start() {
+                break;
+            }
+            let Some(symbol) = symbols(file).get(row.symbol as usize) else { continue };
+            pages.read_at_random();
+            best.offer(file, symbol, address);
+        }
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functions;
+    use object::{Object as _, ObjectSymbol as _};
+
+    #[test]
+    fn it_says_what_a_pass_over_the_table_says() {
+        let bytes = std::fs::read("/proc/self/exe").expect("readable");
+        let file = object::File::parse(&*bytes).expect("an ELF file");
+        let starts: Vec<u64> = file.symbols().map(|it| it.address()).take(4_000).collect();
+        let near = [0, 1, 7, 300, 5_000];
+        let mut addresses: Vec<u64> =
+            starts.iter().flat_map(|at| near.iter().map(move |more| at + more)).collect();
+        addresses.extend([0, 1, u64::MAX, u64::MAX - 1]);
+        let index = ByAddress::of(&bytes, &|| ()).expect("few functions");
+        assert!(index.len() > 100 && !index.is_empty());
+        let quick = index.functions(&bytes, &addresses, &|| ());
+        assert_eq!(quick, functions(&bytes, &addresses, &|| ()));
+        assert!(quick.iter().flatten().count() > 1_000);
+    }
+
+    #[test]
+    fn what_is_no_elf_has_no_functions() {
+        assert!(ByAddress::of(b"\x7fELF", &|| ()).is_none());
+        let bytes = std::fs::read("/proc/self/exe").expect("readable");
+        let index = ByAddress::of(&bytes, &|| ()).expect("few functions");
+        assert_eq!(index.functions(b"", &[index.base + 1], &|| ()), [None]);
+        // Another file than the one that was sorted: names, but no harm.
+        let cut = &bytes[..bytes.len() / 2];
+        assert_eq!(index.functions(cut, &[index.base + 1], &|| ()).len(), 1);
+    }
+}
