@@ -106,7 +106,41 @@ impl ByAddress {
 mod tests {
     use super::*;
     use crate::functions;
-    use object::{Object as _, ObjectSymbol as _};
+    use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+    use stdx::Rng;
+
+    const BASE: u64 = 0x1000;
+
+    /// This program with other symbols: functions of any size, over and beside each other.
+    fn overlapping(rng: &mut Rng) -> Vec<u8> {
+        let mut bytes = std::fs::read("/proc/self/exe").expect("readable");
+        let file = object::File::parse(&*bytes).expect("an ELF file");
+        let table = file.section_by_name(".symtab").and_then(|it| it.file_range());
+        let (start, size) = table.expect("it is not stripped");
+        let table = &mut bytes[start as usize..(start + size) as usize];
+        for (at, entry) in table.as_chunks_mut::<24>().0.iter_mut().enumerate() {
+            // Name (4 bytes, as it was), binding and type, other, section, value, size.
+            let function = (rng.below(3) as u8) << 4 | 2;
+            entry[4] = if at < 400 { function } else { 1 };
+            entry[6..8].copy_from_slice(&1_u16.to_le_bytes());
+            entry[8..16].copy_from_slice(&(BASE + rng.below(1_500)).to_le_bytes());
+            let size = if rng.chance(1, 3) { 0 } else { rng.below(60) };
+            entry[16..].copy_from_slice(&size.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn functions_over_each_other_are_chosen_as_by_a_pass_over_the_table() {
+        let mut rng = Rng::seeded(7);
+        let addresses: Vec<u64> = (BASE - 2..BASE + 7_000).collect();
+        for _ in 0..20 {
+            let bytes = overlapping(&mut rng);
+            let index = ByAddress::of(&bytes, &|| ()).expect("few functions");
+            let quick = index.functions(&bytes, &addresses, &|| ());
+            assert_eq!(quick, functions(&bytes, &addresses, &|| ()));
+        }
+    }
 
     #[test]
     fn it_says_what_a_pass_over_the_table_says() {
