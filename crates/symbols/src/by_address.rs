@@ -138,7 +138,10 @@ mod tests {
             let bytes = overlapping(&mut rng);
             let index = ByAddress::of(&bytes, &|| ()).expect("few functions");
             let quick = index.functions(&bytes, &addresses, &|| ());
-            assert_eq!(quick, functions(&bytes, &addresses, &|| ()));
+            let slow = functions(&bytes, &addresses, &|| ());
+            for (at, (quick, slow)) in addresses.iter().zip(quick.iter().zip(&slow)) {
+                assert_eq!(quick, slow, "at {at:#x}");
+            }
         }
     }
 
