@@ -54,6 +54,11 @@ impl ByAddress {
         Some(Self { base, rows })
     }
 
+    /// No fewer than the functions of the file `bytes`.
+    pub fn most(bytes: &[u8]) -> usize {
+        ElfFile64::<Endianness>::parse(bytes).map_or(0, |file| symbols(&file).len())
+    }
+
     /// Number of functions.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -156,6 +161,7 @@ mod tests {
         addresses.extend([0, 1, u64::MAX, u64::MAX - 1]);
         let index = ByAddress::of(&bytes, &|| ()).expect("few functions");
         assert!(index.len() > 100 && !index.is_empty());
+        assert!((index.len()..500_000).contains(&ByAddress::most(&bytes)));
         let quick = index.functions(&bytes, &addresses, &|| ());
         assert_eq!(quick, functions(&bytes, &addresses, &|| ()));
         assert!(quick.iter().flatten().count() > 1_000);

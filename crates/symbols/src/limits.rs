@@ -8,7 +8,7 @@ pub const DEBUG_BYTES_MAX: u64 = 2 << 20;
 /// Bytes of debug information, symbol tables included, of the files that are kept parsed.
 pub const PARSED_BYTES_MAX: u64 = 8 << 20;
 /// Functions of a file that are sorted by address: 12 bytes each.
-pub const INDEXED_FUNCTIONS_MAX: usize = 300_000;
+pub const INDEXED_FUNCTIONS_MAX: usize = 400_000;
 /// Functions before an address that are looked at for one that covers it.
 pub const INDEX_STEPS_MAX: usize = 1_000;
 /// Largest perf map that is read, in bytes.

@@ -1,17 +1,27 @@
-//! Tables of symbols of files of code, sorted by address while they are asked about.
+//! Tables of symbols of files of code, sorted by address where they are asked about all the time.
 
-use crate::limits::SORTED_FUNCTIONS_MAX;
+use crate::limits::{MODULES_MAX, SORTED_AFTER_ASKED, SORTED_FUNCTIONS_MAX, SORTED_UNASKED_MAX};
 use crate::modules::{Loaded, ModuleId};
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use symbols::{ByAddress, Function};
 
-/// Finds functions; keeps the order of those files that it was asked about last.
+/// Finds functions. Sorting a table takes ten times as long as going through it once, so only files
+/// that were asked about several times are sorted, and they stay until nobody asks any more.
 #[derive(Debug, Default)]
 pub(crate) struct SymbolTables {
-    /// Files that were asked about once: most of them are never asked about again.
-    asked: FxHashSet<ModuleId>,
-    /// The one asked about last comes last.
-    sorted: Vec<(ModuleId, ByAddress)>,
+    /// How often each file was asked about.
+    asked: FxHashMap<ModuleId, u32>,
+    sorted: FxHashMap<ModuleId, Sorted>,
+    /// Number of questions so far.
+    now: u64,
+}
+
+#[derive(Debug)]
+struct Sorted {
+    /// None where a file has too many functions.
+    table: Option<ByAddress>,
+    /// The last question.
+    asked_at: u64,
 }
 
 impl SymbolTables {
@@ -26,29 +36,37 @@ impl SymbolTables {
         }
         let give_back = || loaded.release_while_reading();
         let bytes = loaded.module.bytes();
-        if self.is_sorted(loaded, &give_back)
-            && let Some((_, table)) = self.sorted.last()
-        {
-            return table.functions(bytes, addresses, &give_back);
+        self.now += 1;
+        self.sort_if_worth(loaded, &give_back);
+        let sorted = self.sorted.get_mut(&loaded.id);
+        match sorted.and_then(|sorted| {
+            sorted.asked_at = self.now;
+            sorted.table.as_ref()
+        }) {
+            Some(table) => table.functions(bytes, addresses, &give_back),
+            None => symbols::functions(bytes, addresses, &give_back),
         }
-        symbols::functions(bytes, addresses, &give_back)
     }
 
-    /// Puts the file's table last, if it is worth being sorted.
-    fn is_sorted(&mut self, loaded: &Loaded, give_back: &dyn Fn()) -> bool {
-        if let Some(at) = self.sorted.iter().position(|(id, _)| *id == loaded.id) {
-            self.sorted[at..].rotate_left(1);
-            return true;
+    fn sort_if_worth(&mut self, loaded: &Loaded, give_back: &dyn Fn()) {
+        if self.asked.len() > MODULES_MAX {
+            self.asked.clear();
         }
-        if self.asked.insert(loaded.id) {
-            return false;
+        let asked = self.asked.entry(loaded.id).or_default();
+        *asked = asked.saturating_add(1);
+        if *asked <= SORTED_AFTER_ASKED || self.sorted.contains_key(&loaded.id) {
+            return;
         }
-        let Some(table) = ByAddress::of(loaded.module.bytes(), give_back) else { return false };
-        let most = SORTED_FUNCTIONS_MAX.saturating_sub(table.len());
-        while self.sorted.iter().map(|(_, table)| table.len()).sum::<usize>() > most {
-            self.sorted.remove(0);
+        let now = self.now;
+        self.sorted.retain(|_, it| now - it.asked_at <= SORTED_UNASKED_MAX);
+        let have: usize =
+            self.sorted.values().filter_map(|it| Some(it.table.as_ref()?.len())).sum();
+        let room = SORTED_FUNCTIONS_MAX.saturating_sub(have);
+        // A file for which there is no room is asked about as often again before it is looked at.
+        *asked = 0;
+        if ByAddress::most(loaded.module.bytes()) <= room {
+            let table = ByAddress::of(loaded.module.bytes(), give_back);
+            self.sorted.insert(loaded.id, Sorted { table, asked_at: now });
         }
-        self.sorted.push((loaded.id, table));
-        true
     }
 }
