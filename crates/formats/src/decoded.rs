@@ -93,6 +93,8 @@ pub enum IssueKind {
     Malformed,
     /// Events of types that are not kept.
     NotKept,
+    /// What is kept may be something else than what was meant.
+    Uncertain,
 }
 
 /// Collects issues, bounded by the number of their kinds.

@@ -9,6 +9,7 @@ mod jfr;
 mod limits;
 mod mutation;
 mod nettrace;
+mod otlp;
 mod round_trip;
 mod traces;
 
