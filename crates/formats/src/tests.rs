@@ -7,6 +7,7 @@ mod export;
 mod fixtures;
 mod jfr;
 mod limits;
+mod logs;
 mod mutation;
 mod nettrace;
 mod otlp;
