@@ -146,7 +146,7 @@ fn meaning(record: &Record<'_>, language: &str) -> Option<Untyped> {
 }
 
 /// A body without base64, which none that is gzip has.
-fn unpacked<'a>(body: &'a Cow<'_, [u8]>) -> Option<Cow<'a, [u8]>> {
+fn unpacked(body: &[u8]) -> Option<Cow<'_, [u8]>> {
     if body.starts_with(GZIP_MAGIC) {
         return Some(Cow::Borrowed(body));
     }

@@ -170,11 +170,11 @@ impl<'a> Context<'a> {
         for field in all.by_ref() {
             let Some(part) = self.layout.profile_part(field.number) else { continue };
             match (part, field.value.bytes(), field.value.number()) {
-                (ProfilePart::SampleType, Some(bytes), _) => {
-                    if head.sample_types.len() < limits.sample_types_max {
-                        let kind = self.value_type(bytes);
-                        head.sample_types.push(kind);
-                    }
+                (ProfilePart::SampleType, Some(bytes), _)
+                    if head.sample_types.len() < limits.sample_types_max =>
+                {
+                    let kind = self.value_type(bytes);
+                    head.sample_types.push(kind);
                 }
                 (ProfilePart::Start, _, Some(number)) => head.start = number,
                 (ProfilePart::Duration, _, Some(number)) => head.duration = number,

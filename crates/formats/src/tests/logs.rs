@@ -149,7 +149,7 @@ fn threads_of_java_that_wait_are_no_cpu_time() {
     let sample = &profile.samples[1];
     let thread = profile.tables.threads.get(sample.thread.expect("a thread")).expect("its own");
     assert_eq!((thread.id, profile.tables.text(thread.name)), (7, "http-7"));
-    assert_eq!(sample.time.map(|time| time.nanos()), Some(1_760_000_000_001_000_000));
+    assert_eq!(sample.time.map(stdx::Timestamp::nanos), Some(1_760_000_000_001_000_000));
     let link = profile.tables.links.get(sample.link.expect("a span")).expect("its own");
     assert_eq!(link.trace_id, 0x0102030405060708090a0b0c0d0e0f10);
     assert_eq!(link.span_id, 0x2122232425262728);
