@@ -22,6 +22,8 @@ pub struct Decoded {
     pub profiles: Vec<DecodedProfile>,
     /// What could not be read, or had to be changed; one entry a kind.
     pub issues: Vec<Issue>,
+    /// Records of another sort, which hold no profile.
+    pub ignored: u64,
 }
 
 /// One profile of a payload. Attributes of its resource stand unchanged in its labels.
@@ -93,6 +95,8 @@ pub enum IssueKind {
     Malformed,
     /// Events of types that are not kept.
     NotKept,
+    /// What is kept may be something else than what was meant.
+    Uncertain,
 }
 
 /// Collects issues, bounded by the number of their kinds.
@@ -126,12 +130,12 @@ impl Issues {
 
 impl Decoded {
     pub(crate) fn new(profiles: Vec<DecodedProfile>, issues: Issues) -> Self {
-        Self { profiles, issues: issues.into_vec() }
+        Self { profiles, issues: issues.into_vec(), ignored: 0 }
     }
 
     /// With what was wrong before it was decoded.
     pub(crate) fn after(self, mut before: Issues) -> Self {
         before.take_over(self.issues);
-        Self::new(self.profiles, before)
+        Self { ignored: self.ignored, ..Self::new(self.profiles, before) }
     }
 }

@@ -62,6 +62,13 @@ pub fn traces(bytes: &[u8]) {
     }
 }
 
+/// Decodes as OTLP logs that carry profiles, in both forms.
+pub fn logs(bytes: &[u8]) {
+    for form in [Form::Protobuf, Form::Json] {
+        use_up(&crate::logs::decode(bytes, form, &Options::default()));
+    }
+}
+
 /// Decodes as traces of Datadog's libraries, in all forms.
 pub fn datadog_traces(bytes: &[u8]) {
     use crate::traces::datadog::{Entries, Form, decode};

@@ -106,8 +106,11 @@ pub const NETTRACE_MODULES_MAX: usize = 100_000;
 pub const NETTRACE_STARTS_MAX: usize = 500_000;
 /// Profiles of one push of Pyroscope's clients.
 pub const PUSH_PROFILES_MAX: usize = 256;
-/// Each of them may at least read this much again and again, however small its share of the push.
-pub const PUSH_PROFILE_WORK_BYTES_MIN: usize = 4 << 20;
+/// Profiles of one request of logs.
+pub const LOG_PROFILES_MAX: usize = 256;
+/// Each profile of a request may at least read this much again and again, however small its share
+/// of the request.
+pub const PROFILE_WORK_BYTES_MIN: usize = 4 << 20;
 
 impl Default for Limits {
     fn default() -> Self {

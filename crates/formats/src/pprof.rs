@@ -7,6 +7,9 @@ mod decode;
 mod encode;
 mod ids;
 mod tables;
+mod untyped;
 
 pub use decode::decode;
+pub(crate) use decode::decode_untyped;
 pub use encode::{encode, encode_gzip};
+pub(crate) use untyped::{Running, Untyped};

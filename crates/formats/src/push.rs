@@ -6,7 +6,8 @@
 use crate::compress::decompress;
 use crate::decoded::{Decoded, DecodedProfile, IssueKind, Issues, Options};
 use crate::intern::{Budget, text};
-use crate::limits::{PUSH_PROFILE_WORK_BYTES_MIN, PUSH_PROFILES_MAX};
+use crate::limits::PUSH_PROFILES_MAX;
+use crate::room::Room;
 use std::borrow::Cow;
 use wire::Message;
 use wire::pyroscope::PushRequest;
@@ -30,9 +31,7 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
         options,
         issues,
         budget: Budget::new(options.limits),
-        bytes_left: options.limits.decompressed_bytes_max,
-        samples_left: options.limits.samples_max,
-        request_bytes: plain.len(),
+        room: Room::new(options, plain.len()),
         read: 0,
         profiles: Vec::new(),
     };
@@ -60,9 +59,7 @@ struct Push<'a> {
     issues: Issues,
     /// Pays for the labels, which each profile of a series takes over.
     budget: Budget,
-    bytes_left: usize,
-    samples_left: usize,
-    request_bytes: usize,
+    room: Room,
     read: usize,
     profiles: Vec<DecodedProfile>,
 }
@@ -107,20 +104,12 @@ impl Push<'_> {
         let mut options = self.options.clone();
         options.family =
             name.map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
-        // All profiles of a request together may cost what one payload may.
-        let limits = &mut options.limits;
-        limits.decompressed_bytes_max = self.bytes_left;
-        limits.samples_max = self.samples_left;
-        let share = bytes.len() as f64 / self.request_bytes.max(1) as f64;
-        let work = (limits.work_bytes_max as f64 * share) as usize;
-        limits.work_bytes_max = work.max(PUSH_PROFILE_WORK_BYTES_MIN).min(limits.work_bytes_max);
+        self.room.limit(&mut options, bytes.len());
         let plain = decompress(bytes, &options.limits, &mut self.issues);
-        self.bytes_left = self.bytes_left.saturating_sub(plain.len());
         let decoded = crate::decode(&plain, &options);
+        self.room.take(plain.len(), &decoded);
         self.issues.take_over(decoded.issues);
         for mut decoded in decoded.profiles {
-            let samples = decoded.profile.samples.len();
-            self.samples_left = self.samples_left.saturating_sub(samples);
             self.label(labels, &mut decoded);
             self.profiles.push(decoded);
         }

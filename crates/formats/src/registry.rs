@@ -45,7 +45,7 @@ pub const FORMATS: &[Format] = &[
     Format {
         name: "otlp",
         extensions: &["otlp"],
-        description: "OTLP profiles v1.10 and v1.11: OpenTelemetry's eBPF profiler, vesta-agent",
+        description: "OTLP profiles v1.4 to v1.11: OpenTelemetry's eBPF profiler, vesta-agent",
         decode: crate::otlp::decode,
         recognise: is_otlp,
     },
@@ -108,7 +108,7 @@ fn is_pprof(head: &[u8]) -> bool {
             _ => false,
         };
         let is_part = match field.number {
-            1 => is_value_type(field.value),
+            1 => is_value_type(field.value, 2),
             2 => fields(field.value.bytes().unwrap_or_default()).all(|part| part.number <= 3),
             _ => true,
         };
@@ -120,11 +120,12 @@ fn is_pprof(head: &[u8]) -> bool {
     seen > 0
 }
 
-fn is_value_type(value: Value<'_>) -> bool {
+/// A type's name and unit; OTLP's had a third number.
+fn is_value_type(value: Value<'_>, numbers: u32) -> bool {
     let mut inner = fields(value.bytes().unwrap_or_default());
     let is_fitting = inner
         .by_ref()
-        .all(|field| matches!(field.number, 1 | 2) && matches!(field.value, Value::Varint(_)));
+        .all(|field| field.number <= numbers && matches!(field.value, Value::Varint(_)));
     is_fitting && inner.damage().is_none()
 }
 
@@ -142,7 +143,7 @@ fn is_otlp(head: &[u8]) -> bool {
             .flat_map(|scope| lens(scope, 2))
             .find_map(|profile| fields_of_beginning(profile).next())
             .is_some_and(|field| match field.number {
-                1 => is_value_type(field.value),
+                1 => is_value_type(field.value, 3),
                 number => number == 2 || matches!((number, field.value), (3, Value::I64(_))),
             }),
         Some(Field { number: 2, value: Value::Len(dictionary) }) => {

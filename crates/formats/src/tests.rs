@@ -7,8 +7,10 @@ mod export;
 mod fixtures;
 mod jfr;
 mod limits;
+mod logs;
 mod mutation;
 mod nettrace;
+mod otlp;
 mod round_trip;
 mod traces;
 

@@ -20,6 +20,9 @@ mod draft;
 mod otlp;
 mod otlp_json;
 
+pub(crate) use otlp::key_value;
+pub(crate) use otlp_json::key_value as json_key_value;
+
 use crate::compress::decompress;
 use crate::decoded::{Issue, IssueKind, Issues, Options};
 use profile::SpanBatch;

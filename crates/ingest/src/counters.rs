@@ -41,6 +41,8 @@ counters! {
     spans_rejected,
     /// Spans acknowledged that were there already, because they were sent twice.
     spans_repeated,
+    /// Log records that hold no profile and were not kept.
+    records_ignored,
     /// Issues found while decoding and normalising.
     decode_issues,
     /// Panics caught while decoding.

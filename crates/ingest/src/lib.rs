@@ -11,6 +11,7 @@ pub mod attime;
 pub mod auth;
 pub mod counters;
 mod decode;
+pub mod fuzz;
 mod gate;
 pub mod limits;
 pub mod normalise;

@@ -6,7 +6,7 @@ use crate::limits::PAYLOAD_ISSUES_MAX;
 use crate::normalise::Context;
 use crate::pipeline::{Ingest, Prepared, prepare};
 use crate::problem::Problem;
-use crate::receivers::{datadog, otlp_http, pyroscope, upload};
+use crate::receivers::{datadog, otlp_http, otlp_logs, pyroscope, upload};
 use bytes::Bytes;
 use formats::{Decoded, Options};
 use http::{HeaderMap, HeaderValue, header};
@@ -21,8 +21,10 @@ const VERSION: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Receiver {
-    /// OTLP, over HTTP or gRPC.
+    /// OTLP profiles, over HTTP or gRPC.
     Otlp,
+    /// OTLP logs that carry profiles, over HTTP or gRPC.
+    OtlpLogs,
     /// Pyroscope's `/ingest`.
     Pyroscope,
     /// Pyroscope's push service.
@@ -37,7 +39,7 @@ impl Receiver {
     /// Whether it makes something of a parameter: others may be anything, even secrets.
     fn reads(self, parameter: &str) -> bool {
         match self {
-            Self::Otlp | Self::PyroscopePush => false,
+            Self::Otlp | Self::OtlpLogs | Self::PyroscopePush => false,
             Self::Pyroscope => pyroscope::PARAMETERS.contains(&parameter),
             // It refuses those that it does not know.
             Self::Upload => true,
@@ -139,6 +141,13 @@ impl Request {
         let (headers, asked_at) = (self.headers(), Timestamp::from_nanos(self.asked_ns));
         match self.receiver {
             Receiver::Otlp => Ok((otlp_http::context(&headers), body, Box::new(decode::otlp))),
+            Receiver::OtlpLogs => {
+                let form = otlp_logs::kept_form(&headers);
+                let decode = move |body: &[u8], options: &Options| {
+                    formats::logs::decode(body, form, options)
+                };
+                Ok((otlp_http::context(&headers), body, Box::new(decode)))
+            }
             Receiver::PyroscopePush => {
                 let context = pyroscope::push::context(&headers);
                 Ok((context, body, Box::new(formats::push::decode)))

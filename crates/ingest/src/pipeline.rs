@@ -61,6 +61,7 @@ pub(crate) struct Prepared<T> {
 pub(crate) struct Profiles {
     pub(crate) profiles: Vec<Profile>,
     stored: Vec<Stored>,
+    ignored: u64,
 }
 
 /// Normalises and checks what was decoded, or says why all of it is refused.
@@ -243,7 +244,7 @@ impl Ingest {
         prepared: Prepared<Profiles>,
         payload: Option<Payload>,
     ) -> Result<Receipt, Problem> {
-        let Prepared { content: Profiles { profiles, mut stored }, notes, .. } = prepared;
+        let Prepared { content: Profiles { profiles, mut stored, ignored }, notes, .. } = prepared;
         let samples: usize = profiles.iter().map(|profile| profile.samples.len()).sum();
         if !profiles.is_empty() {
             let appended = match payload {
@@ -260,7 +261,8 @@ impl Ingest {
         add(&self.counters.uploads_accepted, 1);
         add(&self.counters.profiles_accepted, stored.len() as u64);
         add(&self.counters.samples_accepted, samples as u64);
-        Ok(Receipt { profiles: stored, issues: notes.into_list() })
+        add(&self.counters.records_ignored, ignored);
+        Ok(Receipt { profiles: stored, issues: notes.into_list(), ignored })
     }
 
     fn refused(&self, error: &SinkError) -> Problem {
@@ -287,13 +289,13 @@ pub(crate) fn prepare(
     now: Timestamp,
     limits: &Limits,
 ) -> Result<Prepared<Profiles>, Problem> {
-    let Decoded { mut profiles, issues: found } = decoded;
+    let Decoded { mut profiles, issues: found, ignored } = decoded;
     let is_over_limit = found.iter().any(|issue| issue.kind == IssueKind::Limit);
     let mut notes = context.notes.clone();
     for issue in &found {
         notes.add(|| issue.to_string());
     }
-    if profiles.is_empty() && !found.is_empty() {
+    if profiles.is_empty() && !found.is_empty() && ignored == 0 {
         let hint = "check the format; pprof, JFR, folded text and OTLP profiles are read here";
         return Err(Problem::unreadable(notes.into_list().join("; "), hint));
     }
@@ -314,7 +316,7 @@ pub(crate) fn prepare(
     let stored = profiles.iter().map(Stored::of).collect();
     let bytes = profiles.iter().map(|decoded| weight(&decoded.profile)).sum();
     let profiles = profiles.into_iter().map(|decoded| decoded.profile).collect();
-    Ok(Prepared { content: Profiles { profiles, stored }, notes, is_over_limit, bytes })
+    Ok(Prepared { content: Profiles { profiles, stored, ignored }, notes, is_over_limit, bytes })
 }
 
 /// Estimated bytes of a profile in memory, indexes of its tables included.

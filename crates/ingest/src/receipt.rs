@@ -12,6 +12,9 @@ pub struct Receipt {
     pub profiles: Vec<Stored>,
     /// What could not be read or had to be changed.
     pub issues: Vec<String>,
+    /// Records that hold no profile.
+    #[serde(skip)]
+    pub ignored: u64,
 }
 
 /// A stored profile.

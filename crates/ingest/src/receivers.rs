@@ -3,6 +3,7 @@
 pub mod datadog;
 pub mod otlp_grpc;
 pub mod otlp_http;
+pub mod otlp_logs;
 pub mod otlp_traces;
 pub mod pyroscope;
 pub mod upload;
@@ -15,6 +16,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
 use http::Method;
+use otlp_logs::LOGS_PATH;
 use otlp_traces::TRACES_PATH;
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ pub const OTLP_PATH: &str = "/v1development/profiles";
 pub const RULES: &[Rule] = &[
     Rule { method: "POST", path: OTLP_PATH, need: Need::Upload },
     Rule { method: "POST", path: TRACES_PATH, need: Need::Upload },
+    Rule { method: "POST", path: LOGS_PATH, need: Need::Upload },
     Rule { method: "POST", path: "/ingest", need: Need::Upload },
     Rule { method: "POST", path: "/pyroscope/ingest", need: Need::Upload },
     Rule { method: "POST", path: pyroscope::push::PUSH_PATH, need: Need::Upload },
@@ -103,7 +106,8 @@ impl Intake {
 pub fn otlp_routes(ingest: Arc<Ingest>) -> Router {
     let routes = Router::new()
         .route(OTLP_PATH, post(otlp_http::receive))
-        .route(TRACES_PATH, post(otlp_traces::receive));
+        .route(TRACES_PATH, post(otlp_traces::receive))
+        .route(LOGS_PATH, post(otlp_logs::receive));
     routes.layer(DefaultBodyLimit::disable()).with_state(ingest)
 }
 
@@ -117,6 +121,7 @@ pub fn routes(ingest: Arc<Ingest>) -> Router {
     Router::new()
         .route(OTLP_PATH, post(otlp_http::receive))
         .route(TRACES_PATH, post(otlp_traces::receive))
+        .route(LOGS_PATH, post(otlp_logs::receive))
         .route("/ingest", post(pyroscope::receive))
         .route("/pyroscope/ingest", post(pyroscope::receive))
         .route(pyroscope::push::PUSH_PATH, post(pyroscope::push::receive))
@@ -133,7 +138,7 @@ mod tests {
 
     #[test]
     fn every_upload_of_datadog_and_pyroscope_can_be_sent_on() {
-        let others = [OTLP_PATH, TRACES_PATH, UPLOAD_PATH, "/v0.7/config"];
+        let others = [OTLP_PATH, TRACES_PATH, LOGS_PATH, UPLOAD_PATH, "/v0.7/config"];
         for rule in RULES.iter().filter(|rule| rule.need == Need::Upload) {
             let method = rule.method.parse().unwrap();
             let is_other = others.contains(&rule.path);

@@ -175,7 +175,8 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let datadog = protect(datadog.fallback(page::not_here));
     let exports = |holds| OtlpGrpc::new(holds, Arc::clone(&ingest), Arc::clone(&auth));
     let (profiles, traces) = (exports(Export::Profiles), exports(Export::Traces));
-    let grpc = rpc::otlp::services(Arc::new(profiles), Arc::new(traces))
+    let logs = exports(Export::Logs);
+    let grpc = rpc::otlp::services(Arc::new(profiles), Arc::new(traces), Arc::new(logs))
         .layer(from_fn_with_state(auth, ingest::auth::own_pages_only))
         .layer(from_fn_with_state(around, api::layers::around));
     Wired { main, grpc, otlp, datadog, metrics }

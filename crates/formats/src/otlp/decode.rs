@@ -1,14 +1,17 @@
 //! Reads export requests.
 
-use super::dictionary::{Context, Dictionary, LINKS, Used, damage, numbers};
+use super::dictionary::{Context, Dictionary, Used, damage, numbers};
+use super::layout::{Layout, ProfilePart};
+use super::sample::Samples;
+use super::tell::{Told, tell};
 use super::value::{any_value, into_text};
 use crate::compress::decompress;
 use crate::decoded::{Decoded, DecodedProfile, IssueKind, Issues, Options};
 use crate::intern::{Budget, text};
-use crate::labels::{LabelValue, SampleLabels};
+use crate::labels::LabelValue;
 use crate::limits::INFO_ENTRIES_MAX;
 use crate::rows::{Rows, unit_name};
-use profile::{Labels, Profile, Sample};
+use profile::{Labels, Profile};
 use stdx::{TimeRange, Timestamp};
 use wire::scan::fields;
 
@@ -26,8 +29,11 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
         dictionary.scan(field.value.bytes().unwrap_or_default(), options, &mut issues);
     }
     damage("the request", all.damage(), &mut issues);
+    let Some(layout) = layout(&body, &dictionary, &mut issues) else {
+        return Decoded::new(Vec::new(), issues);
+    };
     let budget = Budget::new(options.limits);
-    let mut context = Context { dictionary, options, budget, issues };
+    let mut context = Context { layout, dictionary, options, budget, issues };
     let mut profiles = Vec::new();
     for resource in fields(&body).filter(|field| field.number == 1) {
         context.resource(resource.value.bytes().unwrap_or_default(), &mut profiles);
@@ -35,30 +41,63 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
     Decoded::new(profiles, context.issues)
 }
 
+/// The layout of a request; says where it is not certain. `None` for one that cannot be read.
+fn layout(body: &[u8], dictionary: &Dictionary<'_>, issues: &mut Issues) -> Option<Layout> {
+    match tell(body, dictionary) {
+        Told::Surely(layout) => Some(layout),
+        Told::Likely(layout) => {
+            let (read_as, other) = match layout {
+                Layout::V1_10 => ("v1.10", "v1.9"),
+                _ => ("v1.9", "v1.10"),
+            };
+            issues.add(IssueKind::Uncertain, || {
+                format!(
+                    "these profiles may be in the layout of OTLP {read_as} or {other} and are read \
+                     as {read_as}: update the sender to v1.10 or newer"
+                )
+            });
+            Some(layout)
+        }
+        Told::Unreadable => {
+            issues.add(IssueKind::UnknownFormat, || {
+                "these are OTLP profiles without their tables, as v1.6 sends them: names and \
+                 stacks are missing; update the sender to v1.7 or newer"
+                    .to_owned()
+            });
+            None
+        }
+    }
+}
+
 /// How often the names of a type are kept in one profile.
 const TYPE_COPIES: usize = 4;
+/// A type's temporality (up to v1.8) where values count from some start on.
+const CUMULATIVE: u64 = 2;
 
 /// The fields of a `Profile` message but its samples.
 #[derive(Default)]
 struct Head {
-    sample_type: (String, String),
+    /// One; up to v1.7 there may be several.
+    sample_types: Vec<(String, String)>,
     period_type: (String, String),
     start: u64,
     duration: u64,
     period: i64,
     attributes: Vec<u64>,
+    /// Up to v1.7.
+    location_indices: Vec<u32>,
 }
 
 impl Head {
     /// Bytes of the names of types; a profile keeps them as types, kinds and metadata.
     fn text_bytes(&self) -> usize {
-        let types = [&self.sample_type, &self.period_type];
-        types.iter().map(|(name, unit)| (name.len() + unit.len()) * TYPE_COPIES).sum()
+        let types = self.sample_types.iter().chain([&self.period_type]);
+        types.map(|(name, unit)| (name.len() + unit.len()) * TYPE_COPIES).sum()
     }
 }
 
-impl Context<'_> {
-    fn resource(&mut self, message: &[u8], profiles: &mut Vec<DecodedProfile>) {
+impl<'a> Context<'a> {
+    fn resource(&mut self, message: &'a [u8], profiles: &mut Vec<DecodedProfile>) {
         let mut labels = Labels::new();
         let mut all = fields(message);
         for field in all.by_ref().filter(|field| field.number == 1) {
@@ -113,31 +152,60 @@ impl Context<'_> {
     }
 
     fn value_type(&mut self, message: &[u8]) -> (String, String) {
-        let [_, name, unit] = numbers::<3>(message);
+        let [_, name, unit, temporality] = numbers::<4>(message);
+        if temporality == Some(CUMULATIVE) {
+            self.issues.add(IssueKind::Uncertain, || {
+                "values count from some start on (cumulative temporality) and are taken as they \
+                 are: send differences"
+                    .to_owned()
+            });
+        }
         (self.string(name.unwrap_or(0)), self.string(unit.unwrap_or(0)))
     }
 
     fn head(&mut self, message: &[u8]) -> Head {
         let mut head = Head::default();
+        let limits = self.options.limits;
         let mut all = fields(message);
         for field in all.by_ref() {
-            match (field.number, field.value.bytes(), field.value.number()) {
-                (1, Some(bytes), _) => head.sample_type = self.value_type(bytes),
-                (3, _, Some(number)) => head.start = number,
-                (4, _, Some(number)) => head.duration = number,
-                (5, Some(bytes), _) => head.period_type = self.value_type(bytes),
-                (6, _, Some(number)) => head.period = number.cast_signed(),
-                (11, _, _) if head.attributes.len() < INFO_ENTRIES_MAX => {
+            let Some(part) = self.layout.profile_part(field.number) else { continue };
+            match (part, field.value.bytes(), field.value.number()) {
+                (ProfilePart::SampleType, Some(bytes), _)
+                    if head.sample_types.len() < limits.sample_types_max =>
+                {
+                    let kind = self.value_type(bytes);
+                    head.sample_types.push(kind);
+                }
+                (ProfilePart::Start, _, Some(number)) => head.start = number,
+                (ProfilePart::Duration, _, Some(number)) => head.duration = number,
+                (ProfilePart::PeriodType, Some(bytes), _) => {
+                    head.period_type = self.value_type(bytes);
+                }
+                (ProfilePart::Period, _, Some(number)) => head.period = number.cast_signed(),
+                (ProfilePart::Attributes, _, _) if head.attributes.len() < INFO_ENTRIES_MAX => {
                     head.attributes.extend(field.value.varints().take(INFO_ENTRIES_MAX));
+                }
+                (ProfilePart::Locations, _, _) => {
+                    let room = limits.stack_nodes_max - head.location_indices.len();
+                    let indices = field.value.varints().take(room);
+                    let index = |index| u32::try_from(index).unwrap_or(u32::MAX);
+                    head.location_indices.extend(indices.map(index));
                 }
                 _ => {}
             }
+        }
+        if !self.layout.is_old() {
+            // There is one, and the last counts.
+            head.sample_types.drain(..head.sample_types.len().saturating_sub(1));
         }
         damage("a profile", all.damage(), &mut self.issues);
         head
     }
 
-    fn profile(&mut self, message: &[u8], labels: &Labels) -> Option<DecodedProfile> {
+    fn profile(&mut self, message: &'a [u8], labels: &Labels) -> Option<DecodedProfile> {
+        if self.layout == Layout::V1_5 {
+            self.dictionary = Dictionary::of_profile(message, self.options, &mut self.issues);
+        }
         let head = self.head(message);
         let labels_bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
         if !self.budget.text(labels_bytes + head.text_bytes(), &mut self.issues) {
@@ -145,23 +213,31 @@ impl Context<'_> {
         }
         let mut profile = Profile { labels: labels.clone(), ..Profile::default() };
         self.metadata(&head, &mut profile);
-        let period = (head.period_type.0.as_str(), head.period_type.1.as_str());
-        let is_cpu = head.sample_type.0 == "samples"
-            && unit_name(&head.sample_type.1) == "count"
-            && (period.0, unit_name(period.1)) == ("cpu", "nanoseconds");
-        let mut types = vec![head.sample_type.clone()];
-        if is_cpu {
+        let Head { sample_types: mut types, period_type: (name, unit), .. } = head;
+        let is_blank = types.iter().all(|(name, _)| name.is_empty());
+        if types.is_empty() {
+            types.push(Default::default());
+        }
+        let is_events =
+            |(name, unit): &(String, String)| name == "samples" && unit_name(unit) == "count";
+        let is_cpu = (name.as_str(), unit_name(&unit)) == ("cpu", "nanoseconds")
+            && types.iter().all(|(name, _)| name != "cpu");
+        let events = types.iter().position(is_events).filter(|_| is_cpu);
+        let measured = types.len();
+        let is_count = measured == 1 && unit_name(&types[0].1) == "count";
+        if events.is_some() {
             types.push(("cpu".to_owned(), "nanoseconds".to_owned()));
         }
-        let rows = Rows::new(types, period, self.options, &mut profile);
-        let cpu_period = is_cpu.then_some(head.period.max(0));
-        let mut used = Used::default();
+        let rows = Rows::new(types, (&name, &unit), self.options, &mut profile);
+        let cpu = events.map(|events| (events, head.period.max(0)));
+        let mut reader = Samples { rows, cpu, measured, is_count, used: Used::default() };
+        reader.used.location_indices = head.location_indices;
         for field in fields(message).filter(|field| field.number == 2) {
             let message = field.value.bytes().unwrap_or_default();
-            self.sample(message, cpu_period, &rows, &mut used, &mut profile);
+            self.sample(message, &mut reader, &mut profile);
         }
-        let is_blank = profile.samples.is_empty() && head.sample_type.0.is_empty();
-        (!is_blank).then(|| rows.finish(profile))
+        let is_blank = profile.samples.is_empty() && is_blank;
+        (!is_blank).then(|| reader.rows.finish(profile))
     }
 
     fn metadata(&mut self, head: &Head, profile: &mut Profile) {
@@ -195,84 +271,5 @@ impl Context<'_> {
                 }
             }
         }
-    }
-
-    fn sample(
-        &mut self,
-        message: &[u8],
-        cpu_period: Option<i64>,
-        rows: &Rows,
-        used: &mut Used,
-        profile: &mut Profile,
-    ) {
-        let max = self.options.limits.samples_max;
-        let (mut stack, mut link) = (0, 0);
-        let (mut values, mut times): (Vec<i64>, Vec<u64>) = (Vec::new(), Vec::new());
-        let mut labels = SampleLabels::default();
-        let mut all = fields(message);
-        for field in all.by_ref() {
-            match (field.number, field.value.number()) {
-                (1, Some(index)) => stack = index,
-                (2, _) => {
-                    let most = self.options.limits.labels_per_sample_max;
-                    for index in field.value.varints().take(most) {
-                        if let Some((key, value)) = self.attribute(index) {
-                            let tables = &mut profile.tables;
-                            labels.add(&key, value, tables, &mut self.budget, &mut self.issues);
-                        }
-                    }
-                }
-                (3, Some(index)) => link = index,
-                (4, _) => values
-                    .extend(field.value.varints().take(max - values.len()).map(u64::cast_signed)),
-                (5, _) => times.extend(field.value.fixed64s().take(max - times.len())),
-                _ => {}
-            }
-        }
-        damage("a sample", all.damage(), &mut self.issues);
-        self.link(link, &mut labels);
-        let stack = self.stack(stack, used, &mut profile.tables);
-        let mut sample = Sample { stack, ..Sample::default() };
-        labels.apply(&mut sample, &mut profile.tables, &mut self.budget, &mut self.issues);
-        for (time, value) in self.events(&values, &times) {
-            let time = time.and_then(|time| i64::try_from(time).ok()).filter(|time| *time > 0);
-            let row = Sample { time: time.map(Timestamp::from_nanos).or(sample.time), ..sample };
-            let cpu = cpu_period.map_or(0, |period| value.saturating_mul(period));
-            rows.push(profile, &row, &[value, cpu], &mut self.budget, &mut self.issues);
-        }
-    }
-
-    /// The three shapes of a sample: times only, values only, or one value a time.
-    fn events(&mut self, values: &[i64], times: &[u64]) -> Vec<(Option<u64>, i64)> {
-        if values.is_empty() {
-            return times.iter().map(|&time| (Some(time), 1)).collect();
-        }
-        if values.len() == times.len() {
-            return times.iter().map(|&time| Some(time)).zip(values.iter().copied()).collect();
-        }
-        if !times.is_empty() {
-            self.issues.add(IssueKind::ValueCount, || {
-                format!("a sample has {} values for {} times", values.len(), times.len())
-            });
-        }
-        let sum = values.iter().fold(0_i64, |sum, value| sum.saturating_add(*value));
-        vec![(times.first().copied(), sum)]
-    }
-
-    fn link(&mut self, index: u64, labels: &mut SampleLabels) {
-        if index == 0 {
-            return;
-        }
-        let Some(message) = self.entry(LINKS, index) else { return };
-        let (mut trace_id, mut span_id) = (0, 0);
-        for field in fields(message) {
-            let bytes = field.value.bytes().unwrap_or_default();
-            match field.number {
-                1 => trace_id = bytes.try_into().map_or(0, u128::from_be_bytes),
-                2 => span_id = bytes.try_into().map_or(0, u64::from_be_bytes),
-                _ => {}
-            }
-        }
-        labels.set_link(trace_id, span_id);
     }
 }

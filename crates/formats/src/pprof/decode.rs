@@ -1,6 +1,7 @@
 //! Reads pprof.
 
 use super::tables::{Raw, Resolved, damage, numbers};
+use super::untyped::{Event, PERIOD, Untyped};
 use crate::compress::decompress;
 use crate::decoded::{Decoded, IssueKind, Issues, Options};
 use crate::intern::{Budget, text};
@@ -14,6 +15,11 @@ use wire::scan::{Value, fields};
 /// Reads one pprof profile, compressed or not. Samples without any value and, where the payload
 /// names no sample type, samples as such, count 1 each.
 pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
+    decode_untyped(bytes, Untyped::Events, options)
+}
+
+/// The same; samples of a payload that names no sample type are what `untyped` says.
+pub(crate) fn decode_untyped(bytes: &[u8], untyped: Untyped, options: &Options) -> Decoded {
     let mut issues = Issues::default();
     let body = decompress(bytes, &options.limits, &mut issues);
     let raw = Raw::scan(&body, options, &mut issues);
@@ -26,10 +32,8 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
         .iter()
         .map(|message| value_type(message, &raw, options, &mut issues))
         .collect();
-    let counts_events = types.is_empty();
-    if counts_events {
-        types.push(("samples".to_owned(), "count".to_owned()));
-    }
+    let untyped = types.is_empty().then_some(untyped);
+    types.extend(untyped.into_iter().flat_map(Untyped::types));
     let metadata = &profile.metadata;
     let (period_type, period_unit) = (metadata.period_type.clone(), metadata.period_unit.clone());
     let rows = Rows::new(types, (&period_type, &period_unit), options, &mut profile);
@@ -40,7 +44,8 @@ pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
         options,
         budget,
         issues,
-        counts_events,
+        untyped,
+        event: Event::default(),
         stack: Vec::new(),
         stacks: KeyedMap::default(),
         values: Vec::new(),
@@ -66,7 +71,9 @@ struct Reader<'a> {
     options: &'a Options,
     budget: Budget,
     issues: Issues,
-    counts_events: bool,
+    untyped: Option<Untyped>,
+    /// Of the sample that is read.
+    event: Event,
     stack: Vec<LocationId>,
     /// Stacks by their bytes: many samples share one.
     stacks: KeyedMap<&'a [u8], StackId>,
@@ -81,6 +88,7 @@ impl<'a> Reader<'a> {
         let mut label_count = 0_usize;
         self.stack.clear();
         self.values.clear();
+        self.event = Event::default();
         let mut all = fields(message);
         for field in all.by_ref() {
             match field.number {
@@ -105,7 +113,13 @@ impl<'a> Reader<'a> {
             }
         }
         damage("a sample", all.damage(), &mut self.issues);
-        if self.counts_events && value_count == 0 {
+        let mut stack = None;
+        if let Some(untyped @ (Untyped::Stacks(_) | Untyped::Snapshots)) = self.untyped {
+            let known = self.stack(packed, profile);
+            let leaf = leaf_name(profile, known);
+            self.values = untyped.values(self.event, leaf).unwrap_or_default();
+            stack = Some(known);
+        } else if self.untyped == Some(Untyped::Events) && value_count == 0 {
             self.values.push(1);
         } else if value_count != self.rows.len() {
             let wanted = self.rows.len();
@@ -116,7 +130,7 @@ impl<'a> Reader<'a> {
         if self.values.iter().all(|value| *value == 0) {
             return;
         }
-        let stack = self.stack(packed, profile);
+        let stack = stack.unwrap_or_else(|| self.stack(packed, profile));
         let mut sample = Sample { stack, ..Sample::default() };
         labels.apply(&mut sample, &mut profile.tables, &mut self.budget, &mut self.issues);
         self.rows.push(profile, &sample, &self.values, &mut self.budget, &mut self.issues);
@@ -177,6 +191,15 @@ impl<'a> Reader<'a> {
             (None, Some(number)) => LabelValue::Number(number.cast_signed(), self.text(unit)),
             (None, None) => return,
         };
+        if self.untyped.is_some_and(|untyped| untyped != Untyped::Events) {
+            match &value {
+                LabelValue::Text(text) => self.event.take(&key, text, 0),
+                LabelValue::Number(number, _) => self.event.take(&key, "", *number),
+            }
+            if key == PERIOD {
+                return;
+            }
+        }
         labels.add(&key, value, &mut profile.tables, &mut self.budget, &mut self.issues);
     }
 
@@ -189,6 +212,15 @@ impl<'a> Reader<'a> {
         }
         text(bytes, limits, &mut self.issues)
     }
+}
+
+/// The innermost function of a stack.
+fn leaf_name(profile: &Profile, stack: StackId) -> &str {
+    let tables = &profile.tables;
+    let location = tables.stacks.leaf_first(stack).next();
+    let line = location.and_then(|id| tables.locations.get(id)?.lines.first());
+    let function = line.and_then(|line| tables.functions.get(line.function));
+    function.map(|function| tables.text(function.name)).unwrap_or_default()
 }
 
 fn value_type(

@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 11] = [
+const TARGETS: [(&str, Target); 12] = [
     ("pprof", fuzz::pprof),
     ("otlp", fuzz::otlp),
     ("jfr", fuzz::jfr),
@@ -25,6 +25,7 @@ const TARGETS: [(&str, Target); 11] = [
     ("folded", fuzz::folded),
     ("traces", fuzz::traces),
     ("datadog_traces", fuzz::datadog_traces),
+    ("logs", fuzz::logs),
     ("push", fuzz::push),
     ("tree", fuzz::tree),
     ("trie", fuzz::trie),

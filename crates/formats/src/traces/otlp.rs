@@ -99,7 +99,7 @@ fn exception<'a>(message: &'a [u8], to: &mut Vec<(Cow<'a, str>, Cow<'a, str>)>) 
 }
 
 /// Name and value of a `KeyValue`, as text.
-fn key_value(message: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
+pub(crate) fn key_value(message: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
     let (mut name, mut value) = (Cow::Borrowed(""), &[][..]);
     for field in fields(message) {
         match (field.number, field.value) {

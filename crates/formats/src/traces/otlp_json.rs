@@ -120,7 +120,8 @@ fn exception<'a>(events: &'a [u8], to: &mut Vec<(Cow<'a, str>, Cow<'a, str>)>) {
     to.extend(pairs.filter(|(name, _)| wanted.contains(&&**name)).take(wanted.len()));
 }
 
-fn key_value(pair: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
+/// Name and value of a `KeyValue`, as text.
+pub(crate) fn key_value(pair: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
     let name = member(pair, "key").and_then(text).unwrap_or_default();
     let value = member(pair, "value").unwrap_or_default();
     (name, any_value(value, SPAN_VALUE_DEPTH_MAX))

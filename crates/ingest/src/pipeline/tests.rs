@@ -257,7 +257,8 @@ async fn what_was_left_out_is_said_in_the_receipt_and_in_otlps_words() {
     let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(String::from_utf8_lossy(&body).contains("damaged"), "{body:?}");
-    let receipt = Receipt { profiles: Vec::new(), issues: vec!["one".into(), "two".into()] };
+    let receipt =
+        Receipt { profiles: Vec::new(), issues: vec!["one".into(), "two".into()], ignored: 0 };
     assert_eq!(receivers::otlp_http::partial_success(&receipt).message, "one; two");
 }
 

@@ -1,6 +1,6 @@
-//! OTLP profiles and traces over gRPC, handed over by `rpc` as the bytes of the message.
+//! OTLP profiles, traces and logs over gRPC, handed over by `rpc` as the bytes of the message.
 
-use super::{otlp_http, otlp_traces};
+use super::{otlp_http, otlp_logs, otlp_traces};
 use crate::auth::Auth;
 use crate::decode;
 use crate::limits::REJECTION_BYTES_MAX;
@@ -23,6 +23,8 @@ pub enum Export {
     Profiles,
     /// Spans.
     Traces,
+    /// Log records, of which those that carry profiles are read.
+    Logs,
 }
 
 /// Takes export requests that hold one of these.
@@ -60,6 +62,15 @@ impl ExportHandler for OtlpGrpc {
                     let of = (request, context);
                     let stored = ingest.store(&principal, received, of, decode::otlp).await;
                     stored.map(|receipt| otlp_http::partial_success(&receipt))
+                }
+                Export::Logs => {
+                    let request = Kept::of(Receiver::OtlpLogs, ingest.clock.now(), &[], headers);
+                    let decode = |bytes: &[u8], options: &Options| {
+                        formats::logs::decode(bytes, Form::Protobuf, options)
+                    };
+                    let of = (request, context);
+                    let stored = ingest.store(&principal, received, of, decode).await;
+                    stored.map(|receipt| otlp_logs::partial_success(&receipt))
                 }
                 Export::Traces => {
                     let decode = |bytes: &[u8], options: &Options| {

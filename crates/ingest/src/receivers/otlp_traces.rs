@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// Path of OTLP traces over HTTP.
 pub const TRACES_PATH: &str = "/v1/traces";
 
-const PROTOBUF: &str = "application/x-protobuf";
-const JSON: &str = "application/json";
+pub(super) const PROTOBUF: &str = "application/x-protobuf";
+pub(super) const JSON: &str = "application/json";
 
 /// Takes one export request.
 pub async fn receive(
@@ -29,7 +29,7 @@ pub async fn receive(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let form = form_of(&parts.headers).map_err(|problem| ingest.count(problem))?;
+    let form = form_of(&parts.headers, TRACES_PATH).map_err(|problem| ingest.count(problem))?;
     decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
     let received = ingest.receive(&parts.headers, body).await?;
     let receipt = ingest
@@ -40,7 +40,7 @@ pub async fn receive(
     let part = partial_success(receipt);
     let (kind, body) = match form {
         Form::Protobuf => (PROTOBUF, rpc::otlp::encode_response(&part)),
-        Form::Json => (JSON, json_response(&part)),
+        Form::Json => (JSON, json_answer(&part, "rejectedSpans")),
     };
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }
@@ -51,18 +51,20 @@ pub(super) fn partial_success(receipt: SpanReceipt) -> PartialSuccess {
     PartialSuccess { rejected, message: receipt.issues.join("; ") }
 }
 
-fn json_response(part: &PartialSuccess) -> Vec<u8> {
+/// An answer as JSON, in which what was left out is counted under a name.
+pub(super) fn json_answer(part: &PartialSuccess, rejected: &str) -> Vec<u8> {
     if *part == PartialSuccess::default() {
         return b"{}".to_vec();
     }
     // 64 bits are text in protobuf's JSON.
     let body = serde_json::json!({ "partialSuccess": {
-        "rejectedSpans": part.rejected.to_string(), "errorMessage": part.message,
+        rejected: part.rejected.to_string(), "errorMessage": part.message,
     }});
     body.to_string().into_bytes()
 }
 
-fn form_of(headers: &HeaderMap) -> Result<Form, Problem> {
+/// How a body is written, by its content type.
+pub(super) fn form_of(headers: &HeaderMap, path: &str) -> Result<Form, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let given = given.unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -70,7 +72,7 @@ fn form_of(headers: &HeaderMap) -> Result<Form, Problem> {
         PROTOBUF | "application/protobuf" => Ok(Form::Protobuf),
         JSON => Ok(Form::Json),
         _ => Err(Problem::unsupported(
-            format!("content type {given:?} on {TRACES_PATH}"),
+            format!("content type {given:?} on {path}"),
             format!("send {PROTOBUF} or {JSON}"),
         )),
     }

@@ -17,12 +17,12 @@ use tonic::{Code, Status};
 use wire::Message;
 use wire::otlp::collector_profiles::{ExportProfilesPartialSuccess, ExportProfilesServiceResponse};
 
-use super::{EXPORT_PATH, TRACES_EXPORT_PATH};
+use super::{EXPORT_PATH, LOGS_EXPORT_PATH, TRACES_EXPORT_PATH};
 
 /// What a handler answers.
 pub type ExportFuture = BoxFuture<'static, Result<PartialSuccess, Rejection>>;
 
-/// Takes export requests, of profiles or of spans.
+/// Takes export requests, of profiles, of spans or of log records.
 pub trait ExportHandler: Send + Sync + 'static {
     /// Takes one request, whose body is one message as [`unframe`] reads it. Answering `Ok`
     /// acknowledges it.
@@ -34,7 +34,7 @@ pub trait ExportHandler: Send + Sync + 'static {
 /// What of a request that was taken had to be left out; all zero and empty when nothing was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartialSuccess {
-    /// Number of profiles or spans refused.
+    /// Number of profiles, spans or log records refused.
     pub rejected: i64,
     /// Why, or a warning when nothing was refused.
     pub message: String,
@@ -117,15 +117,21 @@ pub fn profiles_service(handler: Arc<dyn ExportHandler>) -> Router {
     Router::new().route(EXPORT_PATH, post(export)).fallback(unknown_method).with_state(handler)
 }
 
-/// The services of profiles and of traces as one router.
-pub fn services(profiles: Arc<dyn ExportHandler>, traces: Arc<dyn ExportHandler>) -> Router {
+/// The services of profiles, of traces and of logs as one router.
+pub fn services(
+    profiles: Arc<dyn ExportHandler>,
+    traces: Arc<dyn ExportHandler>,
+    logs: Arc<dyn ExportHandler>,
+) -> Router {
     let traces = Router::new().route(TRACES_EXPORT_PATH, post(export)).with_state(traces);
-    profiles_service(profiles).merge(traces)
+    let logs = Router::new().route(LOGS_EXPORT_PATH, post(export)).with_state(logs);
+    profiles_service(profiles).merge(traces).merge(logs)
 }
 
 async fn unknown_method() -> Response {
     Status::unimplemented(
-        "here are ProfilesService/Export of OTLP v1development and TraceService/Export of v1 only",
+        "here are ProfilesService/Export of OTLP v1development, TraceService/Export and \
+         LogsService/Export of v1 only",
     )
     .into_http()
 }
@@ -144,7 +150,7 @@ async fn export(State(handler): State<Arc<dyn ExportHandler>>, request: Request)
     }
 }
 
-/// The message of a successful answer. That of traces has the same fields as that of profiles.
+/// The message of a successful answer. Those of traces and logs have the same fields as that of profiles.
 pub fn encode_response(part: &PartialSuccess) -> Vec<u8> {
     let is_whole = part.rejected == 0 && part.message.is_empty();
     let partial_success = (!is_whole).then(|| ExportProfilesPartialSuccess {

@@ -13,6 +13,7 @@ mod events;
 mod exports;
 mod ground_truth;
 mod limits;
+mod logs;
 mod payloads;
 mod ports;
 mod pyroscope;
