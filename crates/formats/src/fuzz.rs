@@ -17,6 +17,7 @@ pub fn pprof(bytes: &[u8]) {
 /// Decodes as an OTLP export request.
 pub fn otlp(bytes: &[u8]) {
     use_up(&crate::otlp::decode(bytes, &Options::default()));
+    use_up(&crate::otlp::decode_json(bytes, &Options::default()));
 }
 
 /// Decodes as a JFR file, and as the labels beside one.

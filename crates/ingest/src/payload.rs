@@ -140,7 +140,10 @@ impl Request {
     async fn open(&self, body: Bytes) -> Result<(Context, Bytes, Decode), Problem> {
         let (headers, asked_at) = (self.headers(), Timestamp::from_nanos(self.asked_ns));
         match self.receiver {
-            Receiver::Otlp => Ok((otlp_http::context(&headers), body, Box::new(decode::otlp))),
+            Receiver::Otlp => {
+                let decode = otlp_http::kept_decoder(&headers);
+                Ok((otlp_http::context(&headers), body, Box::new(decode)))
+            }
             Receiver::OtlpLogs => {
                 let form = otlp_logs::kept_form(&headers);
                 let decode = move |body: &[u8], options: &Options| {

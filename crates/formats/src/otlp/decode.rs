@@ -1,6 +1,7 @@
 //! Reads export requests.
 
 use super::dictionary::{Context, Dictionary, Used, damage, numbers};
+use super::json::to_protobuf;
 use super::layout::{Layout, ProfilePart};
 use super::sample::Samples;
 use super::tell::{Told, tell};
@@ -23,19 +24,36 @@ use wire::scan::fields;
 pub fn decode(bytes: &[u8], options: &Options) -> Decoded {
     let mut issues = Issues::default();
     let body = decompress(bytes, &options.limits, &mut issues);
+    read(&body, layout, options, issues)
+}
+
+/// The same as protobuf's JSON, in the names of the layouts since v1.9.
+pub fn decode_json(bytes: &[u8], options: &Options) -> Decoded {
+    let mut issues = Issues::default();
+    let body = decompress(bytes, &options.limits, &mut issues);
+    let body = to_protobuf(&body, &mut issues);
+    read(&body, |_, _, _| Some(Layout::V1_10), options, issues)
+}
+
+fn read(
+    body: &[u8],
+    layout: impl FnOnce(&[u8], &Dictionary<'_>, &mut Issues) -> Option<Layout>,
+    options: &Options,
+    mut issues: Issues,
+) -> Decoded {
     let mut dictionary = Dictionary::default();
-    let mut all = fields(&body);
+    let mut all = fields(body);
     for field in all.by_ref().filter(|field| field.number == 2) {
         dictionary.scan(field.value.bytes().unwrap_or_default(), options, &mut issues);
     }
     damage("the request", all.damage(), &mut issues);
-    let Some(layout) = layout(&body, &dictionary, &mut issues) else {
+    let Some(layout) = layout(body, &dictionary, &mut issues) else {
         return Decoded::new(Vec::new(), issues);
     };
     let budget = Budget::new(options.limits);
     let mut context = Context { layout, dictionary, options, budget, issues };
     let mut profiles = Vec::new();
-    for resource in fields(&body).filter(|field| field.number == 1) {
+    for resource in fields(body).filter(|field| field.number == 1) {
         context.resource(resource.value.bytes().unwrap_or_default(), &mut profiles);
     }
     Decoded::new(profiles, context.issues)

@@ -19,6 +19,7 @@ const LAYOUTS: [(&str, &[u8]); 5] = [
     ("v1.10", include_bytes!("../../../../fixtures/otlp/v1.10.pb")),
 ];
 const V1_6: &[u8] = include_bytes!("../../../../fixtures/otlp/v1.6.pb");
+const JSON: &[u8] = include_bytes!("../../../../fixtures/otlp/v1.10.json");
 const START: i64 = 1_760_000_000_000_000_000;
 const LINK: &str = "link 0102030405060708090a0b0c0d0e0f10 2122232425262728";
 
@@ -213,5 +214,74 @@ fn running_totals_are_said_to_be_some() {
         let decoded = read(&around(&profile));
         assert_eq!(decoded.profiles[0].profile.totals(KindIndex(0))[0], 30);
         assert_eq!(!has(&decoded, IssueKind::Uncertain), is_certain);
+    }
+}
+
+#[test]
+fn json_says_what_protobuf_says() {
+    let json = otlp::decode_json(JSON, &Options::default());
+    let [_, _, _, _, (_, protobuf)] = LAYOUTS;
+    let expected = read(protobuf);
+    assert_eq!((&json.issues, &expected.issues), (&vec![], &vec![]));
+    let all = |decoded: &Decoded| {
+        let profiles = decoded.profiles.iter().map(|one| &one.profile);
+        let describe = |it: &profile::Profile| {
+            let samples = it.samples.iter().map(|sample| describe(it, sample));
+            let samples: Vec<String> = samples.collect();
+            format!("{:?} {:?} {:?} {samples:?}", it.labels, it.metadata, it.kinds)
+        };
+        profiles.map(describe).collect::<Vec<_>>()
+    };
+    assert_eq!(all(&json), all(&expected));
+    assert_eq!(samples(&json), samples(&expected));
+    assert!(samples(&json).iter().any(|line| line.contains(LINK)), "ids are hexadecimal digits");
+}
+
+#[test]
+fn json_may_be_in_snake_case_with_numbers_as_numbers() {
+    let text = String::from_utf8(JSON.to_vec()).expect("text");
+    let mut snake = String::new();
+    let mut is_name = false;
+    for line in text.lines() {
+        let (name, rest) = line.split_once(':').unwrap_or(("", line));
+        for letter in name.chars() {
+            is_name |= letter == '"';
+            if is_name && letter.is_ascii_uppercase() {
+                snake.push('_');
+            }
+            snake.push(letter.to_ascii_lowercase());
+        }
+        let number: Option<i64> = rest.trim_matches([' ', ',', '"']).parse().ok();
+        let end = if rest.ends_with(',') { "," } else { "" };
+        let is_id = name.ends_with("Id\"");
+        let rest = number.filter(|_| !is_id).map_or(rest.to_owned(), |it| format!("{it}{end}"));
+        snake.push_str(if name.is_empty() { "" } else { ":" });
+        snake.push_str(&rest);
+    }
+    assert!(snake.contains("\"stack_index\":1"), "{snake}");
+    let decoded = otlp::decode_json(snake.as_bytes(), &Options::default());
+    assert_eq!(decoded.issues, []);
+    let expected = otlp::decode_json(JSON, &Options::default());
+    assert_eq!(samples(&decoded), samples(&expected));
+}
+
+#[test]
+fn json_that_is_cut_off_or_of_old_layouts_says_so() {
+    for at in (0..JSON.len()).step_by(7) {
+        let decoded = otlp::decode_json(&JSON[..at], &Options::default());
+        assert!(!decoded.issues.is_empty(), "cut at {at}");
+    }
+    let old =
+        br#"{"resourceProfiles":[{"scopeProfiles":[{"profiles":[{"locationIndices":[1]}]}]}]}"#;
+    assert!(has(&otlp::decode_json(old, &Options::default()), IssueKind::NotKept));
+    let nested = [
+        &br#"{"dictionary":{"attributeTable":[{"value":"#[..],
+        br#"{"arrayValue":{"values":["#.repeat(200).as_slice(),
+    ]
+    .concat();
+    otlp::decode_json(&nested, &Options::default());
+    for odd in ["[]", "7", "\"x\"", r#"{"dictionary":{"linkTable":[{"spanId":"xy\u00e9"}]}}"#] {
+        let decoded = otlp::decode_json(odd.as_bytes(), &Options::default());
+        assert!(!decoded.issues.is_empty(), "{odd}");
     }
 }

@@ -175,10 +175,31 @@ async fn otlp_arrives_over_http_and_grpc_alike() {
     for service in ["over-http", "own-port", "over-grpc", "unknown_service:worker"] {
         assert_eq!(top(&server, service).await, wanted, "{service}");
     }
-    let json = [("content-type", "application/json")];
-    let refused = server.send(Method::POST, path, &json, "{}").await;
+    let text = [("content-type", "text/plain")];
+    let refused = server.send(Method::POST, path, &text, "{}").await;
     assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert!(refused.json()["hint"].as_str().unwrap().contains("protobuf"));
+}
+
+#[tokio::test]
+async fn otlp_as_json_is_answered_as_json() {
+    let data = folder();
+    let server = Server::start(data.path(), &["--retention-days", "36500"]);
+    let json = [("content-type", "application/json")];
+    let body = include_bytes!("../../../../fixtures/otlp/v1.10.json");
+    let port = format!("http://{}", server.address("OTLP over HTTP"));
+    for url in ["/v1development/profiles", &format!("{port}/v1development/profiles")] {
+        let answer = server.send(Method::POST, url, &json, &body[..]).await;
+        assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &b"{}"[..]));
+        assert_eq!(answer.headers["content-type"], "application/json");
+    }
+    let cut = server.send(Method::POST, "/v1development/profiles", &json, &body[..900]).await;
+    let said = cut.ok()["partialSuccess"]["errorMessage"].as_str().unwrap().to_owned();
+    assert!(said.contains("cut off"), "{said}");
+    let cpu = "type=process_cpu:samples:count:cpu:nanoseconds";
+    let of = "match=%7Bservice_name%3D%22shop%22%7D&from=0";
+    let top = server.get(&format!("/api/v1/top?{cpu}&{of}")).await.ok();
+    assert_eq!(top["meta"]["total"].as_f64(), Some(6.0), "{top}");
 }
 
 #[tokio::test]
