@@ -34,7 +34,7 @@ pub(crate) const MODULES_MAX: usize = 512;
 /// Functions remembered for addresses of files.
 pub(crate) const SYMBOLS_MAX: usize = 60_000;
 /// Questions about a file after which its table of symbols is sorted.
-pub(crate) const SORTED_AFTER_ASKED: u32 = 5;
+pub(crate) const SORTED_AFTER_ASKED: u32 = 3;
 /// Questions about other files after which a sorted table that nobody asks about is dropped.
 pub(crate) const SORTED_UNASKED_MAX: u64 = 500;
 /// Functions of the files whose tables of symbols are kept sorted, 12 bytes each.

@@ -33,10 +33,10 @@ impl Loaded {
         Some(PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())))
     }
 
-    /// In the middle of reading the file: gives back the memory of what was read if it is much.
-    pub(crate) fn release_while_reading(&self) {
+    /// Gives back the memory of what was read of the file if much is in memory.
+    pub(crate) fn release_pages(&self) {
         if has_many_pages() {
-            self.module.release_while_reading();
+            self.module.release_pages();
         }
     }
 }

@@ -8,7 +8,6 @@ use object::{Endianness, Object as _, ObjectSection as _};
 use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Why a file gives no module.
@@ -89,8 +88,6 @@ pub struct Module {
     debug_bytes: u64,
     line_bytes: u64,
     tables: OnceLock<Tables>,
-    /// Whether pages may have been read since they were given back.
-    is_touched: AtomicBool,
 }
 
 impl std::fmt::Debug for Module {
@@ -177,7 +174,6 @@ impl Module {
             text,
             all,
             tables: OnceLock::new(),
-            is_touched: AtomicBool::new(true),
         })
     }
 
@@ -193,19 +189,11 @@ impl Module {
 
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
-        self.is_touched.store(true, Ordering::Relaxed);
         &self.all
     }
 
     /// Gives the pages read so far back; they are read again from the page cache when needed.
     pub fn release_pages(&self) {
-        if self.is_touched.swap(false, Ordering::Relaxed) {
-            self.release_while_reading();
-        }
-    }
-
-    /// [`Self::release_pages`] for those who go on reading [`Self::bytes`].
-    pub fn release_while_reading(&self) {
         if let Backing::File(map) = &*self.all.backing {
             // SAFETY: the mapping is of a file and never written, so that dropped pages come back
             // with the same bytes. A refusal only means that memory stays in use.
@@ -216,7 +204,6 @@ impl Module {
     /// Go's function table and the address its text begins at, if the file is a Go program.
     pub fn go_table(&self) -> Option<(&[u8], u64)> {
         let (range, text) = self.go_table.as_ref()?;
-        self.is_touched.store(true, Ordering::Relaxed);
         Some((self.all.get(range.clone())?, *text))
     }
 
@@ -260,7 +247,6 @@ impl Module {
 
     /// The same for every process that maps the file, so that rules found once serve all.
     pub(crate) fn tables(&self) -> &Tables {
-        self.is_touched.store(true, Ordering::Relaxed);
         self.tables.get_or_init(|| {
             let mut tables = Tables::new();
             let start = self.segments.iter().map(|it| it.address & !0xfff).min();
@@ -281,7 +267,6 @@ impl Module {
     /// The function around an address (as the file states addresses), by its unwind table: known for
     /// stripped code, too.
     pub fn function(&self, address: u64) -> Option<Range<u64>> {
-        self.is_touched.store(true, Ordering::Relaxed);
         let (header, frames) = (self.eh_frame_hdr.as_ref()?, self.eh_frame.as_ref()?);
         let bases = gimli::BaseAddresses::default()
             .set_eh_frame_hdr(header.range.start)

@@ -34,7 +34,7 @@ impl SymbolTables {
         if addresses.is_empty() {
             return Vec::new();
         }
-        let give_back = || loaded.release_while_reading();
+        let give_back = || loaded.release_pages();
         let bytes = loaded.module.bytes();
         self.now += 1;
         self.sort_if_worth(loaded, &give_back);
