@@ -28,8 +28,9 @@ pub struct Line {
 }
 
 /// The lines at `addresses` (as the file `bytes` states them), in their order; none where nothing is
-/// known.
-pub fn lines(bytes: &[u8], addresses: &[u64]) -> Vec<Option<Line>> {
+/// known. `give_back` is called after each unit, for those who mapped the file: a program's line
+/// programs, and the names they refer to, lie all over it.
+pub fn lines(bytes: &[u8], addresses: &[u64], give_back: &dyn Fn()) -> Vec<Option<Line>> {
     let mut found = vec![None; addresses.len()];
     let Some(dwarf) = load(bytes) else { return found };
     let mut wanted: Vec<(u64, usize)> =
@@ -41,6 +42,7 @@ pub fn lines(bytes: &[u8], addresses: &[u64]) -> Vec<Option<Line>> {
         let Some(program) = unit.line_program.clone() else { continue };
         // A damaged program answers for what came before the damage.
         let _ = run(&dwarf, &unit, program, &wanted, &mut found);
+        give_back();
     }
     found
 }
@@ -164,7 +166,7 @@ mod tests {
     fn an_address_of_this_file_is_in_this_file() {
         let bytes = std::fs::read("/proc/self/exe").expect("readable");
         let address = own_address();
-        let found = lines(&bytes, &[5, address, 5]);
+        let found = lines(&bytes, &[5, address, 5], &|| ());
         let line = found[1].as_ref().expect("known");
         assert!(line.file.ends_with("symbols/src/lines.rs"), "{}", line.file);
         assert!(line.line.abs_diff(known_place()) <= 1, "{} is far", line.line);
@@ -184,8 +186,8 @@ mod tests {
             for at in (0..size.min(1 << 20)).step_by(97) {
                 bytes[(start + at) as usize] ^= 0x5a;
             }
-            assert_eq!(lines(&bytes, &[address]).len(), 1);
+            assert_eq!(lines(&bytes, &[address], &|| ()).len(), 1);
         }
-        assert_eq!(lines(b"", &[1]), [None]);
+        assert_eq!(lines(b"", &[1], &|| ()), [None]);
     }
 }

@@ -195,7 +195,7 @@ fn unnamed(loaded: &Loaded, address: u64) -> (Range<u64>, Name) {
 /// of what was inlined there.)
 fn place(loaded: &Loaded, functions: &mut [Option<symbols::Function>]) {
     let starts: Vec<u64> = functions.iter().flatten().map(|it| it.range.start).collect();
-    let lines = symbols::lines(loaded.module.bytes(), &starts);
+    let lines = symbols::lines(loaded.module.bytes(), &starts, &|| loaded.release_pages());
     for (function, line) in functions.iter_mut().flatten().zip(lines) {
         if let Some(line) = line {
             function.frame.file = line.file.to_string();
