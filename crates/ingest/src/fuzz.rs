@@ -64,7 +64,9 @@ mod tests {
     fn the_fuzzers_corpus_is_replayed() {
         let inputs = corpus();
         assert!(inputs.len() >= 5);
-        inputs.iter().for_each(|input| super::multipart(input));
+        for input in &inputs {
+            super::multipart(input);
+        }
     }
 
     #[test]

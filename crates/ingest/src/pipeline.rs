@@ -58,7 +58,7 @@ pub(crate) struct Prepared<T> {
 }
 
 /// Profiles, and what is said of them in the receipt.
-pub(crate) struct Profiles {
+pub(crate) struct Uploaded {
     pub(crate) profiles: Vec<Profile>,
     stored: Vec<Stored>,
     ignored: u64,
@@ -241,10 +241,10 @@ impl Ingest {
     async fn append(
         &self,
         principal: &Principal,
-        prepared: Prepared<Profiles>,
+        prepared: Prepared<Uploaded>,
         payload: Option<Payload>,
     ) -> Result<Receipt, Problem> {
-        let Prepared { content: Profiles { profiles, mut stored, ignored }, notes, .. } = prepared;
+        let Prepared { content: Uploaded { profiles, mut stored, ignored }, notes, .. } = prepared;
         let samples: usize = profiles.iter().map(|profile| profile.samples.len()).sum();
         if !profiles.is_empty() {
             let appended = match payload {
@@ -288,7 +288,7 @@ pub(crate) fn prepare(
     context: &Context,
     now: Timestamp,
     limits: &Limits,
-) -> Result<Prepared<Profiles>, Problem> {
+) -> Result<Prepared<Uploaded>, Problem> {
     let Decoded { mut profiles, issues: found, ignored } = decoded;
     let is_over_limit = found.iter().any(|issue| issue.kind == IssueKind::Limit);
     let mut notes = context.notes.clone();
@@ -316,7 +316,7 @@ pub(crate) fn prepare(
     let stored = profiles.iter().map(Stored::of).collect();
     let bytes = profiles.iter().map(|decoded| weight(&decoded.profile)).sum();
     let profiles = profiles.into_iter().map(|decoded| decoded.profile).collect();
-    Ok(Prepared { content: Profiles { profiles, stored, ignored }, notes, is_over_limit, bytes })
+    Ok(Prepared { content: Uploaded { profiles, stored, ignored }, notes, is_over_limit, bytes })
 }
 
 /// Estimated bytes of a profile in memory, indexes of its tables included.

@@ -375,5 +375,5 @@ fn each_receiver_has_a_rule_that_asks_for_uploading() {
     let others = rules.iter().filter(|rule| rule.need != Need::Upload);
     let others: Vec<_> = others.map(|rule| (rule.method, rule.path, rule.need)).collect();
     assert_eq!(others, [("GET", "/info", Need::Public)], "which says only what is served");
-    assert_eq!(rules.len(), 25);
+    assert_eq!(rules.len(), 26);
 }
