@@ -101,13 +101,7 @@ impl Expect {
                 ensure!(percent >= i64::from(least), "{name} of {file} has {percent} % of {of}");
                 Ok(format!("{of}: {name} of {file} {percent} % by itself"))
             }
-            Self::NonZero(of) => {
-                let top = asked.top(of, "")?;
-                if top.total <= 0 {
-                    bail!("there is nothing of {of}; there are {:?}", asked.types()?);
-                }
-                Ok(format!("{of}: {} in {} samples", top.total, top.samples))
-            }
+            Self::NonZero(of) => non_zero(asked, of),
             Self::Listed => {
                 let services = asked.services()?;
                 ensure!(services.contains(&asked.service), "it is not among {services:?}");
@@ -143,6 +137,14 @@ impl Expect {
             }
         }
     }
+}
+
+fn non_zero(asked: &Asked, of: &str) -> anyhow::Result<String> {
+    let top = asked.top(of, "")?;
+    if top.total <= 0 {
+        bail!("there is nothing of {of}; there are {:?}", asked.types()?);
+    }
+    Ok(format!("{of}: {} in {} samples", top.total, top.samples))
 }
 
 fn share(
