@@ -5,13 +5,17 @@
 //! An entry of [`CLIENTS`] says what a client needs, how it is installed and run, and what must be
 //! found of it. Its program and its pins are in `fixtures/clients/NAME`, what is installed in
 //! `target/clients/NAME`. Reading order: `stage` (where a client runs), `install` (how it comes
-//! there), `expect` (what must be found), `asked` (how the server is asked); then a file a language.
+//! there), `expect` (what must be found), `types` (which types, language by language), `asked` (how
+//! the server is asked); then a file a language.
 
 mod asked;
 mod expect;
 mod install;
 mod stage;
+mod types;
 
+mod datadog;
+mod dotnet;
 mod go;
 mod java;
 mod native;
@@ -40,7 +44,8 @@ pub(crate) struct ClientEntry {
     pub(crate) needs: &'static [Need],
     /// Installs it and runs its program to the end.
     pub(crate) run: fn(&mut Stage<'_>) -> anyhow::Result<()>,
-    /// What the server must answer then: lists that several clients may share.
+    /// What the server must answer then, besides the client's rows of [`types`]: lists that several
+    /// clients may share.
     pub(crate) expects: &'static [&'static [Expect]],
 }
 
@@ -63,6 +68,11 @@ pub(crate) const CLIENTS: &[&ClientEntry] = &[
     &java::ASYNC_PROFILER,
     &native::PERF,
     &native::PYROSCOPE_RS,
+    &native::GPERFTOOLS,
+    &native::ASYNC_PROFILER_NATIVE,
+    &dotnet::DOTNET,
+    &python::DDTRACE_PY313,
+    &java::DD_JAVA_AGENT_JFR,
 ];
 /// How many clients the test command runs.
 const IN_TEST: usize = 4;
@@ -153,7 +163,9 @@ fn run_one(
         setup::ensure(entry.needs)?;
         let mut stage = Stage::new(workspace, entry.name, addresses, programs);
         (entry.run)(&mut stage)?;
-        Ok(expect::check(entry.expects, &asked, &stage.told()))
+        let types = types::expected(entry);
+        let expects = entry.expects.iter().copied().chain([types.as_slice()]);
+        Ok(expect::check(expects.flatten().copied(), &asked, &stage.told()))
     };
     let problems = run().unwrap_or_else(|error| vec![format!("{error:#}")]);
     match asked.figures() {

@@ -88,6 +88,14 @@ impl Asked {
         })
     }
 
+    /// Threads with samples of a type.
+    pub(crate) fn threads(&self, of: &str) -> anyhow::Result<Vec<String>> {
+        let answer = self.get("top", &format!("&type={}&by=thread", encode(of)))?;
+        let groups = answer["groups"].as_array().context("the answer has no groups")?;
+        let keys = groups.iter().filter_map(|one| one["key"].as_str());
+        Ok(keys.filter(|key| !key.is_empty()).map(str::to_owned).collect())
+    }
+
     /// Whether Datadog's libraries are told of a path.
     pub(crate) fn offers(&self, path: &str) -> anyhow::Result<bool> {
         let info = self.client.get_json(&format!("{}/info", self.url))?;

@@ -2,32 +2,10 @@
 
 use super::asked::Asked;
 use super::stage::ToldSpan;
+use super::types::CPU;
 use crate::http::encode;
 use anyhow::{Context, bail, ensure};
 use std::collections::BTreeMap;
-
-/// CPU time.
-pub(crate) const CPU: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
-/// What folded text counts.
-pub(crate) const FOLDED: &str = ":samples:count::";
-/// Wall time.
-pub(crate) const WALL: &str = "wall:wall:nanoseconds:wall:nanoseconds";
-/// Bytes allocated.
-pub(crate) const ALLOC_SPACE: &str = "memory:alloc_space:bytes:space:bytes";
-/// Live bytes.
-pub(crate) const INUSE_SPACE: &str = "memory:inuse_space:bytes:space:bytes";
-/// Thrown exceptions.
-pub(crate) const EXCEPTIONS: &str = "exceptions:exceptions:count::";
-/// Time waited for a lock.
-pub(crate) const LOCK_WAIT: &str = "lock:acquire_wait:nanoseconds::";
-/// Time a lock was held.
-pub(crate) const LOCK_HOLD: &str = "lock:release_hold:nanoseconds::";
-/// Time others waited for a mutex.
-pub(crate) const MUTEX: &str = "mutex:delay:nanoseconds:contentions:count";
-/// Time goroutines were blocked.
-pub(crate) const BLOCK: &str = "block:delay:nanoseconds:contentions:count";
-/// Goroutines.
-pub(crate) const GOROUTINES: &str = "goroutines:goroutine:count:goroutine:count";
 
 /// The fewest spans that a program must have made for its traces to be compared.
 const SPANS_MIN: usize = 20;
@@ -49,14 +27,16 @@ pub(crate) enum Expect {
     /// Profile type, the end of a file's path, and the part of the type, in percent, that one function
     /// of the file must have by itself at least, whatever it is called.
     Hot(&'static str, &'static str, u8),
-    /// A profile type with data.
-    Type(&'static str),
+    /// A profile type whose total is above 0.
+    NonZero(&'static str),
     /// The service is among all services; one of which there are only spans, too.
     Listed,
     /// A label's name and value; an empty value is any.
     Label(&'static str, &'static str),
     /// Profile type and thread.
     Thread(&'static str, &'static str),
+    /// Profile type, and the fewest threads with samples of it.
+    Threads(&'static str, usize),
     /// Profile type, name and value of an attribute of samples, and a function that those samples
     /// are in.
     Attribute(&'static str, &'static str, &'static str, &'static str),
@@ -71,10 +51,23 @@ pub(crate) enum Expect {
     Endpoint(&'static str, u64),
 }
 
+/// What those of Pyroscope's clients see that push to it: of the shop for Python and of that for Rust.
+pub(super) const PYROSCOPE_SHOP: &[Expect] = &[
+    Expect::Share(CPU, "count_words", 50, 100),
+    Expect::First(CPU, "count_words"),
+    Expect::Label("region", "eu"),
+    Expect::Attribute(CPU, "controller", "words", "count_words"),
+    Expect::Attribute(CPU, "controller", "shelf", "sort_shelf"),
+];
+
 /// What is not as it must be; what was found is printed.
-pub(crate) fn check(expects: &[&[Expect]], asked: &Asked, told: &[ToldSpan]) -> Vec<String> {
+pub(crate) fn check(
+    expects: impl Iterator<Item = Expect>,
+    asked: &Asked,
+    told: &[ToldSpan],
+) -> Vec<String> {
     let mut problems = Vec::new();
-    for expect in expects.iter().copied().flatten() {
+    for expect in expects {
         match expect.check(asked, told) {
             Ok(found) => println!("   {found}"),
             Err(error) => problems.push(format!("{error:#}")),
@@ -108,11 +101,7 @@ impl Expect {
                 ensure!(percent >= i64::from(least), "{name} of {file} has {percent} % of {of}");
                 Ok(format!("{of}: {name} of {file} {percent} % by itself"))
             }
-            Self::Type(id) => {
-                let types = asked.types()?;
-                ensure!(types.iter().any(|have| have == id), "no {id} among {types:?}");
-                Ok(format!("type {id}"))
-            }
+            Self::NonZero(of) => non_zero(asked, of),
             Self::Listed => {
                 let services = asked.services()?;
                 ensure!(services.contains(&asked.service), "it is not among {services:?}");
@@ -122,6 +111,11 @@ impl Expect {
                 let top = asked.top(of, &format!("&thread={}", encode(&format!("/{name}/"))))?;
                 ensure!(top.samples > 0, "no sample of {of} is of a thread {name}");
                 Ok(format!("{} samples of threads {name}", top.samples))
+            }
+            Self::Threads(of, least) => {
+                let threads = asked.threads(of)?;
+                ensure!(threads.len() >= least, "{of} has the threads {threads:?}, not {least}");
+                Ok(format!("{} threads", threads.len()))
             }
             Self::Attribute(of, name, value, function) => {
                 let wanted = encode(&format!("{{\"{name}\"=\"{value}\"}}"));
@@ -143,6 +137,14 @@ impl Expect {
             }
         }
     }
+}
+
+fn non_zero(asked: &Asked, of: &str) -> anyhow::Result<String> {
+    let top = asked.top(of, "")?;
+    if top.total <= 0 {
+        bail!("there is nothing of {of}; there are {:?}", asked.types()?);
+    }
+    Ok(format!("{of}: {} in {} samples", top.total, top.samples))
 }
 
 fn share(

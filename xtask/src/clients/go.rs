@@ -1,9 +1,13 @@
 //! Clients for Go, and Go's own profiles.
 
-use super::ClientEntry;
-use super::expect::{ALLOC_SPACE, BLOCK, CPU, Expect, GOROUTINES, INUSE_SPACE, MUTEX};
+use super::expect::Expect;
 use super::install;
 use super::stage::Stage;
+use super::types::{
+    ALLOC_OBJECTS, ALLOC_SPACE, BLOCK, BLOCK_COUNT, CPU, CPU_SAMPLES, GOROUTINES, INUSE_OBJECTS,
+    INUSE_SPACE, MUTEX, MUTEX_COUNT, TypeRow,
+};
+use super::{ClientEntry, datadog};
 use crate::http::Client;
 use crate::setup::Need;
 
@@ -51,16 +55,89 @@ pub(super) const DD_TRACE_GO: ClientEntry = ClientEntry {
     expects: &[
         SHOP,
         CONTENTION,
+        datadog::TAGS,
         &[
-            Expect::Label("env", "test"),
-            Expect::Label("version", "1.0"),
-            Expect::Label("team", "books"),
             Expect::Label("runtime", "go"),
             Expect::Linked(CPU, "shop.CountWords", 5),
             Expect::DatadogTraces,
         ],
     ],
 };
+
+/// Clients of one row.
+const RUNTIME: &[&ClientEntry] = &[&NET_HTTP_PPROF, &PYROSCOPE_GO];
+
+/// What users of Go know.
+pub(super) const TYPES: &[TypeRow] = &[
+    TypeRow::new(
+        "CPU Time",
+        &[CPU],
+        &[(RUNTIME, "`cpu` of `profile`"), (&[&DD_TRACE_GO], "`cpu` of `cpu.pprof`")],
+    ),
+    TypeRow::new(
+        "CPU Samples",
+        &[CPU_SAMPLES],
+        &[(RUNTIME, "`samples` of `profile`"), (&[&DD_TRACE_GO], "`samples` of `cpu.pprof`")],
+    ),
+    TypeRow::new(
+        "Allocated Memory",
+        &[ALLOC_SPACE],
+        &[
+            (RUNTIME, "`alloc_space` of `heap`"),
+            (&[&DD_TRACE_GO], "`alloc_space` of `delta-heap.pprof`"),
+        ],
+    ),
+    TypeRow::new(
+        "Allocations",
+        &[ALLOC_OBJECTS],
+        &[
+            (RUNTIME, "`alloc_objects` of `heap`"),
+            (&[&DD_TRACE_GO], "`alloc_objects` of `delta-heap.pprof`"),
+        ],
+    ),
+    TypeRow::new(
+        "Heap Live Size",
+        &[INUSE_SPACE],
+        &[
+            (RUNTIME, "`inuse_space` of `heap`"),
+            (&[&DD_TRACE_GO], "`inuse_space` of `delta-heap.pprof`"),
+        ],
+    ),
+    TypeRow::new(
+        "Heap Live Objects",
+        &[INUSE_OBJECTS],
+        &[
+            (RUNTIME, "`inuse_objects` of `heap`"),
+            (&[&DD_TRACE_GO], "`inuse_objects` of `delta-heap.pprof`"),
+        ],
+    ),
+    TypeRow::new(
+        "Goroutines",
+        &[GOROUTINES],
+        &[
+            (RUNTIME, "`goroutine` of `goroutine`"),
+            (&[&DD_TRACE_GO], "`goroutine` of `goroutines.pprof`"),
+        ],
+    ),
+    TypeRow::new(
+        "Mutex",
+        &[MUTEX, MUTEX_COUNT],
+        &[
+            (&[&PYROSCOPE_GO], "`delay`, `contentions` of `mutex`"),
+            (&[&DD_TRACE_GO], "`delay`, `contentions` of `delta-mutex.pprof`"),
+        ],
+    )
+    .note("a file of `net/http/pprof` does not say which of the two it is"),
+    TypeRow::new(
+        "Block",
+        &[BLOCK, BLOCK_COUNT],
+        &[
+            (&[&PYROSCOPE_GO], "`delay`, `contentions` of `block`"),
+            (&[&DD_TRACE_GO], "`delay`, `contentions` of `delta-block.pprof`"),
+        ],
+    )
+    .note("a file of `net/http/pprof` does not say which of the two it is"),
+];
 
 fn pyroscope_go(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let mut program = install::go(stage)?;
@@ -80,12 +157,6 @@ fn net_http_pprof(stage: &mut Stage<'_>) -> anyhow::Result<()> {
 
 fn dd_trace_go(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let mut program = install::go(stage)?;
-    program.env("DD_TRACE_AGENT_URL", &stage.addresses.datadog);
-    program.envs([
-        ("DD_SERVICE", stage.name),
-        ("DD_ENV", "test"),
-        ("DD_VERSION", "1.0"),
-        ("DD_TAGS", "team:books"),
-    ]);
+    datadog::environment(&mut program, stage);
     stage.run(&mut program)
 }

@@ -4,6 +4,7 @@
 use super::stage::Stage;
 use crate::command::{cargo, command, output, run};
 use anyhow::{Context, bail, ensure};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,7 +14,7 @@ const STAMP: &str = ".vesta-installed";
 /// A file of Maven Central.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Artifact {
-    /// `group:artifact:version`.
+    /// `group:artifact:version`, or `group:artifact:version:jar:machine`.
     pub(crate) coordinates: &'static str,
     /// SHA-256 of the jar, in hexadecimal digits.
     pub(crate) sha256: &'static str,
@@ -33,20 +34,27 @@ fn once(
     std::fs::write(&stamp, pins).with_context(|| format!("writing {}", stamp.display()))
 }
 
-/// A Python that finds the packages of `fixtures/clients/NAME/requirements.txt`, all of which are
-/// pinned there.
-pub(crate) fn python(stage: &Stage<'_>) -> anyhow::Result<Command> {
+/// What PyPI has of `fixtures/clients/NAME/requirements.txt`, all of which is pinned there, in this
+/// client's folder. `options` are pip's, such as another version of Python than the machine's.
+pub(crate) fn packages(stage: &Stage<'_>, name: &str, options: &[&str]) -> anyhow::Result<PathBuf> {
     let folder = stage.folder(stage.name)?;
     let packages = folder.join("packages");
-    let pins = stage.sources(stage.name).join("requirements.txt");
+    let pins = stage.sources(name).join("requirements.txt");
     once(&folder, &read(&pins)?, || {
         // What was there belongs to other pins.
         let _ = std::fs::remove_dir_all(&packages);
-        let options = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"];
-        let mut pip = command(&folder, "python3", &options);
-        run(pip.arg("--target").arg(&packages).arg("--requirement").arg(&pins))
+        let install = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"];
+        let mut pip = command(&folder, "python3", &install);
+        pip.args(options).arg("--target").arg(&packages);
+        run(pip.arg("--requirement").arg(&pins))
     })?;
-    let mut python = command(&folder, "python3", &[]);
+    Ok(packages)
+}
+
+/// The machine's Python, which finds those packages.
+pub(crate) fn python(stage: &Stage<'_>) -> anyhow::Result<Command> {
+    let packages = packages(stage, stage.name, &[])?;
+    let mut python = stage.command("python3", &[])?;
     python.env("PYTHONPATH", &packages).env("PYTHONUNBUFFERED", "1");
     Ok(python)
 }
@@ -65,10 +73,15 @@ pub(crate) fn node(stage: &Stage<'_>) -> anyhow::Result<Command> {
 
 /// The program built of `fixtures/clients/NAME`, whose modules are those of its `go.sum`.
 pub(crate) fn go(stage: &Stage<'_>) -> anyhow::Result<Command> {
+    go_package(stage, ".")
+}
+
+/// A package of those modules, built.
+pub(crate) fn go_package(stage: &Stage<'_>, package: &str) -> anyhow::Result<Command> {
     let folder = stage.folder(stage.name)?;
     let program = folder.join("program");
     let mut build = command(&stage.sources(stage.name), "go", &["build", "-mod=readonly", "-o"]);
-    run(build.arg(&program).arg(".").env("GOFLAGS", "-buildvcs=false"))?;
+    run(build.arg(&program).arg(package).env("GOFLAGS", "-buildvcs=false"))?;
     Ok(command(&folder, &program.to_string_lossy(), &[]))
 }
 
@@ -86,11 +99,12 @@ pub(crate) fn rust(stage: &Stage<'_>) -> anyhow::Result<Command> {
 /// A jar of Maven Central, fetched by Maven and compared with its hash.
 pub(crate) fn maven(stage: &Stage<'_>, artifact: Artifact) -> anyhow::Result<PathBuf> {
     let folder = stage.folder("maven")?;
-    let mut parts = artifact.coordinates.split(':').skip(1);
-    let (Some(name), Some(version)) = (parts.next(), parts.next()) else {
-        bail!("{} is not group:artifact:version", artifact.coordinates);
+    let name = match artifact.coordinates.split(':').collect::<Vec<_>>()[..] {
+        [_, name, version] => format!("{name}-{version}.jar"),
+        [_, name, version, "jar", machine] => format!("{name}-{version}-{machine}.jar"),
+        _ => bail!("{} is not group:artifact:version[:jar:machine]", artifact.coordinates),
     };
-    let jar = folder.join(format!("{name}-{version}.jar"));
+    let jar = folder.join(name);
     if !jar.is_file() {
         let plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy";
         let mut get = command(&folder, "mvn", &["--quiet", "--batch-mode", plugin]);
@@ -106,6 +120,13 @@ pub(crate) fn maven(stage: &Stage<'_>, artifact: Artifact) -> anyhow::Result<Pat
         artifact.sha256
     );
     Ok(jar)
+}
+
+/// Makes a file a program: not every archive says that it is one.
+pub(crate) fn make_program(file: &Path) -> anyhow::Result<()> {
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(file, mode)
+        .with_context(|| format!("making {} a program", file.display()))
 }
 
 /// Copies files and returns the texts of all of them but the last, which is the program.

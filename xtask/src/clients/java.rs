@@ -1,22 +1,43 @@
 //! Clients for Java, and the JDK itself.
 
-use super::ClientEntry;
-use super::expect::{ALLOC_SPACE, CPU, EXCEPTIONS, Expect, LOCK_WAIT, WALL};
+use super::expect::Expect;
 use super::install::{self, Artifact};
 use super::stage::Stage;
+use super::types::{
+    ALLOC_OBJECTS, ALLOC_SPACE, CPU, CPU_SAMPLES, EXCEPTIONS, FILE_READ, FILE_READ_TIME,
+    FILE_WRITE_TIME, FILE_WRITTEN, FREE_OBJECTS, INUSE_OBJECTS, INUSE_SPACE, LOCK_ACQUIRES,
+    LOCK_WAIT, MALLOC_OBJECTS, MALLOC_SPACE, NATIVE_SAMPLES, SOCKET_READ, SOCKET_READ_TIME,
+    SOCKET_WRITE_TIME, SOCKET_WRITTEN, SYNCHRONIZATION, SYNCHRONIZATIONS, TypeRow, WALL,
+    WALL_SAMPLES,
+};
+use super::{ClientEntry, datadog};
 use crate::command::{command, run};
 use crate::setup::Need;
 use anyhow::Context;
 use std::path::PathBuf;
 use std::process::Command;
 
-const JDK: Need =
+pub(super) const JDK: Need =
     Need::new("javac", "default-jdk-headless", "compiles a program for Java's clients");
-const MAVEN: Need = Need::new("mvn", "maven", "fetches clients for Java");
+pub(super) const MAVEN: Need = Need::new("mvn", "maven", "fetches clients for Java");
 const NEEDS: &[Need] = &[JDK, MAVEN];
 
 /// What the program throws.
 const ILLEGAL_STATE: &str = "java.lang.IllegalStateException";
+
+/// What all see of the shop.
+const SHOP: &[Expect] = &[Expect::Thread(CPU, "clerk-0")];
+/// What those see whose samples are of the program's threads alone.
+const HOT: &[Expect] = &[
+    Expect::Share(CPU, "Shop.countWords", 40, 100),
+    Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 40, 100),
+    Expect::Share(LOCK_WAIT, "Shop.takeTurns", 50, 100),
+];
+/// What those see that record the JDK's events of input and output.
+const INPUT_OUTPUT: &[Expect] = &[
+    Expect::Share(FILE_WRITTEN, "Shop.readBooks", 50, 100),
+    Expect::Share(SOCKET_READ_TIME, "Shop.visit", 50, 100),
+];
 
 /// The JDK's own recording, uploaded as a file.
 pub(super) const JFR: ClientEntry = ClientEntry {
@@ -24,16 +45,20 @@ pub(super) const JFR: ClientEntry = ClientEntry {
     versions: "the JDK of this machine",
     needs: &[JDK],
     run: jfr,
-    expects: &[&[
-        Expect::Share(CPU, "Shop.countWords", 40, 100),
-        Expect::First(CPU, "Shop.countWords"),
-        Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 40, 100),
-        Expect::Share(LOCK_WAIT, "Shop.takeTurns", 90, 100),
-        Expect::Share(EXCEPTIONS, "Shop.dropBooks", 40, 100),
-        Expect::Attribute(ALLOC_SPACE, "allocated class", "byte[]", "Shop.fillShelf"),
-        Expect::Attribute(EXCEPTIONS, "exception type", ILLEGAL_STATE, "Shop.dropBooks"),
-        Expect::Thread(CPU, "clerk-0"),
-    ]],
+    expects: &[
+        SHOP,
+        HOT,
+        INPUT_OUTPUT,
+        &[
+            Expect::First(CPU, "Shop.countWords"),
+            Expect::Share(FILE_READ, "Shop.readBooks", 50, 100),
+            Expect::Share(SYNCHRONIZATIONS, "Shop.meetReaders", 10, 100),
+            Expect::Share(LOCK_WAIT, "Shop.takeTurns", 90, 100),
+            Expect::Share(EXCEPTIONS, "Shop.dropBooks", 40, 100),
+            Expect::Attribute(ALLOC_SPACE, "allocated class", "byte[]", "Shop.fillShelf"),
+            Expect::Attribute(EXCEPTIONS, "exception type", ILLEGAL_STATE, "Shop.dropBooks"),
+        ],
+    ],
 };
 
 /// Datadog's.
@@ -41,19 +66,43 @@ pub(super) const DD_JAVA_AGENT: ClientEntry = ClientEntry {
     name: "dd-java-agent",
     versions: "dd-java-agent 1.68.1",
     needs: NEEDS,
-    run: dd_java_agent,
-    expects: &[&[
-        Expect::Share(CPU, "Shop.countWords", 15, 100),
-        Expect::Share(WALL, "Shop.takeTurns", 10, 100),
-        Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 20, 100),
-        Expect::Label("env", "test"),
-        Expect::Label("version", "1.0"),
-        Expect::Label("team", "books"),
-        Expect::Label("runtime", "jvm"),
-        Expect::Thread(CPU, "clerk-0"),
-        Expect::Linked(CPU, "Shop.countWords", 5),
-        Expect::DatadogTraces,
-    ]],
+    run: |stage| dd_java_agent(stage, "true"),
+    expects: &[
+        SHOP,
+        DATADOG,
+        INPUT_OUTPUT,
+        datadog::TAGS,
+        &[
+            Expect::Share(WALL, "Shop.takeTurns", 10, 100),
+            Expect::Linked(CPU, "Shop.countWords", 5),
+        ],
+    ],
+};
+/// What Datadog's sees. It also reads its own files, ten times what the program reads, and its threads wait
+/// for one another while it starts.
+const DATADOG: &[Expect] = &[
+    Expect::Share(LOCK_WAIT, "Shop.takeTurns", 25, 100),
+    Expect::Share(CPU, "Shop.countWords", 15, 100),
+    Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 20, 100),
+    Expect::Share(FILE_READ, "Shop.readBooks", 3, 100),
+    Expect::Label("runtime", "jvm"),
+    Expect::DatadogTraces,
+];
+
+/// The same without a profiler of its own, as where it has none for the machine: the JDK's events alone.
+/// With its own it turns off those that tell of waiting for other threads.
+pub(super) const DD_JAVA_AGENT_JFR: ClientEntry = ClientEntry {
+    name: "dd-java-agent-jfr",
+    versions: "dd-java-agent 1.68.1 without ddprof",
+    needs: NEEDS,
+    run: |stage| dd_java_agent(stage, "false"),
+    expects: &[
+        SHOP,
+        DATADOG,
+        INPUT_OUTPUT,
+        datadog::TAGS,
+        &[Expect::Share(SYNCHRONIZATIONS, "Shop.meetReaders", 10, 100)],
+    ],
 };
 const DD_JAVA_AGENT_JAR: Artifact = Artifact {
     coordinates: "com.datadoghq:dd-java-agent:1.68.1",
@@ -84,14 +133,7 @@ pub(super) const PYROSCOPE_JAVA: ClientEntry = ClientEntry {
     versions: "pyroscope agent 2.9.2",
     needs: NEEDS,
     run: pyroscope_java,
-    expects: &[&[
-        Expect::Share(CPU, "Shop.countWords", 40, 100),
-        Expect::First(CPU, "Shop.countWords"),
-        Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 40, 100),
-        Expect::Share(LOCK_WAIT, "Shop.takeTurns", 50, 100),
-        Expect::Label("region", "eu"),
-        Expect::Thread(CPU, "clerk-0"),
-    ]],
+    expects: &[SHOP, HOT, &[Expect::First(CPU, "Shop.countWords"), Expect::Label("region", "eu")]],
 };
 const PYROSCOPE_JAVA_JAR: Artifact = Artifact {
     coordinates: "io.pyroscope:agent:2.9.2",
@@ -104,20 +146,134 @@ pub(super) const ASYNC_PROFILER: ClientEntry = ClientEntry {
     versions: "async-profiler 4.6",
     needs: NEEDS,
     run: async_profiler,
-    expects: &[&[
-        Expect::Share(CPU, "Shop.countWords", 40, 100),
-        Expect::Share(WALL, "Shop.takeTurns", 1, 100),
-        Expect::Share(ALLOC_SPACE, "Shop.fillShelf", 40, 100),
-        Expect::Share(LOCK_WAIT, "Shop.takeTurns", 50, 100),
-        Expect::Thread(CPU, "clerk-0"),
-    ]],
+    expects: &[SHOP, HOT, &[Expect::Share(WALL, "Shop.takeTurns", 1, 100)]],
 };
 const ASYNC_PROFILER_JAR: Artifact = Artifact {
     coordinates: "tools.profiler:async-profiler:4.6",
     sha256: "a5d3d9f4582c2033fa9db518046e73ef97219801f3e7542b82e3e09261ebe493",
 };
 
-/// The program, compiled; options of the JVM are to be added before [`shop`].
+/// Clients by what they record, for the rows below.
+const ALL: &[&ClientEntry] =
+    &[&JFR, &DD_JAVA_AGENT, &DD_JAVA_AGENT_JFR, &ASYNC_PROFILER, &PYROSCOPE_JAVA];
+const OTHERS: &[&ClientEntry] = &[&JFR, &DD_JAVA_AGENT_JFR, &ASYNC_PROFILER, &PYROSCOPE_JAVA];
+/// Those that turn on events of the JDK; the first of them, all.
+const JDK_EVENTS: &[&ClientEntry] = &[&JFR, &DD_JAVA_AGENT, &DD_JAVA_AGENT_JFR];
+const JDK_ALONE: &[&ClientEntry] = &[&JFR, &DD_JAVA_AGENT_JFR];
+/// async-profiler and what is built on it.
+const TLABS: &[&ClientEntry] = &[&ASYNC_PROFILER, &PYROSCOPE_JAVA];
+
+/// What users of Java know.
+pub(super) const TYPES: &[TypeRow] = &[
+    TypeRow::new(
+        "CPU Time",
+        &[CPU],
+        &[(&[&DD_JAVA_AGENT], "`datadog.ExecutionSample`"), (OTHERS, "`jdk.ExecutionSample`")],
+    ),
+    TypeRow::new(
+        "CPU Samples",
+        &[CPU_SAMPLES],
+        &[(&[&DD_JAVA_AGENT], "`datadog.ExecutionSample`"), (OTHERS, "`jdk.ExecutionSample`")],
+    ),
+    TypeRow::new(
+        "Wall Time",
+        &[WALL],
+        &[
+            (&[&DD_JAVA_AGENT], "`datadog.MethodSample`"),
+            (&[&ASYNC_PROFILER], "`profiler.WallClockSample`"),
+        ],
+    ),
+    TypeRow::new(
+        "Wall Samples",
+        &[WALL_SAMPLES],
+        &[
+            (&[&DD_JAVA_AGENT], "`datadog.MethodSample`"),
+            (&[&ASYNC_PROFILER], "`profiler.WallClockSample`"),
+        ],
+    ),
+    TypeRow::new(
+        "Wall Time in Native Code",
+        &[NATIVE_SAMPLES],
+        &[(&[&JFR], "`jdk.NativeMethodSample`")],
+    )
+    .note(
+        "a number of samples: how often the JDK looks at a thread is not known; Datadog's \
+         library turns them off",
+    ),
+    TypeRow::new(
+        "Allocations",
+        &[ALLOC_OBJECTS],
+        &[
+            (&[&DD_JAVA_AGENT], "`datadog.ObjectSample`"),
+            (JDK_ALONE, "`jdk.ObjectAllocationSample`"),
+            (TLABS, "`jdk.ObjectAllocationInNewTLAB`, `jdk.ObjectAllocationOutsideTLAB`"),
+        ],
+    )
+    .note("of all but Datadog's the number of samples"),
+    TypeRow::new(
+        "Allocated Memory",
+        &[ALLOC_SPACE],
+        &[
+            (&[&DD_JAVA_AGENT], "`datadog.ObjectSample`"),
+            (JDK_ALONE, "`jdk.ObjectAllocationSample`"),
+            (TLABS, "`jdk.ObjectAllocationInNewTLAB`, `jdk.ObjectAllocationOutsideTLAB`"),
+        ],
+    ),
+    TypeRow::new(
+        "Heap Live Objects",
+        &[INUSE_OBJECTS],
+        &[(&[&DD_JAVA_AGENT], "`datadog.HeapLiveObject`"), (TLABS, "`profiler.LiveObject`")],
+    )
+    .note(
+        "the JDK's own `jdk.OldObjectSample` is a type of its own: it is no estimate of \
+        all objects",
+    ),
+    TypeRow::new(
+        "Heap Live Size",
+        &[INUSE_SPACE],
+        &[(&[&DD_JAVA_AGENT], "`datadog.HeapLiveObject`"), (TLABS, "`profiler.LiveObject`")],
+    ),
+    TypeRow::new(
+        "Native Memory",
+        &[MALLOC_SPACE, MALLOC_OBJECTS, FREE_OBJECTS],
+        &[(&[&ASYNC_PROFILER], "`profiler.Malloc`, `profiler.Free`")],
+    ),
+    TypeRow::new(
+        "Thrown Exceptions",
+        &[EXCEPTIONS],
+        &[
+            (&[&DD_JAVA_AGENT, &DD_JAVA_AGENT_JFR], "`datadog.ExceptionSample`"),
+            (&[&JFR], "`jdk.JavaExceptionThrow`"),
+        ],
+    )
+    .note("Datadog's are a sample of them"),
+    TypeRow::new("Lock Wait Time", &[LOCK_WAIT], &[(ALL, "`jdk.JavaMonitorEnter`")]),
+    TypeRow::new("Lock Acquires", &[LOCK_ACQUIRES], &[(ALL, "`jdk.JavaMonitorEnter`")])
+        .note("those that waited; no client for Java tells how long a lock was held"),
+    TypeRow::new(
+        "File I/O Time",
+        &[FILE_READ_TIME, FILE_WRITE_TIME],
+        &[(JDK_EVENTS, "`jdk.FileRead`, `jdk.FileWrite`, `jdk.FileForce`")],
+    ),
+    TypeRow::new("File I/O Read", &[FILE_READ], &[(JDK_EVENTS, "`jdk.FileRead`")]),
+    TypeRow::new("File I/O Written", &[FILE_WRITTEN], &[(JDK_EVENTS, "`jdk.FileWrite`")]),
+    TypeRow::new("Socket I/O Read Time", &[SOCKET_READ_TIME], &[(JDK_EVENTS, "`jdk.SocketRead`")]),
+    TypeRow::new(
+        "Socket I/O Write Time",
+        &[SOCKET_WRITE_TIME],
+        &[(JDK_EVENTS, "`jdk.SocketWrite`")],
+    ),
+    TypeRow::new("Socket I/O Read", &[SOCKET_READ], &[(JDK_EVENTS, "`jdk.SocketRead`")]),
+    TypeRow::new("Socket I/O Written", &[SOCKET_WRITTEN], &[(JDK_EVENTS, "`jdk.SocketWrite`")]),
+    TypeRow::new(
+        "Synchronization",
+        &[SYNCHRONIZATION, SYNCHRONIZATIONS],
+        &[(JDK_ALONE, "`jdk.JavaMonitorWait`, `jdk.ThreadPark`")],
+    )
+    .note("Datadog's library turns them off where it samples the wall clock itself"),
+];
+
+/// The program, compiled; options of the JVM are to be added before [`PROGRAM`].
 fn java(stage: &Stage<'_>) -> anyhow::Result<Command> {
     let folder = stage.folder(stage.name)?;
     let source = stage.sources("java").join("Shop.java");
@@ -126,7 +282,7 @@ fn java(stage: &Stage<'_>) -> anyhow::Result<Command> {
 }
 
 /// Its class and how long it runs.
-const SHOP: [&str; 2] = ["Shop", "12"];
+const PROGRAM: [&str; 2] = ["Shop", "12"];
 
 fn with_agent(stage: &Stage<'_>, jar: Artifact) -> anyhow::Result<Command> {
     let jar = install::maven(stage, jar)?;
@@ -135,36 +291,39 @@ fn with_agent(stage: &Stage<'_>, jar: Artifact) -> anyhow::Result<Command> {
     Ok(java)
 }
 
+/// Events of things that the program does in less than some milliseconds.
+const SHORT: &[&str] =
+    &["FileRead", "FileWrite", "SocketRead", "SocketWrite", "JavaMonitorWait", "ThreadPark"];
+
 fn jfr(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let mut java = java(stage)?;
     let recording =
         "filename=shop.jfr,settings=profile,jdk.JavaExceptionThrow#enabled=true,dumponexit=true";
-    java.arg(format!("-XX:StartFlightRecording:{recording}"));
-    stage.run(java.args(SHOP))?;
-    upload(stage, "shop.jfr")
+    // Unless they are asked for, events that took less than 10 or 20 ms are none.
+    let short: String = SHORT.iter().map(|event| format!(",jdk.{event}#threshold=0ms")).collect();
+    java.arg(format!("-XX:StartFlightRecording:{recording}{short}"));
+    stage.run(java.args(PROGRAM))?;
+    stage.upload_file("shop.jfr")
 }
 
-fn upload(stage: &Stage<'_>, name: &str) -> anyhow::Result<()> {
-    let file: PathBuf = stage.folder(stage.name)?.join(name);
-    let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-    stage.upload(&bytes)
-}
-
-fn dd_java_agent(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+/// `own`: whether it has a profiler of its own beside the JDK's, in a setting's words.
+fn dd_java_agent(stage: &mut Stage<'_>, own: &str) -> anyhow::Result<()> {
     let mut java = with_agent(stage, DD_JAVA_AGENT_JAR)?;
-    java.env("DD_TRACE_AGENT_URL", &stage.addresses.datadog);
+    datadog::environment(&mut java, stage);
+    let settings: String =
+        SHORT.iter().map(|event| format!("jdk.{event}#threshold=0 ms\n")).collect();
+    let file = stage.folder(stage.name)?.join("short.jfp");
+    std::fs::write(&file, settings).with_context(|| format!("writing {}", file.display()))?;
+    java.env("DD_PROFILING_JFR_TEMPLATE_OVERRIDE_FILE", &file);
     java.envs([
-        ("DD_SERVICE", stage.name),
-        ("DD_ENV", "test"),
-        ("DD_VERSION", "1.0"),
-        ("DD_TAGS", "team:books"),
-        ("DD_PROFILING_ENABLED", "true"),
         ("DD_PROFILING_START_DELAY", "0"),
         ("DD_PROFILING_START_FORCE_FIRST", "true"),
         ("DD_PROFILING_UPLOAD_PERIOD", "10"),
+        ("DD_PROFILING_DDPROF_ENABLED", own),
+        ("DD_PROFILING_DDPROF_LIVEHEAP_ENABLED", own),
         ("DD_TRACE_METHODS", "Shop[handle]"),
     ]);
-    stage.run(java.args(SHOP))
+    stage.run(java.args(PROGRAM))
 }
 
 fn otel_java_agent(stage: &mut Stage<'_>) -> anyhow::Result<()> {
@@ -176,7 +335,7 @@ fn otel_java_agent(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         ("OTEL_METRICS_EXPORTER", "none"),
         ("OTEL_LOGS_EXPORTER", "none"),
     ]);
-    stage.run(java.args(SHOP))
+    stage.run(java.args(PROGRAM))
 }
 
 fn pyroscope_java(stage: &mut Stage<'_>) -> anyhow::Result<()> {
@@ -189,21 +348,29 @@ fn pyroscope_java(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         ("PYROSCOPE_PROFILER_EVENT", "itimer"),
         ("PYROSCOPE_PROFILER_ALLOC", "64k"),
         ("PYROSCOPE_PROFILER_LOCK", "1ms"),
+        ("PYROSCOPE_ALLOC_LIVE", "true"),
         ("PYROSCOPE_UPLOAD_INTERVAL", "5s"),
         ("PYROSCOPE_LABELS", "region=eu"),
     ]);
-    stage.run(java.args(SHOP))
+    stage.run(java.args(PROGRAM))
 }
 
 fn async_profiler(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    let jar = install::maven(stage, ASYNC_PROFILER_JAR)?;
+    let library = async_profiler_library(stage)?;
     let mut java = java(stage)?;
+    let options = "start,event=itimer,interval=10ms,wall=50ms,alloc=64k,live,lock=1ms,nativemem=64k,\
+                   jfr,file=shop.jfr";
+    java.arg(format!("-agentpath:{}={options}", library.display()));
+    stage.run(java.args(PROGRAM))?;
+    stage.upload_file("shop.jfr")
+}
+
+/// The profiler's library, taken out of its jar.
+pub(super) fn async_profiler_library(stage: &Stage<'_>) -> anyhow::Result<PathBuf> {
+    let jar = install::maven(stage, ASYNC_PROFILER_JAR)?;
+    let folder = stage.folder(stage.name)?;
     let library = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
     let library = format!("{library}/libasyncProfiler.so");
-    run(command(&stage.folder(stage.name)?, "jar", &["-xf"]).arg(jar).arg(&library))?;
-    let options = "start,event=itimer,interval=10ms,wall=50ms,alloc=64k,lock=1ms,jfr,file=shop.jfr";
-    let library = stage.folder(stage.name)?.join(library);
-    java.arg(format!("-agentpath:{}={options}", library.display()));
-    stage.run(java.args(SHOP))?;
-    upload(stage, "shop.jfr")
+    run(command(&folder, "jar", &["-xf"]).arg(jar).arg(&library))?;
+    Ok(folder.join(library))
 }

@@ -1,10 +1,18 @@
 //! Clients for Node.js.
 
-use super::ClientEntry;
-use super::expect::{CPU, Expect, INUSE_SPACE, WALL};
+use super::expect::Expect;
 use super::install;
 use super::stage::Stage;
+use super::types::{CPU, INUSE_OBJECTS, INUSE_SPACE, RUNTIME_EVENTS, TypeRow, WALL, WALL_SAMPLES};
+use super::{ClientEntry, datadog};
 use crate::setup;
+
+/// What all see of the shop.
+const SHOP: &[Expect] = &[
+    Expect::Share(CPU, "countWords", 50, 100),
+    Expect::Share(WALL, "countWords", 20, 100),
+    Expect::Share(INUSE_SPACE, "fillShelf", 30, 100),
+];
 
 /// Datadog's.
 pub(super) const DD_TRACE_JS: ClientEntry = ClientEntry {
@@ -12,20 +20,16 @@ pub(super) const DD_TRACE_JS: ClientEntry = ClientEntry {
     versions: "dd-trace 5.132.0",
     needs: &[],
     run: dd_trace_js,
-    expects: &[&[
-        Expect::Share(CPU, "countWords", 50, 100),
-        Expect::First(CPU, "countWords"),
-        Expect::Share(WALL, "countWords", 20, 100),
-        Expect::Share(INUSE_SPACE, "fillShelf", 30, 100),
-        Expect::Label("env", "test"),
-        Expect::Label("version", "1.0"),
-        Expect::Label("team", "books"),
-        Expect::Label("runtime", "nodejs"),
-        Expect::Type("wall:samples:count:wall:nanoseconds"),
-        Expect::Type("runtime_events:timeline:nanoseconds:timeline:nanoseconds"),
-        Expect::Linked(CPU, "countWords", 5),
-        Expect::DatadogTraces,
-    ]],
+    expects: &[
+        SHOP,
+        datadog::TAGS,
+        &[
+            Expect::First(CPU, "countWords"),
+            Expect::Label("runtime", "nodejs"),
+            Expect::Linked(CPU, "countWords", 5),
+            Expect::DatadogTraces,
+        ],
+    ],
 };
 
 /// Pyroscope's.
@@ -34,27 +38,60 @@ pub(super) const PYROSCOPE_NODEJS: ClientEntry = ClientEntry {
     versions: "@pyroscope/nodejs 0.6.4",
     needs: &[],
     run: pyroscope_nodejs,
-    expects: &[&[
-        Expect::Share(CPU, "countWords", 50, 100),
-        Expect::Share(WALL, "countWords", 20, 100),
-        Expect::Share(INUSE_SPACE, "fillShelf", 30, 100),
-        Expect::Named(CPU, "countWords", "app.js"),
-        Expect::Named(INUSE_SPACE, "fillShelf", "app.js"),
-        Expect::Label("region", "eu"),
-        Expect::Attribute(WALL, "controller", "words", "countWords"),
-    ]],
+    expects: &[
+        SHOP,
+        &[
+            Expect::Named(CPU, "countWords", "app.js"),
+            Expect::Named(INUSE_SPACE, "fillShelf", "app.js"),
+            Expect::Label("region", "eu"),
+            Expect::Attribute(WALL, "controller", "words", "countWords"),
+        ],
+    ],
 };
+
+/// What users of Node.js know.
+pub(super) const TYPES: &[TypeRow] = &[
+    TypeRow::new(
+        "CPU Time",
+        &[CPU],
+        &[(&[&DD_TRACE_JS], "`cpu` of `wall.pprof`"), (&[&PYROSCOPE_NODEJS], "`cpu`")],
+    ),
+    TypeRow::new(
+        "Wall Time",
+        &[WALL],
+        &[(&[&DD_TRACE_JS], "`wall` of `wall.pprof`"), (&[&PYROSCOPE_NODEJS], "`wall`")],
+    ),
+    TypeRow::new(
+        "Wall Samples",
+        &[WALL_SAMPLES],
+        &[(&[&DD_TRACE_JS], "`sample` of `wall.pprof`"), (&[&PYROSCOPE_NODEJS], "`samples`")],
+    ),
+    TypeRow::new(
+        "Heap Live Size",
+        &[INUSE_SPACE],
+        &[(&[&DD_TRACE_JS], "`inuse_space` of `space.pprof`"), (&[&PYROSCOPE_NODEJS], "`space`")],
+    ),
+    TypeRow::new(
+        "Heap Live Objects",
+        &[INUSE_OBJECTS],
+        &[
+            (&[&DD_TRACE_JS], "`inuse_objects` of `space.pprof`"),
+            (&[&PYROSCOPE_NODEJS], "`objects`"),
+        ],
+    ),
+    TypeRow::new(
+        "Timeline",
+        &[RUNTIME_EVENTS],
+        &[(&[&DD_TRACE_JS], "`timeline` of `events.pprof`")],
+    )
+    .note("collections, and work of the runtime such as look-ups of names"),
+];
 
 fn dd_trace_js(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     setup::ensure_node()?;
     let mut node = install::node(stage)?;
-    node.env("DD_TRACE_AGENT_URL", &stage.addresses.datadog);
+    datadog::environment(&mut node, stage);
     node.envs([
-        ("DD_SERVICE", stage.name),
-        ("DD_ENV", "test"),
-        ("DD_VERSION", "1.0"),
-        ("DD_TAGS", "team:books"),
-        ("DD_PROFILING_ENABLED", "true"),
         ("DD_PROFILING_UPLOAD_PERIOD", "8"),
         // The program's own visitor is no client.
         ("DD_TRACE_DISABLED_INSTRUMENTATIONS", "net,dns"),

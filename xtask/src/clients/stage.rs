@@ -124,6 +124,13 @@ impl<'a> Stage<'a> {
         Client::new().post(&url, "application/octet-stream", file).map(drop)
     }
 
+    /// Uploads a file of this client's folder.
+    pub(crate) fn upload_file(&self, name: &str) -> anyhow::Result<()> {
+        let file = self.folder(self.name)?.join(name);
+        let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        self.upload(&bytes)
+    }
+
     /// The spans that the program says it made.
     pub(crate) fn told(&self) -> Vec<ToldSpan> {
         let log = std::fs::read(self.programs.log(self.name)).unwrap_or_default();

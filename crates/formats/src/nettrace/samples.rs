@@ -13,7 +13,10 @@ use crate::labels::{LabelValue, SampleLabels};
 use crate::limits::NETTRACE_THREADS_MAX;
 use crate::told::{Telling, Told};
 use profile::runtime::category;
-use profile::{Attribute, AttributeValue, KeyedMap, Profile, Sample, StringId, Thread, VALUES_MAX};
+use profile::{
+    Attribute, AttributeValue, KeyedMap, Profile, Sample, StackId, StackTable, StringId, Thread,
+    VALUES_MAX,
+};
 use std::borrow::Cow;
 use stdx::Timestamp;
 
@@ -81,8 +84,13 @@ impl Out {
     }
 }
 
-/// A start that waits for its end: when, and why.
-type Start = (i64, u32);
+/// A start that waits for its end.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    ticks: i64,
+    reason: u32,
+    stack: StackId,
+}
 
 /// Reads samples in the file's order.
 #[derive(Debug)]
@@ -102,6 +110,8 @@ pub(super) struct Samples<'s, 'a> {
 #[derive(Debug, Default)]
 struct Said<'a> {
     is_no_sample: bool,
+    /// Where the thread was when it began, as the runtime gives waits' ends no stack.
+    began: StackId,
     values: [i64; VALUES_MAX],
     attributes: Vec<(&'static str, Worth<'a>)>,
 }
@@ -145,7 +155,7 @@ impl<'s, 'a> Samples<'s, 'a> {
     fn event(&mut self, event: &Raw<'a>, out: &mut Out) {
         let Some(kind) = self.state.types.get(event.kind) else { return };
         match kind.what {
-            Some(What::Says(about)) => self.start(about, event),
+            Some(What::Says(about)) => self.start(about, event, out),
             Some(What::Sample(kind)) => {
                 let thread = self.state.thread(event, self.header);
                 match self.said(kind, event, &thread) {
@@ -163,7 +173,7 @@ impl<'s, 'a> Samples<'s, 'a> {
         }
     }
 
-    fn start(&mut self, about: About, event: &Raw<'a>) {
+    fn start(&mut self, about: About, event: &Raw<'a>, out: &mut Out) {
         let (which, reason) = match about {
             About::Suspend => (0, Input::new(event.payload).u32().unwrap_or(0)),
             About::ContentionStart => (1, 0),
@@ -172,14 +182,20 @@ impl<'s, 'a> Samples<'s, 'a> {
         };
         let key = (which, event.thread);
         if self.started.len() < NETTRACE_THREADS_MAX || self.started.contains_key(&key) {
-            self.started.insert(key, (event.ticks, reason));
+            let stack = if about == About::Suspend {
+                StackTable::ROOT
+            } else {
+                let process = self.state.thread(event, self.header).process;
+                self.stack(event, process, out)
+            };
+            self.started.insert(key, Start { ticks: event.ticks, reason, stack });
         }
     }
 
-    /// Nanoseconds since the thread's start of that sort, and why it started.
-    fn since_start(&mut self, which: u8, event: &Raw<'a>) -> Option<(i64, u32)> {
-        let (ticks, reason) = self.started.remove(&(which, event.thread))?;
-        Some((self.since(Some(ticks), event), reason))
+    /// The thread's start of that sort, and nanoseconds since then.
+    fn since_start(&mut self, which: u8, event: &Raw<'a>) -> Option<(i64, Start)> {
+        let start = self.started.remove(&(which, event.thread))?;
+        Some((self.since(Some(start.ticks), event), start))
     }
 
     fn since(&self, ticks: Option<i64>, event: &Raw<'a>) -> i64 {
@@ -256,7 +272,9 @@ impl<'s, 'a> Samples<'s, 'a> {
         let mut input = Input::new(event.payload);
         match kind {
             Event::Contention => {
-                let since = self.since_start(1, event).map_or(0, |(nanos, _)| nanos);
+                let started = self.since_start(1, event);
+                said.began = started.map_or(StackTable::ROOT, |(_, start)| start.stack);
+                let since = started.map_or(0, |(nanos, _)| nanos);
                 let flags = input.u8()?;
                 let nanos = input.u16().and_then(|_| input.u64()).map(f64::from_bits);
                 // Saturates, and what is no number is 0.
@@ -264,8 +282,10 @@ impl<'s, 'a> Samples<'s, 'a> {
                 said.one_of("lock kind", LOCKS, u32::from(flags));
             }
             Event::Wait => {
-                let (nanos, source) = self.since_start(2, event).unwrap_or_default();
-                said.values = [nanos, 1, 0, 0];
+                let started = self.since_start(2, event);
+                said.began = started.map_or(StackTable::ROOT, |(_, start)| start.stack);
+                said.values = [started.map_or(0, |(nanos, _)| nanos), 1, 0, 0];
+                let source = started.map_or(0, |(_, start)| start.reason);
                 said.one_of("wait source", WAITS, source);
             }
             Event::Dequeue => {
@@ -277,7 +297,7 @@ impl<'s, 'a> Samples<'s, 'a> {
             _ => {
                 let started = self.since_start(0, event);
                 let for_collection =
-                    started.filter(|(_, reason)| SUSPENDED_FOR_COLLECTION.contains(reason));
+                    started.filter(|(_, start)| SUSPENDED_FOR_COLLECTION.contains(&start.reason));
                 said.is_no_sample = for_collection.is_none();
                 said.values = [for_collection.map_or(0, |(nanos, _)| nanos), 1, 0, 0];
             }
@@ -340,7 +360,8 @@ impl<'s, 'a> Samples<'s, 'a> {
         }
         let mut sample =
             Sample { kind: provisional(kind), values: said.values, ..Sample::default() };
-        sample.stack = self.stack(event, thread.process, out);
+        let stack = self.stack(event, thread.process, out);
+        sample.stack = if stack == StackTable::ROOT { said.began } else { stack };
         let mut labels = SampleLabels::default();
         for (key, value) in said.attributes {
             let value = match value {

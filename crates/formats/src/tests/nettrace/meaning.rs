@@ -66,6 +66,30 @@ fn stacks_are_forgotten_at_sequence_points() {
 }
 
 #[test]
+fn a_wait_without_a_stack_is_where_it_began() {
+    for form in super::writer::FORMS {
+        let mut trace = trace(form);
+        trace.threads(&[(42, 7, ""), (42, 8, "")]);
+        trace.stacks(1, &[&[0x1010], &[0x2010]]);
+        let contended = |thread, ticks| Event { thread, ..event(4, ticks, vec![0; 3]) };
+        let over = |thread, ticks| Event { thread, stack: 0, ..event(5, ticks, vec![0; 3]) };
+        trace.events(&[contended(7, 10), Event { stack: 2, ..contended(8, 20) }]);
+        // What a start's stack is called changes before its end is seen.
+        trace.sequence_point(0);
+        trace.threads(&[(42, 7, ""), (42, 8, "")]);
+        trace.stacks(1, &[&[0x2010], &[0x1010]]);
+        let waits = [Event { stack: 0, ..event(6, 80, vec![1]) }, event(7, 90, vec![0; 2])];
+        trace.events(&[over(8, 50), over(7, 60), over(7, 70)]);
+        trace.events(&waits);
+        trace.events(&[method(0x1000, 0x20, "T", "A"), method(0x2000, 0x20, "T", "B")]);
+        let decoded = read(&trace.end());
+        let stacks: Vec<_> = (0..4).map(|at| names(&decoded, at).concat()).collect();
+        // The third has no start; the last has a stack of its own.
+        assert_eq!(stacks, ["T.B", "T.A", "", "T.B"], "{form:?}");
+    }
+}
+
+#[test]
 fn lost_events_are_counted() {
     for form in super::writer::FORMS {
         let mut trace = trace(form);
