@@ -16,11 +16,11 @@ use stdx::Ulid;
 use store::Store;
 use tokio::sync::Semaphore;
 use views::{
-    Answer, AnswerMeta, CallTree, Endpoints, EventFilter, EventList, EventPage, Facet, FlameGraph,
-    GroupBy, GroupQuery, GroupTable, LabelValue, LateNames, MetricQuery, MetricSeries, Moments,
-    MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList, ProfileTypeInfo, Selection,
-    SeriesQuery, SeriesSet, Services, SpanFilter, SpanList, SpanPage, TopQuery, TopTable, Trace,
-    Trend, Usage, UsageQuery, ViewError, Views, infos, services,
+    Answer, AnswerMeta, CallTree, EndpointQuery, Endpoints, EventFilter, EventList, EventPage,
+    Facet, FlameGraph, GroupBy, GroupQuery, GroupTable, LabelValue, LateNames, MetricQuery,
+    MetricSeries, Moments, MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList,
+    ProfileTypeInfo, Selection, SeriesQuery, SeriesSet, Services, SpanFilter, SpanList, SpanPage,
+    TopQuery, TopTable, Trace, Trend, Usage, UsageQuery, ViewError, Views, infos, services,
 };
 
 /// Answers from a store. Futures must be polled inside a tokio runtime; dropping one stops its
@@ -100,7 +100,7 @@ impl Engine {
         })
     }
 
-    async fn found(&self, selection: &Selection) -> Result<(Found, Scanner), ViewError> {
+    pub(crate) async fn found(&self, selection: &Selection) -> Result<(Found, Scanner), ViewError> {
         let (selected, selection) = self.selected(selection).await?;
         let scanner = self.scanner()?;
         let names = self.late_names(&selection);
@@ -354,8 +354,12 @@ impl Views for Engine {
         Box::pin(self.span_list(filter, page))
     }
 
-    fn endpoints<'a>(&'a self, filter: &'a SpanFilter, limit: usize) -> Answer<'a, Endpoints> {
-        Box::pin(self.endpoint_sums(filter, limit))
+    fn endpoints<'a>(
+        &'a self,
+        filter: &'a SpanFilter,
+        query: EndpointQuery,
+    ) -> Answer<'a, Endpoints> {
+        Box::pin(self.endpoint_sums(filter, query))
     }
 
     fn events<'a>(&'a self, filter: &'a EventFilter, page: EventPage) -> Answer<'a, EventList> {

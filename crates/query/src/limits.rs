@@ -18,6 +18,13 @@ pub const SPLITS_MAX: usize = 8;
 /// A segment with fewer rows is read in one piece.
 pub const SPLIT_ROWS_MIN: u64 = 500_000;
 
+/// Spans that the samples of one question about endpoints name: about 100 bytes each. With more, the
+/// answer has no CPU time, and says so.
+pub const CPU_LINKS_MAX: usize = 1_000_000;
+/// Spans that may lead from those to requests: about 200 bytes each. With more, the answer has no CPU
+/// time, and says so.
+pub const CPU_SPANS_MAX: usize = 1_000_000;
+
 /// Pieces of a range that samples answer between hours that rollups could: with more, samples answer
 /// all of it where they are still there.
 pub const HOLES_MAX: usize = 32;
@@ -38,6 +45,10 @@ pub struct Settings {
     pub tree_nodes_max: usize,
     /// Rows that one query may look through.
     pub query_rows_max: u64,
+    /// Spans that samples name of one question about the CPU time of endpoints.
+    pub cpu_links_max: usize,
+    /// Spans that may lead from those to requests.
+    pub cpu_spans_max: usize,
 }
 
 impl Default for Settings {
@@ -48,6 +59,8 @@ impl Default for Settings {
             groups_max: GROUPS_MAX,
             tree_nodes_max: TREE_NODES_MAX,
             query_rows_max: QUERY_ROWS_MAX,
+            cpu_links_max: CPU_LINKS_MAX,
+            cpu_spans_max: CPU_SPANS_MAX,
             rollup_range_ms: 24 * 3_600_000,
         }
     }

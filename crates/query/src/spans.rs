@@ -1,6 +1,7 @@
 //! Questions about spans: they are read without attributes first, and only those that are shown are
 //! read whole.
 
+mod cpu;
 pub(crate) mod series;
 
 use crate::engine::Engine;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use stdx::TimeRange;
 use store::{RecordPart, Records, Texts};
 use views::spans::{EndpointSums, Place, TRACE_SPANS_MAX, trace_place};
-use views::{Endpoints, SpanFilter, SpanInfo, SpanList, SpanPage, Trace, ViewError};
+use views::{EndpointQuery, Endpoints, SpanFilter, SpanInfo, SpanList, SpanPage, Trace, ViewError};
 
 /// Spans that agree in all that a list is ordered by, of which the least is shown.
 const ALIKE_MAX: usize = 8;
@@ -167,15 +168,25 @@ impl Engine {
     pub(crate) async fn endpoint_sums(
         &self,
         filter: &SpanFilter,
-        limit: usize,
+        query: EndpointQuery,
     ) -> Result<Endpoints, ViewError> {
         let parts = self.span_parts(filter);
+        let mut without_cpu = None;
+        if query.with_cpu {
+            match self.endpoints_with_cpu(&parts, filter, query.limit).await {
+                Ok(Some(endpoints)) => return Ok(endpoints),
+                Ok(None) => {}
+                // What was answered before samples were asked for is answered still.
+                Err(ViewError::TooLarge(why)) => without_cpu = Some(why),
+                Err(other) => return Err(other),
+            }
+        }
         let (mut sums, mut services) = (EndpointSums::default(), Texts::default());
         let mut take = |candidate: Candidate| {
             let service = services.share(candidate.info.service());
-            sums.add(&service, &candidate.info.span)
+            sums.add(&service, &candidate.info.span, false)
         };
         self.each_span(&parts, (filter, None), &mut take).await?;
-        Ok(sums.finish(limit))
+        Ok(Endpoints { without_cpu, ..sums.finish(query.limit) })
     }
 }

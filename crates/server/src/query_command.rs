@@ -82,6 +82,26 @@ enum Question {
         #[command(flatten)]
         selected: Selected,
     },
+    /// What the endpoints of services did, and what CPU time each request took on average.
+    Endpoints {
+        #[command(flatten)]
+        selected: Selected,
+        /// Only what was about this, such as 'GET /items/{id}'; /…/ is a regular expression.
+        #[arg(long)]
+        resource: Option<String>,
+        /// Only requests that ended with an error.
+        #[arg(long)]
+        errors: bool,
+        /// Only what took at least so many milliseconds.
+        #[arg(long, value_name = "MILLISECONDS")]
+        min_ms: Option<String>,
+        /// Without CPU time, for which samples are looked through.
+        #[arg(long)]
+        no_cpu: bool,
+        /// Most endpoints.
+        #[arg(long, default_value = "100")]
+        limit: String,
+    },
     /// What happened in runtimes, such as collections of garbage; newest first.
     Events {
         #[command(flatten)]
@@ -181,6 +201,17 @@ pub(crate) async fn run(args: &QueryArgs) -> Result<String> {
         Question::Types { selected } => {
             let answer = selected.ask("/api/v1/profile-types", &[]).await?;
             if selected.json { json(&answer) } else { Ok(text::types(&answer)) }
+        }
+        Question::Endpoints { selected, resource, errors, min_ms, no_cpu, limit } => {
+            let more = [
+                ("resource", resource.as_deref()),
+                ("errors", errors.then_some("true")),
+                ("min_ms", min_ms.as_deref()),
+                ("cpu", no_cpu.then_some("false")),
+                ("limit", Some(limit.as_str())),
+            ];
+            let answer = selected.ask("/api/v1/endpoints", &more).await?;
+            if selected.json { json(&answer) } else { Ok(text::endpoints(&answer)) }
         }
         Question::Events { selected, category, name, min_ms, limit } => {
             let more = [

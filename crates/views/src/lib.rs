@@ -57,7 +57,8 @@ pub use series::{Series, SeriesQuery, SeriesSet, Trend};
 pub use services::{Sampling, ServiceSummary, Services};
 pub use shape::Shape;
 pub use spans::{
-    Endpoint, Endpoints, SpanFilter, SpanInfo, SpanList, SpanOrder, SpanPage, SpanSeries, Trace,
+    Endpoint, EndpointQuery, Endpoints, SpanFilter, SpanInfo, SpanList, SpanOrder, SpanPage,
+    SpanSeries, Trace,
 };
 pub use top::{TopFunction, TopQuery, TopSort, TopTable};
 pub use usage::{Usage, UsageQuery, UsageRow};
@@ -263,8 +264,12 @@ pub trait Views: Send + Sync {
     fn trace<'a>(&'a self, tenant: &'a str, id: u128) -> Answer<'a, Trace>;
     /// A page of spans.
     fn spans<'a>(&'a self, filter: &'a SpanFilter, page: SpanPage) -> Answer<'a, SpanList>;
-    /// What the endpoints of services did, the `limit` ones that took most time altogether.
-    fn endpoints<'a>(&'a self, filter: &'a SpanFilter, limit: usize) -> Answer<'a, Endpoints>;
+    /// What the endpoints of services did, those that took most time altogether.
+    fn endpoints<'a>(
+        &'a self,
+        filter: &'a SpanFilter,
+        query: EndpointQuery,
+    ) -> Answer<'a, Endpoints>;
     /// A page of what happened in runtimes.
     fn events<'a>(&'a self, filter: &'a EventFilter, page: EventPage) -> Answer<'a, EventList>;
     /// Gauges over time, by series.

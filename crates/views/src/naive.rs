@@ -7,13 +7,14 @@ use crate::groups::{KeySums, attribute_key, thread_key};
 use crate::infos::{self, KindTotals, ProfileInfo};
 use crate::moments::{self, MomentSums};
 use crate::series::Buckets;
+use crate::spans::naive::cpu::Profiled;
 use crate::usage::UsageSums;
 use crate::{
-    Answer, AnswerMeta, CallTree, Endpoints, EventFilter, EventInfo, EventList, EventPage, Facet,
-    GroupBy, GroupQuery, GroupTable, LabelValue, LateNames, MetricQuery, MetricSeries, Moments,
-    MomentsQuery, Naming, ProfileList, ProfileTypeInfo, Selection, SeriesQuery, SeriesSet,
-    Services, SpanFilter, SpanInfo, SpanList, SpanPage, SpanSeries, Trace, Usage, UsageQuery,
-    ViewError, Views, events, services, spans,
+    Answer, AnswerMeta, CallTree, EndpointQuery, Endpoints, EventFilter, EventInfo, EventList,
+    EventPage, Facet, GroupBy, GroupQuery, GroupTable, LabelValue, LateNames, MetricQuery,
+    MetricSeries, Moments, MomentsQuery, Naming, ProfileList, ProfileTypeInfo, Selection,
+    SeriesQuery, SeriesSet, Services, SpanFilter, SpanInfo, SpanList, SpanPage, SpanSeries, Trace,
+    Usage, UsageQuery, ViewError, Views, events, services, spans,
 };
 use profile::{Labels, Profile, Sample, SpanBatch, VALUES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -219,6 +220,20 @@ impl Naive {
         filter.map_or_else(Vec::new, |filter| spans::naive::series(&self.spans, &filter))
     }
 
+    /// The profiles with CPU time beside spans.
+    fn profiled(&self, filter: &SpanFilter) -> Result<Vec<Profiled>, ViewError> {
+        let found = self.find(&spans::cpu::selection(filter))?;
+        let profiled = found.rows.iter().map(|row| {
+            let links = &row.profile.tables.links;
+            let linked = row
+                .kept()
+                .filter_map(|sample| Some((*links.get(sample.link?)?, found.value(sample))));
+            let (labels, window) = (Arc::clone(&row.info.labels), row.info.window);
+            Profiled { labels, window, linked: linked.collect() }
+        });
+        Ok(profiled.collect())
+    }
+
     fn find(&self, selection: &Selection) -> Result<Found<'_>, ViewError> {
         let selection = selection.whole_millis();
         selection.filter.check()?;
@@ -351,8 +366,13 @@ impl Views for Naive {
         ready(Ok(spans::naive::spans(&self.spans, filter, page)))
     }
 
-    fn endpoints<'a>(&'a self, filter: &'a SpanFilter, limit: usize) -> Answer<'a, Endpoints> {
-        ready(Ok(spans::naive::endpoints(&self.spans, filter, limit)))
+    fn endpoints<'a>(
+        &'a self,
+        filter: &'a SpanFilter,
+        query: EndpointQuery,
+    ) -> Answer<'a, Endpoints> {
+        let profiled = if query.with_cpu { self.profiled(filter) } else { Ok(Vec::new()) };
+        ready(profiled.map(|them| spans::naive::endpoints(&self.spans, filter, &them, query.limit)))
     }
 
     fn events<'a>(&'a self, filter: &'a EventFilter, page: EventPage) -> Answer<'a, EventList> {

@@ -3,10 +3,12 @@
 //! A span belongs to a range by its start; ranges are half-open, to the nanosecond. Spans that agree
 //! in trace, id, start and duration are one that came more than once: lists and traces have it once.
 
+pub mod cpu;
 pub mod durations;
 pub mod naive;
 
 use crate::{Matcher, Pattern, Selection, ViewError};
+use cpu::EndpointCpu;
 use durations::Durations;
 use profile::labels::names::SERVICE;
 use profile::{Labels, Span, SpanKind, SpanStatus};
@@ -104,6 +106,13 @@ impl SpanFilter {
         let matchers = selection.matchers.clone();
         let all = Self::everything(selection.tenant.clone(), selection.whole_millis().range);
         selection.profile.is_none().then_some(Self { matchers, ..all })
+    }
+
+    /// All spans of the series that are meant, whatever they did.
+    #[must_use]
+    pub fn of_any_kind(&self) -> Self {
+        let matchers = self.matchers.clone();
+        Self { matchers, ..Self::everything(self.tenant.clone(), self.range) }
     }
 
     /// Whether spans of the series are meant.
@@ -224,6 +233,15 @@ pub fn trace_place(span: &Span) -> (i64, Reverse<i64>, u64) {
     (span.start.nanos(), Reverse(span.duration_nanos), span.span_id)
 }
 
+/// What of endpoints is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct EndpointQuery {
+    /// Most of them.
+    pub limit: usize,
+    /// Whether the CPU time of their requests is, which takes looking through samples.
+    pub with_cpu: bool,
+}
+
 /// What spans of one service and resource did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
@@ -245,6 +263,8 @@ pub struct Endpoint {
     pub p95_nanos: i64,
     /// 99 % of them took at most as long, within 0.8 %.
     pub p99_nanos: i64,
+    /// What CPU time those of them took that are requests; none where none of these was profiled.
+    pub cpu: Option<EndpointCpu>,
 }
 
 impl Endpoint {
@@ -263,6 +283,8 @@ pub struct Endpoints {
     pub left_out: u64,
     /// Spans of all of them.
     pub spans: u64,
+    /// Why no CPU time is given although it was asked for: a limit was hit.
+    pub without_cpu: Option<String>,
 }
 
 /// Adds endpoints up.
@@ -278,11 +300,18 @@ struct EndpointSum {
     total: i128,
     max: i64,
     durations: Durations,
+    cpu: i128,
+    profiled: u64,
 }
 
 impl EndpointSums {
-    /// Adds a span.
-    pub fn add(&mut self, service: &Arc<str>, span: &Span) -> Result<(), ViewError> {
+    /// Adds a span, which may be a request that was profiled.
+    pub fn add(
+        &mut self,
+        service: &Arc<str>,
+        span: &Span,
+        is_profiled: bool,
+    ) -> Result<(), ViewError> {
         let known = self.sums.len();
         let key = (Arc::clone(service), Arc::clone(&span.resource));
         let sum = self.sums.entry(key).or_default();
@@ -294,7 +323,16 @@ impl EndpointSums {
         sum.total += i128::from(span.duration_nanos);
         sum.max = sum.max.max(span.duration_nanos);
         sum.durations.add(span.duration_nanos);
+        sum.profiled += u64::from(is_profiled);
         Ok(())
+    }
+
+    /// Adds CPU time that requests which were profiled took.
+    pub fn add_cpu(&mut self, service: &Arc<str>, resource: &Arc<str>, nanos: i128) {
+        let key = (Arc::clone(service), Arc::clone(resource));
+        if let Some(sum) = self.sums.get_mut(&key) {
+            sum.cpu += nanos;
+        }
     }
 
     /// The `limit` endpoints that took most time.
@@ -309,6 +347,7 @@ impl EndpointSums {
             p50_nanos: sum.durations.percentile(50),
             p95_nanos: sum.durations.percentile(95),
             p99_nanos: sum.durations.percentile(99),
+            cpu: EndpointCpu::of(sum.cpu, sum.profiled),
         };
         Endpoints::of(self.sums.into_iter().map(endpoint).collect(), limit)
     }
@@ -323,7 +362,7 @@ impl Endpoints {
         let spans = endpoints.iter().map(|endpoint| endpoint.count).sum();
         let left_out = endpoints.len().saturating_sub(limit) as u64;
         endpoints.truncate(limit);
-        Self { endpoints, left_out, spans }
+        Self { endpoints, left_out, spans, without_cpu: None }
     }
 }
 

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 use views::spans::{Place, SPANS_MAX};
-use views::{Pattern, SpanFilter, SpanInfo, SpanOrder, SpanPage, ViewError, parse_matchers};
+use views::{
+    EndpointQuery, Pattern, SpanFilter, SpanInfo, SpanOrder, SpanPage, ViewError, parse_matchers,
+};
 
 /// Which spans of the selected series.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -55,6 +57,8 @@ pub struct Page {
 pub struct Most {
     /// Most endpoints: 100 when absent.
     pub limit: Option<usize>,
+    /// `false` leaves out the CPU time of requests, for which samples are looked through.
+    pub cpu: Option<bool>,
 }
 
 /// A span.
@@ -135,6 +139,20 @@ pub struct Endpoint {
     pub p99_ms: f64,
     /// The longest.
     pub max_ms: f64,
+    /// CPU time that its profiled requests took together, in milliseconds: of the samples in the
+    /// range whose span, or local root span, is one of these requests or was caused by one within
+    /// the service. Samples without a span, or of one that is not stored, count nowhere. Absent
+    /// where `profiled` is.
+    pub cpu_ms: Option<f64>,
+    /// `cpu_ms` by `profiled`: what a request took on average. A mean, not what any one took: at
+    /// 100 samples a second most requests have none, and count as well. Too low where the profiler
+    /// does not say of all threads for which span they work, and by what requests did after the
+    /// range.
+    pub cpu_per_request_ms: Option<f64>,
+    /// Its profiled requests, hit by a sample or not: entry spans that began while a profile was
+    /// taken of their service, and of their instance where both say it, by a series whose samples
+    /// name spans. Absent where there are none.
+    pub profiled: Option<u64>,
 }
 
 /// Endpoints, the one that took most time altogether first.
@@ -146,6 +164,8 @@ pub struct Endpoints {
     pub left_out: u64,
     /// Spans of all of them.
     pub spans: u64,
+    /// Why there is no CPU time although it was asked for: the limit that was hit.
+    pub without_cpu: Option<String>,
 }
 
 fn millis(nanos: i64) -> f64 {
@@ -268,8 +288,8 @@ pub async fn spans(
     Ok(Json(Spans { spans: found.spans.iter().map(Span::from).collect(), next_cursor }))
 }
 
-/// What the endpoints of services did in a range: spans that are requests, by what they were about.
-/// `entries=false` takes all spans.
+/// What the endpoints of services did in a range: spans that are requests, by what they were about,
+/// with the CPU time they took. `entries=false` takes all spans.
 #[utoipa::path(get, path = "/api/v1/endpoints", tag = "traces", params(Scope, SpanScope, Most),
     responses((status = 200, description = "Endpoints", body = Endpoints)))]
 pub async fn endpoints(
@@ -282,7 +302,8 @@ pub async fn endpoints(
     let mut filter = which.filter(&scope, &principal, &state)?;
     filter.only_entries = which.entries.unwrap_or(true);
     let limit = most.limit.unwrap_or(ENDPOINTS_DEFAULT).clamp(1, ENDPOINTS_MAX);
-    let found = state.views.endpoints(&filter, limit).await;
+    let query = EndpointQuery { limit, with_cpu: most.cpu.unwrap_or(true) };
+    let found = state.views.endpoints(&filter, query).await;
     let found = found.map_err(|error| problem_of(&error))?;
     let endpoint = |one: views::Endpoint| Endpoint {
         mean_ms: one.mean_nanos() / 1e6,
@@ -295,10 +316,14 @@ pub async fn endpoints(
         p95_ms: millis(one.p95_nanos),
         p99_ms: millis(one.p99_nanos),
         max_ms: millis(one.max_nanos),
+        cpu_ms: one.cpu.map(|cpu| millis(cpu.nanos)),
+        cpu_per_request_ms: one.cpu.map(|cpu| cpu.per_request_nanos() / 1e6),
+        profiled: one.cpu.map(|cpu| cpu.profiled),
     };
     Ok(Json(Endpoints {
         endpoints: found.endpoints.into_iter().map(endpoint).collect(),
         left_out: found.left_out,
         spans: found.spans,
+        without_cpu: found.without_cpu,
     }))
 }

@@ -12,6 +12,7 @@ mod further;
 mod late;
 mod limits;
 mod reads;
+mod requests;
 mod rollups;
 mod slices;
 mod spans;

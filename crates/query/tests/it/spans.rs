@@ -11,7 +11,9 @@ use store::{Options, Store};
 use testkit::profiles::{BASE_MS, SPAN_MS, any_profile};
 use testkit::spans::{TRACES, any_batch};
 use views::naive::Naive;
-use views::{Pattern, Selection, SpanFilter, SpanOrder, SpanPage, Views, parse_matchers};
+use views::{
+    EndpointQuery, Pattern, Selection, SpanFilter, SpanOrder, SpanPage, Views, parse_matchers,
+};
 
 const TENANTS: [&str; 2] = ["t", "u"];
 const SELECTORS: [&str; 5] = [
@@ -22,7 +24,7 @@ const SELECTORS: [&str; 5] = [
     r#"{env="test"}"#,
 ];
 
-fn any_filter() -> impl Strategy<Value = SpanFilter> {
+pub(crate) fn any_filter() -> impl Strategy<Value = SpanFilter> {
     let nanos = SPAN_MS * 1_000_000;
     let range = prop_oneof![
         2 => Just(TimeRange::ALL),
@@ -54,15 +56,19 @@ fn any_filter() -> impl Strategy<Value = SpanFilter> {
     })
 }
 
-struct World {
+pub(crate) struct World {
     _folder: tempfile::TempDir,
-    store: Arc<Store>,
-    engine: Engine,
-    naive: Naive,
+    pub(crate) store: Arc<Store>,
+    pub(crate) engine: Engine,
+    pub(crate) naive: Naive,
 }
 
 /// Takes batches and profiles in; what is flushed and merged when is in `layout`.
-async fn world(batches: &[(usize, SpanBatch)], profiles: &[(usize, Profile)], layout: u8) -> World {
+pub(crate) async fn world(
+    batches: &[(usize, SpanBatch)],
+    profiles: &[(usize, Profile)],
+    layout: u8,
+) -> World {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let now = Timestamp::from_millis(BASE_MS + 30 * 3_600_000);
     let clock = Arc::new(ManualClock::new(now));
@@ -118,8 +124,9 @@ proptest! {
                         }
                     }
                 }
-                let found = engine.endpoints(filter, limit).await.expect("answers");
-                let wanted = naive.endpoints(filter, limit).await.expect("answers");
+                let query = EndpointQuery { limit, with_cpu: false };
+                let found = engine.endpoints(filter, query).await.expect("answers");
+                let wanted = naive.endpoints(filter, query).await.expect("answers");
                 assert_eq!(found, wanted, "{filter:?}");
             }
             for at in 0..=TRACES {
@@ -199,7 +206,8 @@ fn too_many_rows_are_refused_with_the_limits_name() {
         store.flush().await.expect("flushed");
         let settings = Settings { query_rows_max: 10, ..Settings::default() };
         let engine = Engine::new(store, settings);
-        let error = engine.endpoints(&SpanFilter::everything("t", TimeRange::ALL), 5).await;
+        let query = EndpointQuery { limit: 5, with_cpu: true };
+        let error = engine.endpoints(&SpanFilter::everything("t", TimeRange::ALL), query).await;
         assert!(error.expect_err("is too large").to_string().contains("query_rows_max"));
     });
 }

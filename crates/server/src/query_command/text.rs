@@ -17,7 +17,7 @@ pub(super) fn is_nothing(answer: &Value) -> bool {
     let places = ["/meta/samples", "/after/samples", "/before/samples", "/callers/meta/samples"];
     let samples = places.map(|place| answer.pointer(place).and_then(Value::as_u64));
     let samples = samples.into_iter().flatten().reduce(u64::max);
-    let lists = ["series", "labels", "values", "types", "events", "metrics"];
+    let lists = ["series", "labels", "values", "types", "events", "metrics", "endpoints"];
     let lists = lists.map(|key| answer.get(key)?.as_array());
     samples == Some(0) || lists.into_iter().flatten().any(Vec::is_empty)
 }
@@ -96,6 +96,42 @@ pub(super) fn events(answer: &Value) -> String {
         let (start, service) = (text(row, "start_ns"), text(row, "service"));
         let name = text(row, "name");
         let _ = writeln!(out, "{start:>19} {took:>12.3} ms  {service}  {name}{}", said(row));
+    }
+    out
+}
+
+/// Endpoints a line each, times in milliseconds. The CPU time is that of a request on average; it is
+/// followed by the part of the requests that it is the average of.
+pub(super) fn endpoints(answer: &Value) -> String {
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{:>9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9}",
+        "requests", "errors", "mean ms", "p50", "p95", "p99", "CPU ms", "profiled"
+    );
+    for row in rows(answer, "endpoints") {
+        let time = |key: &str| row.get(key).and_then(Value::as_f64);
+        let shown = |key: &str| time(key).map_or("-".to_owned(), |time| format!("{time:.3}"));
+        let count = number(row, "count");
+        let profiled = row.get("profiled").and_then(Value::as_i64);
+        let profiled = profiled.map(|them| format!("{:.0}%", share(them, count)));
+        let _ = writeln!(
+            out,
+            "{count:>9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9}  {}  {}",
+            number(row, "errors"),
+            shown("mean_ms"),
+            shown("p50_ms"),
+            shown("p95_ms"),
+            shown("p99_ms"),
+            shown("cpu_per_request_ms"),
+            profiled.as_deref().unwrap_or("-"),
+            text(row, "service"),
+            text(row, "resource"),
+        );
+    }
+    let why = text(answer, "without_cpu");
+    if !why.is_empty() {
+        let _ = writeln!(out, "without CPU time: {why}");
     }
     out
 }
@@ -340,6 +376,19 @@ mod tests {
         let threads = json!([{"id": 7, "name": "io", "samples": 3, "total": 1_000_000_000}]);
         let words = timeline(&json!({"meta": meta, "threads": threads}));
         assert!(words.contains("50.00%  3 samples  7 io"), "{words}");
+    }
+
+    #[test]
+    fn endpoints_show_cpu_time_where_it_is_known() {
+        let row = json!({
+            "service": "shop", "resource": "GET /\u{7}", "count": 8, "errors": 1, "mean_ms": 5.5,
+            "p50_ms": 5, "p95_ms": 9, "p99_ms": 9, "cpu_per_request_ms": 1.25, "profiled": 6,
+        });
+        let words = endpoints(&json!({"endpoints": [row, {"service": "a", "count": 2}]}));
+        assert!(words.contains("1.250       75%  shop  GET /\u{fffd}\n"), "{words}");
+        assert!(words.contains("         -         -  a  \n"), "{words}");
+        let words = endpoints(&json!({"endpoints": [], "without_cpu": "too many"}));
+        assert!(words.ends_with("without CPU time: too many\n"), "{words}");
     }
 
     #[test]

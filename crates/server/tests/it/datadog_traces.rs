@@ -1,7 +1,7 @@
 //! Traces of Datadog's libraries through their agent's port: real requests, answers as libraries
 //! expect them, and links of profiles that lead to spans.
 
-use crate::harness::{Answer, CPU, Server, folder};
+use crate::harness::{Answer, CPU, Server, folder, vesta};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -13,6 +13,9 @@ const TRACES: &[u8] = include_bytes!("../../../../fixtures/datadog/pair-traces-v
 const MAPS: &[u8] = include_bytes!("../../../../fixtures/datadog/traces-v0.4.http");
 /// Spans of the pair, each of which samples name; counted without this project's code, as what follows.
 const PAIR_SPANS: usize = 48;
+/// CPU milliseconds of the samples whose local root span is of these resources, 24 requests each, all
+/// of which began within the profile's window; 286.023 ms more are of samples without a span.
+const PAIR_CPU: [(&str, f64); 2] = [("GET /left", 168.224), ("GET /right", 164.378)];
 /// Spans of the other request, and one of them.
 const MAPS_SPANS: usize = 37;
 const MAPS_SPAN: &str = "b75671e38d0326b6";
@@ -103,6 +106,49 @@ async fn the_links_of_a_profile_lead_to_the_spans_of_its_process() {
     let busy = linked.iter().max_by_key(|(_, samples)| **samples).unwrap().0;
     let top = server.get(&format!("/api/v1/top?type={CPU}&from=0&span={busy}")).await.ok();
     assert!(top["meta"]["total"].as_i64().unwrap() > 0, "{top}");
+}
+
+/// CPU milliseconds and profiled requests of an endpoint.
+fn cpu_of(answer: &Value, resource: &str) -> (Option<f64>, Option<f64>, Option<u64>) {
+    let mut rows = answer["endpoints"].as_array().unwrap().iter();
+    let row = rows.find(|row| row["resource"] == resource).unwrap();
+    let number = |key: &str| row[key].as_f64();
+    (number("cpu_ms"), number("cpu_per_request_ms"), row["profiled"].as_u64())
+}
+
+#[tokio::test]
+async fn endpoints_tell_the_cpu_time_of_the_samples_that_name_their_requests() {
+    let data = folder();
+    let server = Server::start(data.path(), &LONG);
+    assert!(is_taken(&send(&server, Method::POST, &captured(TRACES)).await));
+    let path = "/api/v1/endpoints?from=0&service=shelf";
+    let before = server.get(path).await.ok();
+    for (resource, _) in PAIR_CPU {
+        assert_eq!(cpu_of(&before, resource), (None, None, None), "there is no profile yet");
+    }
+    send(&server, Method::POST, &captured(PROFILE)).await.ok();
+    let is = |found: Option<f64>, wanted: f64| (found.unwrap() - wanted).abs() < 1e-9;
+    let check = |answer: &Value| {
+        for (resource, millis) in PAIR_CPU {
+            let (cpu, each, profiled) = cpu_of(answer, resource);
+            assert!(is(cpu, millis) && is(each, millis / 24.0), "{resource}: {answer}");
+            assert_eq!(profiled, Some(24), "{resource}");
+        }
+        assert!(answer["without_cpu"].is_null());
+    };
+    check(&server.get(path).await.ok());
+    let unasked = server.get(&format!("{path}&cpu=false")).await.ok();
+    assert_eq!(cpu_of(&unasked, "GET /left"), (None, None, None));
+    let none = server.get("/api/v1/endpoints?from=0&match=%7Bversion%3D%222%22%7D").await.ok();
+    assert_eq!(none["endpoints"], json!([]));
+    server.stop();
+    let server = Server::start(data.path(), &LONG);
+    check(&server.get(path).await.ok());
+    let mut asked = vesta();
+    asked.args(["query", "endpoints", "--server", &server.url, "--from", "0"]);
+    let words = String::from_utf8(asked.output().unwrap().stdout).unwrap();
+    // 168.224 ms in 24 requests.
+    assert!(words.contains("7.009      100%  shelf  GET /left\n"), "{words}");
 }
 
 #[tokio::test]

@@ -1,10 +1,14 @@
 //! The specification of questions about spans.
 
+pub mod cpu;
+
+use super::cpu::EndpointCpu;
 use super::durations::rounded;
 use super::{
     Endpoint, Endpoints, Place, SpanFilter, SpanInfo, SpanList, SpanPage, SpanSeries,
     TRACE_SPANS_MAX, Trace, trace_place,
 };
+use cpu::Profiled;
 use profile::{Labels, SpanStatus};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,8 +61,14 @@ pub fn series(all: &Stored, filter: &SpanFilter) -> Vec<SpanSeries> {
     last.into_iter().map(|(labels, last)| SpanSeries { labels, last }).collect()
 }
 
-/// What endpoints did.
-pub fn endpoints(all: &Stored, filter: &SpanFilter, limit: usize) -> Endpoints {
+/// What endpoints did, with profiles that may tell their CPU time.
+pub fn endpoints(
+    all: &Stored,
+    filter: &SpanFilter,
+    profiles: &[Profiled],
+    limit: usize,
+) -> Endpoints {
+    let cpu = cpu::by_endpoint(all, filter, profiles);
     let mut by_endpoint: BTreeMap<(String, String), Vec<SpanInfo>> = BTreeMap::new();
     for info in chosen(all, filter) {
         let key = (info.service().to_owned(), info.span.resource.to_string());
@@ -72,6 +82,7 @@ pub fn endpoints(all: &Stored, filter: &SpanFilter, limit: usize) -> Endpoints {
             rounded(durations[rank - 1])
         };
         let errors = infos.iter().filter(|info| info.span.status == SpanStatus::Error);
+        let (nanos, profiled) = cpu.get(&(service.clone(), resource.clone())).unwrap_or(&(0, 0));
         Endpoint {
             service,
             resource,
@@ -82,6 +93,7 @@ pub fn endpoints(all: &Stored, filter: &SpanFilter, limit: usize) -> Endpoints {
             p50_nanos: percentile(50),
             p95_nanos: percentile(95),
             p99_nanos: percentile(99),
+            cpu: EndpointCpu::of(*nanos, *profiled),
         }
     });
     Endpoints::of(endpoints.collect(), limit)
@@ -147,7 +159,7 @@ mod tests {
         let mut all: Vec<_> = (1..=100).map(|at| info("a", at, 10, at.cast_signed())).collect();
         all.push(info("b", 1, 10, 1_000));
         let filter = SpanFilter::everything("t", TimeRange::ALL);
-        let found = endpoints(&all, &filter, 1);
+        let found = endpoints(&all, &filter, &[], 1);
         assert_eq!((found.spans, found.left_out), (101, 1));
         let one = &found.endpoints[0];
         assert_eq!((one.service.as_str(), one.count, one.errors), ("a", 100, 0));
