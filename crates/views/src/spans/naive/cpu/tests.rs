@@ -1,3 +1,5 @@
+//! What requests took, of a few spans and samples.
+
 use super::*;
 use crate::spans::cpu::EndpointCpu;
 use crate::spans::naive::endpoints;
