@@ -56,11 +56,10 @@ fn profile(
     }
 }
 
-fn found(
-    all: &Stored,
-    filter: &SpanFilter,
-    profiles: &[Profiled],
-) -> Vec<(String, String, Option<(i64, u64)>)> {
+/// Service, resource, and CPU milliseconds with the number of profiled requests.
+type Row = (String, String, Option<(i64, u64)>);
+
+fn found(all: &Stored, filter: &SpanFilter, profiles: &[Profiled]) -> Vec<Row> {
     let cpu = |one: EndpointCpu| (one.nanos / MS, one.profiled);
     let mut found: Vec<_> = endpoints(all, filter, profiles, 99)
         .endpoints
