@@ -225,22 +225,19 @@ fn scalar(holds: &Holds, value: &[u8], out: &mut Vec<u8>, issues: &mut Issues) {
 }
 
 fn content(holds: &Holds, value: &[u8], depth: usize, issues: &mut Issues) -> Vec<u8> {
-    let fields = match holds {
-        Message(fields) => fields,
-        _ => {
-            let text = text(value).unwrap_or_default();
-            let bytes = match holds {
-                Id => hex(&text),
-                Bytes => STANDARD.decode(text.as_bytes()).ok(),
-                _ => Some(text.as_bytes().to_vec()),
-            };
-            if bytes.is_none() {
-                issues.add(IssueKind::Malformed, || "bytes are not written as such".to_owned());
-            }
-            return bytes.unwrap_or_default();
-        }
+    if let Message(fields) = holds {
+        return message(value, fields, depth - 1, issues);
+    }
+    let text = text(value).unwrap_or_default();
+    let bytes = match holds {
+        Id => hex(&text),
+        Bytes => STANDARD.decode(text.as_bytes()).ok(),
+        _ => Some(text.as_bytes().to_vec()),
     };
-    message(value, fields, depth - 1, issues)
+    if bytes.is_none() {
+        issues.add(IssueKind::Malformed, || "bytes are not written as such".to_owned());
+    }
+    bytes.unwrap_or_default()
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
