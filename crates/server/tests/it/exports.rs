@@ -90,7 +90,7 @@ async fn a_graph_goes_out_in_every_form_with_the_same_sum() {
     let refused = ask("xls", "").await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(refused.json()["hint"].as_str().unwrap().contains("speedscope"));
-    let refused = ask("pprof", "&max_nodes=500001").await;
+    let refused = ask("pprof", "&max_nodes=1000001").await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
 }
 

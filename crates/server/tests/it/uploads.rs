@@ -194,12 +194,16 @@ async fn otlp_as_json_is_answered_as_json() {
         assert_eq!(answer.headers["content-type"], "application/json");
     }
     let cut = server.send(Method::POST, "/v1development/profiles", &json, &body[..900]).await;
-    let said = cut.ok()["partialSuccess"]["errorMessage"].as_str().unwrap().to_owned();
-    assert!(said.contains("cut off"), "{said}");
+    assert_eq!(cut.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(cut.json()["detail"].as_str().unwrap().contains("cut off"), "{:?}", cut.body);
     let cpu = "type=process_cpu:samples:count:cpu:nanoseconds";
     let of = "match=%7Bservice_name%3D%22shop%22%7D&from=0";
     let top = server.get(&format!("/api/v1/top?{cpu}&{of}")).await.ok();
     assert_eq!(top["meta"]["total"].as_f64(), Some(6.0), "{top}");
+    let odd = [&br#"{"odd":1,"#[..], &body[1..]].concat();
+    let odd = server.send(Method::POST, "/v1development/profiles", &json, odd).await.ok();
+    let said = odd["partialSuccess"]["errorMessage"].as_str().unwrap_or_default();
+    assert!(said.contains("\"odd\" is not known"), "{odd}");
 }
 
 #[tokio::test]
