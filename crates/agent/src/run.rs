@@ -82,7 +82,15 @@ struct Loop<'a> {
 impl Loop<'_> {
     fn drain(&mut self) {
         let tracker = &mut self.tracker;
-        self.sampler.drain(|record| tracker.take(record));
+        let mut records = 0_usize;
+        self.sampler.drain(|record| {
+            tracker.take(record);
+            // After a while without a CPU there are many, of programs not seen before.
+            records += 1;
+            if records.is_multiple_of(limits::RELEASE_EVERY_RECORDS) {
+                tracker.release_pages();
+            }
+        });
         for pid in self.tracker.take_ended() {
             self.sampler.remove_process(pid);
         }
