@@ -36,7 +36,7 @@ pub const FLAG_KERNEL: u8 = 4;
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Size {
-    /// Most nodes: 8192 when absent (4096 for each half of a sandwich), at most 500000.
+    /// Most nodes: 8192 when absent (4096 for each half of a sandwich), at most 1000000.
     pub max_nodes: Option<usize>,
 }
 

@@ -20,7 +20,7 @@ use views::{FlameGraph, Frame};
 pub struct Export {
     /// As a file: `pprof` (gzip; lines are not told apart), `speedscope`, `folded`, `svg`, `csv`,
     /// `json` or `arrow`. JSON when absent, or Arrow where that is accepted. The first three and CSV
-    /// have 500000 nodes where `max_nodes` says nothing.
+    /// have 1000000 nodes where `max_nodes` says nothing.
     pub format: Option<String>,
 }
 
