@@ -207,7 +207,7 @@ impl Views for Engine {
         max_nodes: usize,
     ) -> Answer<'a, FlameGraph> {
         Box::pin(async move {
-            let (stacks, meta) = self.stacks(selection).await?;
+            let (mut stacks, meta) = self.stacks(selection).await?;
             Ok(stacks.flamegraph(max_nodes, meta))
         })
     }
@@ -218,7 +218,7 @@ impl Views for Engine {
             if let Some(plan) = Plan::of(self, &selection, |_, _| ()) {
                 return rollup::tree::top(self, &plan, query, &self.scanner()?).await;
             }
-            let (stacks, meta) = self.stacks(&selection).await?;
+            let (mut stacks, meta) = self.stacks(&selection).await?;
             Ok(stacks.top(query, meta))
         })
     }
@@ -232,7 +232,7 @@ impl Views for Engine {
             if matches!(query.by, GroupBy::Thread | GroupBy::Attribute(_)) {
                 return self.key_sums(selection, query).await;
             }
-            let (stacks, meta) = self.stacks(&selection.upright()).await?;
+            let (mut stacks, meta) = self.stacks(&selection.upright()).await?;
             Ok(stacks.groups(query, meta))
         })
     }

@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::datatypes::{Decimal128Type, Int64Type, UInt32Type};
 use datafusion_execution::TaskContext;
 use datafusion_physical_plan::ExecutionPlan;
-use futures::StreamExt;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,49 +49,84 @@ pub(crate) struct Cell {
     pub(crate) rows: u64,
 }
 
+/// The sums of a part, which is named by its position in the snapshot.
+pub(crate) type PartSums = Result<(usize, Vec<Cell>), ViewError>;
+
 /// The ordinal that stands for none.
 pub(crate) const NONE: u32 = u32::MAX;
 
 impl Scanner {
-    /// Sums by group; each answer names its part.
+    /// Sums by group of all parts; each answer names its part.
     pub(crate) async fn sums(
         &self,
         jobs: Vec<Job>,
         group: Group,
         sum: Sum,
     ) -> Result<Vec<(usize, Vec<Cell>)>, ViewError> {
-        let mut tasks = JoinSet::new();
-        let groups = Arc::new(AtomicUsize::new(0));
+        self.each_part(jobs, group, sum).await?.try_collect().await
+    }
+
+    /// Sums by group, one part after the other in the order of the jobs, so that whoever needs them
+    /// only once never has those of all parts. Some parts are read ahead.
+    pub(crate) async fn each_part(
+        &self,
+        jobs: Vec<Job>,
+        group: Group,
+        sum: Sum,
+    ) -> Result<impl Stream<Item = PartSums> + use<>, ViewError> {
+        let mut parts = Vec::with_capacity(jobs.len());
         for job in jobs {
-            for source in self.sources(&job.part).await? {
-                let rows = source.rows();
-                self.expect(rows)?;
-                let (scanner, groups) = (self.clone(), Arc::clone(&groups));
-                let predicate = job.predicate.clone();
-                tasks.spawn(async move {
-                    let plan = plan::sums(&source, &predicate, group, sum).map_err(error::plan)?;
-                    let mut cells = Vec::new();
-                    let most = scanner.limits.groups_max;
-                    let add = |batch: &RecordBatch| {
-                        // Before they take memory, and whichever piece they are from.
-                        let more = batch.num_rows();
-                        if groups.fetch_add(more, Ordering::Relaxed) + more > most {
-                            return Err(error::groups(most));
-                        }
-                        add_cells(batch, group.keys(), &mut cells)
-                    };
-                    scanner.run(&plan, add).await?;
-                    scanner.progress.advance(rows);
-                    Ok((job.at, cells))
-                });
+            let sources = self.sources(&job.part).await?;
+            self.expect(sources.iter().map(Source::rows).sum())?;
+            parts.push((job, sources));
+        }
+        let groups = Arc::new(AtomicUsize::new(0));
+        let scanner = self.clone();
+        let sums = move |(job, sources)| {
+            scanner.clone().part_sums(job, sources, group, sum, Arc::clone(&groups))
+        };
+        Ok(stream::iter(parts).map(sums).buffered(self.limits.scans_max.max(1)))
+    }
+
+    /// Sums of one part, its pieces at the same time; `groups` counts those of all parts.
+    async fn part_sums(
+        self,
+        Job { at, predicate, .. }: Job,
+        sources: Vec<Source>,
+        group: Group,
+        sum: Sum,
+        groups: Arc<AtomicUsize>,
+    ) -> PartSums {
+        let mut tasks = JoinSet::new();
+        for source in sources {
+            let (scanner, groups) = (self.clone(), Arc::clone(&groups));
+            let plan = plan::sums(&source, &predicate, group, sum).map_err(error::plan)?;
+            tasks.spawn(async move {
+                let mut cells = Vec::new();
+                let most = scanner.limits.groups_max;
+                let add = |batch: &RecordBatch| {
+                    // Before they take memory, and whichever piece they are from.
+                    let more = batch.num_rows();
+                    if groups.fetch_add(more, Ordering::Relaxed) + more > most {
+                        return Err(error::groups(most));
+                    }
+                    add_cells(batch, group.keys(), &mut cells)
+                };
+                scanner.run(&plan, add).await?;
+                scanner.progress.advance(source.rows());
+                Ok(cells)
+            });
+        }
+        let mut all = Vec::new();
+        while let Some(done) = tasks.join_next().await {
+            let mut cells: Vec<Cell> = done.map_err(|e| stopped(&e))??;
+            if all.is_empty() {
+                all = cells;
+            } else {
+                all.append(&mut cells);
             }
         }
-        let mut answers = Vec::with_capacity(tasks.len());
-        while let Some(done) = tasks.join_next().await {
-            let answer: (usize, Vec<Cell>) = done.map_err(|e| stopped(&e))??;
-            answers.push(answer);
-        }
-        Ok(answers)
+        Ok((at, all))
     }
 
     /// Rows that are about to be looked through.

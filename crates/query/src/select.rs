@@ -4,7 +4,8 @@ use crate::error;
 use crate::filter::PartFilter;
 use crate::plan::{Group, Sum};
 use crate::predicate::Predicate;
-use crate::scan::{Cell, Job, Scanner};
+use crate::scan::{Cell, Job, PartSums, Scanner};
+use futures::{Stream, TryStreamExt, future};
 use profile::{Labels, StackId};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
@@ -183,6 +184,11 @@ pub(crate) fn stack_of(cell: &Cell) -> StackId {
     StackId(u32::try_from(cell.key.0).unwrap_or(u32::MAX))
 }
 
+/// The rows of sums that were asked for with them.
+pub(crate) fn rows_of(cells: &[Cell]) -> u64 {
+    cells.iter().map(|cell| cell.rows).sum()
+}
+
 fn touches(row: &ProfileRow, selection: &Selection) -> bool {
     let range = &selection.range;
     let within = |kind: &KindTotals| kind.first < range.end && range.start <= kind.last;
@@ -265,17 +271,30 @@ impl Found {
         group: Group,
         scanner: &Scanner,
     ) -> Result<Vec<(usize, Vec<Cell>)>, ViewError> {
+        let answers: Vec<_> = self.each_stack_sums(group, scanner).await?.try_collect().await?;
+        let rows = answers.iter().map(|(_, cells)| rows_of(cells)).sum();
+        self.count(rows);
+        Ok(answers)
+    }
+
+    /// The same of each part that has any, one after the other. Whoever takes them says by [`Self::count`] how many rows
+    /// there were.
+    pub(crate) async fn each_stack_sums(
+        &self,
+        group: Group,
+        scanner: &Scanner,
+    ) -> Result<impl Stream<Item = PartSums>, ViewError> {
         let value = self.profile_type.measure_index;
         let sum = if self.is_filtered() { Sum::ValueAndRows(value) } else { Sum::Value(value) };
-        let mut answers =
-            scanner.sums(self.kept_jobs(&self.contributors, true), group, sum).await?;
-        if self.is_filtered() {
-            for (part, cells) in &mut answers {
-                cells.retain(|cell| self.keeps_stack(*part, stack_of(cell)));
+        let jobs = self.kept_jobs(&self.contributors, true);
+        let sums = scanner.each_part(jobs, group, sum).await?;
+        let kept = sums.map_ok(|(part, mut cells)| {
+            if self.is_filtered() {
+                cells.retain(|cell| self.keeps_stack(part, stack_of(cell)));
             }
-            self.count(&answers);
-        }
-        Ok(answers)
+            (part, cells)
+        });
+        Ok(kept.try_filter(|(_, cells)| future::ready(!cells.is_empty())))
     }
 
     /// The stacks of sums by stack of one part, with what names them.
@@ -284,9 +303,11 @@ impl Found {
         self.selected.parts[part].part.names_of(stacks).await.map_err(error::store)
     }
 
-    /// Sets the number of samples of the answer.
-    pub(crate) fn count(&mut self, answers: &[(usize, Vec<Cell>)]) {
-        self.meta.samples = answers.iter().flat_map(|(_, cells)| cells).map(|cell| cell.rows).sum();
+    /// With a filter, sets the number of samples of the answer.
+    pub(crate) fn count(&mut self, rows: u64) {
+        if self.is_filtered() {
+            self.meta.samples = rows;
+        }
     }
 
     /// The labels of each series that contributes and, for levels, the number of its profiles in

@@ -3,7 +3,7 @@
 use crate::error;
 use crate::plan::{Group, Sum};
 use crate::scan::{NONE, Scanner};
-use crate::select::{Found, stack_of};
+use crate::select::{Found, rows_of, stack_of};
 use profile::{AttributesId, ThreadId};
 use rustc_hash::FxHashMap;
 use store::TableSet;
@@ -53,7 +53,8 @@ pub(crate) async fn key_sums(
     let sum = Sum::ValueAndRows(found.profile_type.measure_index);
     let jobs = found.kept_jobs(&found.contributors, false);
     let answers = scanner.sums(jobs, group, sum).await?;
-    found.count(&answers);
+    // With or without a filter: what is in the table.
+    found.meta.samples = answers.iter().map(|(_, cells)| rows_of(cells)).sum();
     let series = found.series();
     let mut sums = KeySums::default();
     for (part, cells) in answers {

@@ -3,8 +3,8 @@
 use crate::frame::{Frame, Origin};
 use crate::frames::{FrameNames, Frames};
 use crate::{NamedTables, TopFunction, TopSort, top};
+use profile::StackId;
 use profile::handle::Handle;
-use profile::{StackId, Tables};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -263,8 +263,8 @@ impl Children {
 /// Finds the nodes of stacks of one set of tables, each stack, location and function once.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
-    names: FrameNames<'a>,
-    tables: &'a Tables,
+    names: FrameNames,
+    named: NamedTables<'a>,
     /// Node of each stack of the tables and one; zero where it was not looked for yet, so that
     /// memory is only taken where stacks are asked for: a segment of fifty services has millions.
     stacks: Vec<u32>,
@@ -276,8 +276,8 @@ impl<'a> Resolver<'a> {
     pub(crate) fn new(named: NamedTables<'a>) -> Self {
         let tables = named.tables;
         Self {
-            names: FrameNames::of(named),
-            tables,
+            names: FrameNames::default(),
+            named,
             stacks: vec![0; tables.stacks.len()],
             locations: vec![None; tables.locations.len()],
         }
@@ -293,7 +293,7 @@ impl<'a> Resolver<'a> {
             if let Some(known) = known {
                 break known;
             }
-            let Some((parent, location)) = self.tables.stacks.node(here) else {
+            let Some((parent, location)) = self.named.tables.stacks.node(here) else {
                 break CallTree::ROOT;
             };
             path.push((here, location));
@@ -302,7 +302,7 @@ impl<'a> Resolver<'a> {
         while let Some((stack, location)) = path.pop() {
             if self.locations.get(location.index()).is_some_and(Option::is_none) {
                 let mut frames = Vec::new();
-                self.names.extend(&mut frames, &mut tree.frames, location);
+                self.names.extend(&mut frames, &mut tree.frames, self.named, location);
                 self.locations[location.index()] = Some(frames.into());
             }
             if let Some(Some(frames)) = self.locations.get(location.index()) {

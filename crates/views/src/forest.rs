@@ -2,15 +2,25 @@
 //! name, the rest is only added up. A question about all services has millions of stacks and shows
 //! thousands.
 
-use crate::flamegraph::{DEPTH_MAX, FlameGraph};
-use crate::frames::{FrameNames, Frames};
+mod grown;
+mod names;
+mod sums;
+
+use crate::flamegraph::FlameGraph;
+use crate::frames::Frames;
 use crate::top::{self, TopFunction, TopSort};
-use crate::{AnswerMeta, Frame, NamedTables};
+use crate::{AnswerMeta, Frame, LateNames};
+use grown::Grown;
+use names::{NOWHERE, Names};
 use profile::handle::Handle;
 use profile::{LocationId, StackId, Tables};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::Range;
+use std::sync::Arc;
+use sums::Sums;
+
+/// Bytes of tables that are kept until it is known which of their names are shown; of further
+/// tables all names are looked for at once.
+const TABLES_BYTES_MAX: usize = 256 << 20;
 
 /// Call trees that are not merged. It answers as the [`crate::CallTree`] of the same stacks does,
 /// at a third of its memory, as far as it [`Forest::fits`].
@@ -18,6 +28,8 @@ use std::ops::Range;
 pub struct Forest {
     trees: Vec<Tree>,
     frames: Frames,
+    /// Of the tables kept.
+    tables_bytes: usize,
 }
 
 /// The stacks of one set of tables that have a value. Stack 0 is the root; a stack comes before its
@@ -26,7 +38,7 @@ pub struct Forest {
 struct Tree {
     /// By stack: its value with that of its callees.
     totals: Vec<i64>,
-    /// By stack: its place in `names`.
+    /// By stack.
     locations: Vec<u32>,
     /// By stack and one: where its callees begin in `callees`.
     starts: Vec<u32>,
@@ -34,29 +46,30 @@ struct Tree {
     names: Names,
 }
 
-/// Frames of locations, one location's after the other's, outermost first. Location 0 is the root's,
-/// which has none.
-#[derive(Debug)]
-struct Names {
-    starts: Vec<u32>,
-    frames: Vec<u32>,
-}
-
-impl Names {
-    fn of(&self, location: u32) -> &[u32] {
-        let at = location as usize;
-        &self.frames[self.starts[at] as usize..self.starts[at + 1] as usize]
-    }
-}
-
 impl Tree {
-    fn frames(&self, stack: u32) -> &[u32] {
-        self.names.of(self.locations[stack as usize])
+    /// The frames of a stack's location, outermost first.
+    fn frames(&mut self, stack: u32, frames: &mut Frames) -> &[u32] {
+        self.names.of_location(self.locations[stack as usize], frames)
+    }
+
+    /// Those of a stack of a tree with all names.
+    fn known_frames(&self, stack: u32) -> &[u32] {
+        self.names.known(self.locations[stack as usize])
+    }
+
+    /// Looks for all names.
+    fn name_all(&mut self, frames: &mut Frames) {
+        self.names.find_all(&self.locations, frames);
+    }
+
+    /// Where a stack's callees are in `callees`.
+    fn callee_range(&self, stack: u32) -> Range<usize> {
+        let at = stack as usize;
+        self.starts[at] as usize..self.starts[at + 1] as usize
     }
 
     fn callees(&self, stack: u32) -> &[u32] {
-        let at = stack as usize;
-        &self.callees[self.starts[at] as usize..self.starts[at + 1] as usize]
+        &self.callees[self.callee_range(stack)]
     }
 
     fn total(&self, stack: u32) -> i64 {
@@ -70,10 +83,10 @@ impl Tree {
 }
 
 impl Forest {
-    /// Whether it can hold values: none is negative and their sum fits in 64 bits.
-    pub fn fits(values: impl IntoIterator<Item = i128>) -> bool {
+    /// Whether it can hold further values: none is negative and the sum of all fits in 64 bits.
+    pub fn fits(&self, values: impl IntoIterator<Item = i128>) -> bool {
         let mut values = values.into_iter();
-        let sum = values.try_fold(0_i64, |sum, value| {
+        let sum = values.try_fold(self.total(), |sum, value| {
             let value = i64::try_from(value).ok().filter(|value| *value >= 0)?;
             sum.checked_add(value)
         });
@@ -90,66 +103,70 @@ impl Forest {
         self.trees.iter().map(|tree| tree.total(0)).sum()
     }
 
-    /// Adds values by stack of one set of tables. All values of a forest together must
-    /// [`Forest::fits`]. Stacks that the tables do not have are the root.
-    pub fn add<'a>(
+    /// Adds values by stack of one set of tables, and who names what has no name in them. The values
+    /// must [`Forest::fits`]. Stacks that the tables do not have are the root.
+    pub fn add(
         &mut self,
-        tables: impl Into<NamedTables<'a>>,
+        tables: &Arc<Tables>,
+        late: &LateNames,
         values: impl IntoIterator<Item = (StackId, i64)>,
     ) {
-        let named = tables.into();
         let values: Vec<_> = values.into_iter().filter(|(_, value)| *value != 0).collect();
-        let kept = Kept::of(named.tables, &values);
-        let mut names = NamesMaker::new(named);
+        let kept = Kept::of(tables, &values);
         let count = kept.stacks.len();
         let mut starts = vec![0; count + 1];
         let (mut callers, mut locations) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for &stack in &kept.stacks {
-            let (caller, location) = node(named.tables, stack);
+            let (caller, location) = node(tables, stack);
             let caller = kept.places[caller as usize];
             callers.push(caller);
-            locations.push(names.place(&mut self.frames, location));
+            locations.push(location.map_or(NOWHERE, |location| location.0));
             starts[caller as usize + 1] += u32::from(stack != 0);
         }
         let totals = kept.totals(&values, &callers);
         let callees = callees(&mut starts, &callers);
-        self.trees.push(Tree { totals, locations, starts, callees, names: names.names });
+        let names = Names::of(tables, late);
+        let mut tree = Tree { totals, locations, starts, callees, names };
+        let bytes = tables.estimated_bytes();
+        if self.tables_bytes + bytes > TABLES_BYTES_MAX {
+            tree.name_all(&mut self.frames);
+        } else {
+            self.tables_bytes += bytes;
+        }
+        self.trees.push(tree);
     }
 
     /// The flame graph of all trees merged by name: what [`FlameGraph::of`] makes of their
-    /// [`crate::CallTree`].
-    pub fn flamegraph(&self, max_nodes: usize, meta: AnswerMeta) -> FlameGraph {
-        let mut grown = Grown::new(self);
-        let mut heap = BinaryHeap::from([(i64::MAX, Reverse(0))]);
-        for _ in 0..max_nodes.max(1) {
-            let Some((_, Reverse(at))) = heap.pop() else { break };
-            let callees = grown.grow(at);
-            heap.extend(callees.map(|at| (grown.branches[at].total, Reverse(at))));
-        }
-        grown.flamegraph(meta)
+    /// [`crate::CallTree`]. Names are looked for of what is shown and what it calls.
+    pub fn flamegraph(&mut self, max_nodes: usize, meta: AnswerMeta) -> FlameGraph {
+        Grown::of(self, max_nodes).flamegraph(meta)
     }
 
     /// The `limit` first functions in the order asked for, as [`crate::CallTree::top`].
-    pub fn top(&self, limit: usize, sort: TopSort) -> Vec<TopFunction> {
+    pub fn top(&mut self, limit: usize, sort: TopSort) -> Vec<TopFunction> {
+        self.name_all();
         let keys: Vec<u32> = (0..self.frames.len() as u32).collect();
         let rows = self.frames.iter().zip(self.sums_by(&keys, keys.len()));
         let row = |(frame, (own, total))| TopFunction { frame: Clone::clone(frame), own, total };
         top::first(rows.map(row).collect(), limit, sort)
     }
 
+    /// Looks for the frames of all stacks.
+    pub(crate) fn name_all(&mut self) {
+        for tree in &mut self.trees {
+            tree.name_all(&mut self.frames);
+        }
+    }
+
+    /// The frames that were looked for.
     pub(crate) fn frames(&self) -> &[Frame] {
         &self.frames
     }
 
-    /// Own values and totals by key, of which each frame has one; a total counts once however often
-    /// its key is on the path.
+    /// Own values and totals by key, of which each frame has one, and all were looked for; a total
+    /// counts once however often its key is on the path.
     pub(crate) fn sums_by(&self, keys: &[u32], count: usize) -> Vec<(i64, i64)> {
-        let mut sums = Sums {
-            keys,
-            rows: vec![(0, 0); count],
-            is_on_path: vec![false; count],
-            path: Vec::new(),
-        };
+        let mut sums = Sums::by(keys, count);
         for tree in &self.trees {
             sums.add(tree);
         }
@@ -225,229 +242,6 @@ impl Kept {
             totals[callers[at] as usize] += totals[at];
         }
         totals
-    }
-}
-
-/// Finds the frames of locations, each once.
-struct NamesMaker<'a> {
-    frame_names: FrameNames<'a>,
-    /// By location of the tables: its place in `names`, or 0.
-    places: Vec<u32>,
-    names: Names,
-}
-
-impl<'a> NamesMaker<'a> {
-    fn new(named: NamedTables<'a>) -> Self {
-        Self {
-            frame_names: FrameNames::of(named),
-            places: vec![0; named.tables.locations.len()],
-            names: Names { starts: vec![0, 0], frames: Vec::new() },
-        }
-    }
-
-    fn place(&mut self, frames: &mut Frames, location: Option<LocationId>) -> u32 {
-        let Some(location) = location else { return 0 };
-        let Some(place) = self.places.get_mut(location.index()) else { return 0 };
-        if *place == 0 {
-            *place = self.names.starts.len() as u32 - 1;
-            self.frame_names.extend(&mut self.names.frames, frames, location);
-            self.names.starts.push(self.names.frames.len() as u32);
-        }
-        *place
-    }
-}
-
-/// A frame of a stack of a tree.
-#[derive(Clone, Copy, Debug)]
-struct Member {
-    tree: u32,
-    stack: u32,
-    /// Which of the frames of its location.
-    frame: u32,
-}
-
-/// A node of the merged tree: one path of frames in all trees that have it.
-#[derive(Debug)]
-struct Branch {
-    frame: u32,
-    depth: u16,
-    total: i64,
-    members: Range<usize>,
-    /// Its callees among the branches, largest first; none before it is shown.
-    callees: Option<Range<usize>>,
-}
-
-/// What comes next in a flame graph.
-enum Piece {
-    Branch(usize),
-    /// Depth and total of siblings that are not shown.
-    LeftOut(u16, i64),
-}
-
-/// As much of the merged tree as is shown, and its next callees.
-struct Grown<'a> {
-    forest: &'a Forest,
-    branches: Vec<Branch>,
-    members: Vec<Member>,
-}
-
-impl<'a> Grown<'a> {
-    fn new(forest: &'a Forest) -> Self {
-        let members =
-            (0..forest.trees.len() as u32).map(|tree| Member { tree, stack: 0, frame: 0 });
-        let members: Vec<Member> = members.collect();
-        let root = Branch {
-            frame: u32::MAX,
-            depth: 0,
-            total: forest.total(),
-            members: 0..members.len(),
-            callees: None,
-        };
-        Self { forest, branches: vec![root], members }
-    }
-
-    /// Finds the callees of a branch.
-    fn grow(&mut self, at: usize) -> Range<usize> {
-        let mut found = Vec::new();
-        for &member in &self.members[self.branches[at].members.clone()] {
-            self.forest.below(member, &mut found);
-        }
-        found.sort_unstable_by_key(|(frame, _)| *frame);
-        let total = |members: &[(u32, Member)]| -> i64 {
-            members.iter().map(|(_, member)| self.forest.total_of(*member)).sum()
-        };
-        let groups = found.chunk_by(|a, b| a.0 == b.0);
-        let mut groups: Vec<_> = groups.map(|group| (total(group), group)).collect();
-        let frame = |group: &[(u32, Member)]| &self.forest.frames[group[0].0 as usize];
-        groups.sort_unstable_by(|(a, ours), (b, theirs)| {
-            b.cmp(a).then_with(|| frame(ours).cmp(frame(theirs)))
-        });
-        let (depth, first) = (self.branches[at].depth.saturating_add(1), self.branches.len());
-        for (total, group) in groups {
-            let start = self.members.len();
-            self.members.extend(group.iter().map(|(_, member)| *member));
-            let members = start..self.members.len();
-            self.branches.push(Branch { frame: group[0].0, depth, total, members, callees: None });
-        }
-        let callees = first..self.branches.len();
-        self.branches[at].callees = Some(callees.clone());
-        callees
-    }
-
-    fn flamegraph(&self, meta: AnswerMeta) -> FlameGraph {
-        let mut graph = FlameGraph { meta, ..FlameGraph::default() };
-        let mut shown = vec![u32::MAX; self.forest.frames.len()];
-        let mut trimmed = 0;
-        let mut work = vec![Piece::Branch(0)];
-        while let Some(piece) = work.pop() {
-            let at = match piece {
-                Piece::Branch(at) => at,
-                Piece::LeftOut(depth, total) => {
-                    trimmed += total;
-                    graph.push(depth, u32::MAX, total, total, true);
-                    continue;
-                }
-            };
-            let branch: &Branch = &self.branches[at];
-            let frame = branch.frame as usize;
-            if let Some(place) = shown.get_mut(frame).filter(|place| **place == u32::MAX) {
-                *place = graph.frames.len() as u32;
-                graph.frames.push(self.forest.frames[frame].clone());
-            }
-            let frame = shown.get(frame).copied().unwrap_or(u32::MAX);
-            let callees = branch.callees.clone().unwrap_or_default();
-            let below: i64 = self.branches[callees.clone()].iter().map(|it| it.total).sum();
-            graph.push(branch.depth, frame, branch.total, branch.total - below, false);
-            let is_shown =
-                |at: &usize| branch.depth < DEPTH_MAX && self.branches[*at].callees.is_some();
-            let left_out = callees.clone().filter(|at| !is_shown(at));
-            let left_out: i64 = left_out.map(|at| self.branches[at].total).sum();
-            if left_out != 0 {
-                work.push(Piece::LeftOut(branch.depth.saturating_add(1), left_out));
-            }
-            work.extend(callees.rev().filter(is_shown).map(Piece::Branch));
-        }
-        graph.trimmed = trimmed;
-        graph
-    }
-}
-
-impl Forest {
-    fn total_of(&self, member: Member) -> i64 {
-        self.trees[member.tree as usize].total(member.stack)
-    }
-
-    /// The frames that a frame calls in its tree.
-    fn below(&self, member: Member, found: &mut Vec<(u32, Member)>) {
-        let tree = &self.trees[member.tree as usize];
-        let next = member.frame + 1;
-        if let Some(&frame) = tree.frames(member.stack).get(next as usize) {
-            found.push((frame, Member { frame: next, ..member }));
-            return;
-        }
-        // A stack without a frame of its own is what called it.
-        let mut work = vec![member.stack];
-        while let Some(stack) = work.pop() {
-            for &stack in tree.callees(stack) {
-                match tree.frames(stack).first() {
-                    Some(&frame) => found.push((frame, Member { stack, frame: 0, ..member })),
-                    None => work.push(stack),
-                }
-            }
-        }
-    }
-}
-
-/// Sums by key; one that is on a path more than once counts once.
-struct Sums<'a> {
-    /// By frame.
-    keys: &'a [u32],
-    /// By key: its own value and its total.
-    rows: Vec<(i64, i64)>,
-    is_on_path: Vec<bool>,
-    /// The keys that are, in the order of the path.
-    path: Vec<u32>,
-}
-
-enum Step {
-    /// To a stack, from the key that calls it.
-    Enter(u32, u32),
-    /// Back to a path of so many keys.
-    Leave(usize),
-}
-
-impl Sums<'_> {
-    fn add(&mut self, tree: &Tree) {
-        let mut work = vec![Step::Enter(0, u32::MAX)];
-        while let Some(step) = work.pop() {
-            let (stack, caller) = match step {
-                Step::Enter(stack, caller) => (stack, caller),
-                Step::Leave(length) => {
-                    for key in self.path.drain(length..) {
-                        self.is_on_path[key as usize] = false;
-                    }
-                    continue;
-                }
-            };
-            work.push(Step::Leave(self.path.len()));
-            let frames = tree.frames(stack);
-            self.enter(frames, tree.total(stack));
-            let here = frames.last().map_or(caller, |frame| self.keys[*frame as usize]);
-            if let Some((own, _)) = self.rows.get_mut(here as usize) {
-                *own += tree.own(stack);
-            }
-            work.extend(tree.callees(stack).iter().map(|&callee| Step::Enter(callee, here)));
-        }
-    }
-
-    fn enter(&mut self, frames: &[u32], total: i64) {
-        for &frame in frames {
-            let key = self.keys[frame as usize];
-            if !std::mem::replace(&mut self.is_on_path[key as usize], true) {
-                self.path.push(key);
-                self.rows[key as usize].1 += total;
-            }
-        }
     }
 }
 

@@ -64,25 +64,26 @@ impl Deref for Frames {
 
 /// The frames of the locations of one set of tables. What a function is called is looked for once:
 /// most functions are at many locations.
-#[derive(Debug)]
-pub(crate) struct FrameNames<'a> {
-    named: NamedTables<'a>,
+#[derive(Debug, Default)]
+pub(crate) struct FrameNames {
     /// By what else makes a frame.
     functions: FxHashMap<(FunctionId, Option<MappingId>, FrameType), u32>,
 }
 
-impl<'a> FrameNames<'a> {
-    pub(crate) fn of(named: NamedTables<'a>) -> Self {
-        Self { named, functions: FxHashMap::default() }
-    }
-
-    /// Adds the frames of a location to a list, outermost first. The same tables always have the
-    /// same frames.
-    pub(crate) fn extend(&mut self, list: &mut Vec<u32>, frames: &mut Frames, id: LocationId) {
-        let Some(location) = self.named.tables.locations.get(id) else { return };
+impl FrameNames {
+    /// Adds the frames of a location to a list, outermost first. It must be given the same tables
+    /// each time; they always have the same frames.
+    pub(crate) fn extend(
+        &mut self,
+        list: &mut Vec<u32>,
+        frames: &mut Frames,
+        named: NamedTables<'_>,
+        id: LocationId,
+    ) {
+        let Some(location) = named.tables.locations.get(id) else { return };
         let start = list.len();
         for line in location.lines.iter().rev() {
-            let frame = self.function(frames, line.function, location);
+            let frame = self.function(frames, named.tables, line.function, location);
             let Some(frame) = frame else {
                 list.truncate(start);
                 break;
@@ -90,7 +91,7 @@ impl<'a> FrameNames<'a> {
             list.push(frame);
         }
         if list.len() == start {
-            list.extend(self.named.frames(id).iter().map(|frame| frames.intern(frame)));
+            list.extend(named.frames(id).iter().map(|frame| frames.intern(frame)));
         }
     }
 
@@ -98,6 +99,7 @@ impl<'a> FrameNames<'a> {
     fn function(
         &mut self,
         frames: &mut Frames,
+        tables: &Tables,
         id: FunctionId,
         location: &Location,
     ) -> Option<u32> {
@@ -106,7 +108,6 @@ impl<'a> FrameNames<'a> {
         if let Some(&known) = self.functions.get(&key) {
             return Some(known);
         }
-        let tables = self.named.tables;
         let row = tables.functions.get(id)?;
         if row.name == StringId(0) || !tables.is_named(row) {
             return None;
@@ -149,10 +150,10 @@ mod tests {
             let row = Location { mapping, address, lines, frame_type, is_folded: false };
             ids.push(tables.locations.intern(row));
         }
-        let (mut frames, mut names) = (Frames::default(), FrameNames::of((&*tables).into()));
+        let (mut frames, mut names) = (Frames::default(), FrameNames::default());
         for id in ids {
             let mut found = Vec::new();
-            names.extend(&mut found, &mut frames, id);
+            names.extend(&mut found, &mut frames, (&*tables).into(), id);
             let found: Vec<Frame> = found.iter().map(|at| frames[*at as usize].clone()).collect();
             assert_eq!(found, crate::frame::frames_of(tables, id));
         }

@@ -109,7 +109,8 @@ impl GroupTable {
     }
 
     /// The same of trees that are not merged.
-    pub fn of_forest(forest: &Forest, query: &GroupQuery, meta: AnswerMeta) -> Self {
+    pub fn of_forest(forest: &mut Forest, query: &GroupQuery, meta: AnswerMeta) -> Self {
+        forest.name_all();
         Self::of_frames(forest.frames(), query, meta, |keys, count| {
             let sums = forest.sums_by(keys, count).into_iter();
             sums.map(|(own, total)| (own.into(), total.into())).collect()
