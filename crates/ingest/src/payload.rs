@@ -6,7 +6,9 @@ use crate::limits::PAYLOAD_ISSUES_MAX;
 use crate::normalise::Context;
 use crate::pipeline::{Ingest, Prepared, prepare};
 use crate::problem::Problem;
-use crate::receivers::{datadog, otlp_http, otlp_logs, pyroscope, upload};
+use crate::receivers::otlp::{self, Export};
+use crate::receivers::otlp_http::kept_form;
+use crate::receivers::{datadog, pyroscope, upload};
 use bytes::Bytes;
 use formats::{Decoded, Options};
 use http::{HeaderMap, HeaderValue, header};
@@ -141,15 +143,12 @@ impl Request {
         let (headers, asked_at) = (self.headers(), Timestamp::from_nanos(self.asked_ns));
         match self.receiver {
             Receiver::Otlp => {
-                let decode = otlp_http::kept_decoder(&headers);
-                Ok((otlp_http::context(&headers), body, Box::new(decode)))
+                let decode = otlp::profile_decoder(kept_form(&headers, Export::Profiles));
+                Ok((otlp::context(&headers), body, Box::new(decode)))
             }
             Receiver::OtlpLogs => {
-                let form = otlp_logs::kept_form(&headers);
-                let decode = move |body: &[u8], options: &Options| {
-                    formats::logs::decode(body, form, options)
-                };
-                Ok((otlp_http::context(&headers), body, Box::new(decode)))
+                let decode = otlp::log_decoder(kept_form(&headers, Export::Logs));
+                Ok((otlp::context(&headers), body, Box::new(decode)))
             }
             Receiver::PyroscopePush => {
                 let context = pyroscope::push::context(&headers);

@@ -1,10 +1,9 @@
 //! The receivers, a file a protocol, and the table of their routes.
 
 pub mod datadog;
+pub mod otlp;
 pub mod otlp_grpc;
 pub mod otlp_http;
-pub mod otlp_logs;
-pub mod otlp_traces;
 pub mod pyroscope;
 pub mod upload;
 
@@ -16,18 +15,14 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
 use http::Method;
-use otlp_logs::LOGS_PATH;
-use otlp_traces::TRACES_PATH;
+use otlp::Export;
 use std::sync::Arc;
-
-/// Path of OTLP profiles over HTTP.
-pub const OTLP_PATH: &str = "/v1development/profiles";
 
 /// What each receiver's route needs.
 pub const RULES: &[Rule] = &[
-    Rule { method: "POST", path: OTLP_PATH, need: Need::Upload },
-    Rule { method: "POST", path: TRACES_PATH, need: Need::Upload },
-    Rule { method: "POST", path: LOGS_PATH, need: Need::Upload },
+    Rule { method: "POST", path: Export::Profiles.path(), need: Need::Upload },
+    Rule { method: "POST", path: Export::Traces.path(), need: Need::Upload },
+    Rule { method: "POST", path: Export::Logs.path(), need: Need::Upload },
     Rule { method: "POST", path: "/ingest", need: Need::Upload },
     Rule { method: "POST", path: "/pyroscope/ingest", need: Need::Upload },
     Rule { method: "POST", path: pyroscope::push::PUSH_PATH, need: Need::Upload },
@@ -104,11 +99,7 @@ impl Intake {
 
 /// OTLP over HTTP: for its own port, and part of [`routes`].
 pub fn otlp_routes(ingest: Arc<Ingest>) -> Router {
-    let routes = Router::new()
-        .route(OTLP_PATH, post(otlp_http::receive))
-        .route(TRACES_PATH, post(otlp_traces::receive))
-        .route(LOGS_PATH, post(otlp_logs::receive));
-    routes.layer(DefaultBodyLimit::disable()).with_state(ingest)
+    otlp_http::routes().layer(DefaultBodyLimit::disable()).with_state(ingest)
 }
 
 /// What Datadog's libraries ask of their agent: for its own port, and part of [`routes`].
@@ -119,13 +110,11 @@ pub fn datadog_routes(ingest: Arc<Ingest>) -> Router {
 /// All receivers over HTTP.
 pub fn routes(ingest: Arc<Ingest>) -> Router {
     Router::new()
-        .route(OTLP_PATH, post(otlp_http::receive))
-        .route(TRACES_PATH, post(otlp_traces::receive))
-        .route(LOGS_PATH, post(otlp_logs::receive))
         .route("/ingest", post(pyroscope::receive))
         .route("/pyroscope/ingest", post(pyroscope::receive))
         .route(pyroscope::push::PUSH_PATH, post(pyroscope::push::receive))
         .route(UPLOAD_PATH, post(upload::receive))
+        .merge(otlp_http::routes())
         .merge(datadog::agent::routes())
         // Bodies are read through the pipeline, which has limits of its own.
         .layer(DefaultBodyLimit::disable())
@@ -138,7 +127,8 @@ mod tests {
 
     #[test]
     fn every_upload_of_datadog_and_pyroscope_can_be_sent_on() {
-        let others = [OTLP_PATH, TRACES_PATH, LOGS_PATH, UPLOAD_PATH, "/v0.7/config"];
+        let mut others = vec![UPLOAD_PATH, "/v0.7/config"];
+        others.extend(Export::ALL.map(Export::path));
         for rule in RULES.iter().filter(|rule| rule.need == Need::Upload) {
             let method = rule.method.parse().unwrap();
             let is_other = others.contains(&rule.path);

@@ -19,7 +19,8 @@ use api::{
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use ingest::receivers::otlp_grpc::{Export, OtlpGrpc};
+use ingest::receivers::otlp::Export;
+use ingest::receivers::otlp_grpc::OtlpGrpc;
 use ingest::{Auth, Ingest, Sink};
 use names::StoreNames;
 use query::{Engine, Settings};

@@ -1,31 +1,17 @@
 //! OTLP profiles, traces and logs over gRPC, handed over by `rpc` as the bytes of the message.
 
-use super::{otlp_http, otlp_logs, otlp_traces};
+use super::otlp::Export;
 use crate::auth::Auth;
-use crate::decode;
 use crate::limits::REJECTION_BYTES_MAX;
 use crate::normalise::bounded;
-use crate::payload::{Receiver, Request as Kept};
 use crate::pipeline::Ingest;
 use crate::principal::Need;
 use crate::problem::Problem;
 use axum::extract::Request;
-use formats::Options;
 use formats::traces::Form;
 use http::StatusCode;
 use rpc::otlp::{ExportFuture, ExportHandler, Rejection, RejectionCode};
 use std::sync::Arc;
-
-/// What an export holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Export {
-    /// Profiles.
-    Profiles,
-    /// Spans.
-    Traces,
-    /// Log records, of which those that carry profiles are read.
-    Logs,
-}
 
 /// Takes export requests that hold one of these.
 #[derive(Debug)]
@@ -55,31 +41,7 @@ impl ExportHandler for OtlpGrpc {
             // What is compressed stays so: the decoder undoes it within its own limits.
             received.bytes = rpc::otlp::unframe(headers, received.bytes)?;
             received.original = received.original.map(|_| received.bytes.clone());
-            let context = otlp_http::context(headers);
-            let stored = match holds {
-                Export::Profiles => {
-                    let request = Kept::of(Receiver::Otlp, ingest.clock.now(), &[], headers);
-                    let of = (request, context);
-                    let stored = ingest.store(&principal, received, of, decode::otlp).await;
-                    stored.map(|receipt| otlp_http::partial_success(&receipt))
-                }
-                Export::Logs => {
-                    let request = Kept::of(Receiver::OtlpLogs, ingest.clock.now(), &[], headers);
-                    let decode = |bytes: &[u8], options: &Options| {
-                        formats::logs::decode(bytes, Form::Protobuf, options)
-                    };
-                    let of = (request, context);
-                    let stored = ingest.store(&principal, received, of, decode).await;
-                    stored.map(|receipt| otlp_logs::partial_success(&receipt))
-                }
-                Export::Traces => {
-                    let decode = |bytes: &[u8], options: &Options| {
-                        formats::traces::decode(bytes, Form::Protobuf, options)
-                    };
-                    let stored = ingest.store_spans(&principal, received, context, decode).await;
-                    stored.map(otlp_traces::partial_success)
-                }
-            };
+            let stored = holds.store(&ingest, &principal, received, headers, Form::Protobuf).await;
             stored.map_err(|problem| rejection(&problem))
         })
     }

@@ -1,63 +1,78 @@
-//! OTLP profiles over HTTP: `POST /v1development/profiles`, protobuf or JSON, plain, gzip or zstd.
-//!
-//! Contract: opentelemetry-proto v1.11.0, `ExportProfilesServiceRequest`.
+//! OTLP over HTTP: protobuf or JSON, plain, gzip or zstd.
 
-use super::OTLP_PATH;
-use super::otlp_traces::{JSON, PROTOBUF, form_of, json_answer};
+use super::otlp::Export;
 use crate::decode;
-use crate::normalise::Context;
-use crate::payload::{Receiver, Request as Kept};
 use crate::pipeline::Ingest;
 use crate::principal::Principal;
 use crate::problem::Problem;
-use crate::receipt::Receipt;
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use formats::traces::Form;
-use formats::{Decoded, Options};
 use http::{HeaderMap, header};
+use rpc::otlp::PartialSuccess;
 use std::sync::Arc;
 
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+
+/// A route for each export.
+pub(super) fn routes() -> Router<Arc<Ingest>> {
+    Export::ALL.into_iter().fold(Router::new(), |routes, holds| {
+        let take =
+            move |State(ingest), principal, request| receive(holds, ingest, principal, request);
+        routes.route(holds.path(), post(take))
+    })
+}
+
 /// Takes one export request.
-pub async fn receive(
-    State(ingest): State<Arc<Ingest>>,
+async fn receive(
+    holds: Export,
+    ingest: Arc<Ingest>,
     principal: Principal,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let form = form_of(&parts.headers, OTLP_PATH).map_err(|problem| ingest.count(problem))?;
-    decode::check_encoding(&parts.headers).map_err(|problem| ingest.count(problem))?;
-    let received = ingest.receive(&parts.headers, body).await?;
-    let now = ingest.clock.now();
-    let of = (Kept::of(Receiver::Otlp, now, &[], &parts.headers), context(&parts.headers));
-    let receipt = ingest.store(&principal, received, of, decoder(form)).await?;
-    let part = partial_success(&receipt);
+    let headers = &parts.headers;
+    let form = form_of(headers, holds).map_err(|problem| ingest.count(problem))?;
+    decode::check_encoding(headers).map_err(|problem| ingest.count(problem))?;
+    let received = ingest.receive(headers, body).await?;
+    let part = holds.store(&ingest, &principal, received, headers, form).await?;
     let (kind, body) = match form {
         Form::Protobuf => (PROTOBUF, rpc::otlp::encode_response(&part)),
-        Form::Json => (JSON, json_answer(&part, "rejectedProfiles")),
+        Form::Json => (JSON, json_answer(&part, holds)),
     };
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }
 
-/// What reads a form.
-fn decoder(form: Form) -> fn(&[u8], &Options) -> Decoded {
-    match form {
-        Form::Protobuf => decode::otlp,
-        Form::Json => formats::otlp::decode_json,
+/// How a kept body is written; over gRPC it is protobuf.
+pub(crate) fn kept_form(headers: &HeaderMap, holds: Export) -> Form {
+    form_of(headers, holds).unwrap_or(Form::Protobuf)
+}
+
+fn json_answer(part: &PartialSuccess, holds: Export) -> Vec<u8> {
+    if *part == PartialSuccess::default() {
+        return b"{}".to_vec();
     }
+    // 64 bits are text in protobuf's JSON.
+    let body = serde_json::json!({ "partialSuccess": {
+        holds.rejected(): part.rejected.to_string(), "errorMessage": part.message,
+    }});
+    body.to_string().into_bytes()
 }
 
-/// What reads a kept body; over gRPC it is protobuf.
-pub(crate) fn kept_decoder(headers: &HeaderMap) -> fn(&[u8], &Options) -> Decoded {
-    decoder(form_of(headers, OTLP_PATH).unwrap_or(Form::Protobuf))
-}
-
-/// What an OTLP client says of itself.
-pub(crate) fn context(headers: &HeaderMap) -> Context {
-    Context { source: "otel", client: decode::user_agent(headers), ..Context::default() }
-}
-
-/// The receipt in OTLP's words.
-pub(crate) fn partial_success(receipt: &Receipt) -> rpc::otlp::PartialSuccess {
-    rpc::otlp::PartialSuccess { rejected: 0, message: receipt.issues.join("; ") }
+/// How a body is written, by its content type.
+fn form_of(headers: &HeaderMap, holds: Export) -> Result<Form, Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let given = given.unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        PROTOBUF | "application/protobuf" => Ok(Form::Protobuf),
+        JSON => Ok(Form::Json),
+        _ => Err(Problem::unsupported(
+            format!("content type {given:?} on {}", holds.path()),
+            format!("send {PROTOBUF} or {JSON}"),
+        )),
+    }
 }
