@@ -108,6 +108,9 @@ impl Default for Strings {
 impl Strings {
     /// The handle of `text`, added if it is new.
     pub fn intern(&mut self, text: &str) -> StringId {
+        if text.is_empty() {
+            return StringId::default();
+        }
         self.intern_hashed(text, hash_of(text))
     }
 

@@ -20,7 +20,7 @@ use sums::Sums;
 
 /// Bytes of tables that are kept until it is known which of their names are shown; of further
 /// tables all names are looked for at once.
-const TABLES_BYTES_MAX: usize = 256 << 20;
+const TABLES_BYTES_MAX: usize = 384 << 20;
 
 /// Call trees that are not merged. It answers as the [`crate::CallTree`] of the same stacks does,
 /// at a third of its memory, as far as it [`Forest::fits`].

@@ -91,9 +91,12 @@ impl<'a> Names<'a> {
     }
 
     pub(super) fn row(&self, at: usize, strings: &mut Strings) -> Function {
+        let (name, system_name) = (self.name.value(at), self.system_name.value(at));
+        let id = strings.intern(name);
         Function {
-            name: strings.intern(self.name.value(at)),
-            system_name: strings.intern(self.system_name.value(at)),
+            name: id,
+            // Most are one name.
+            system_name: if system_name == name { id } else { strings.intern(system_name) },
             file: strings.intern(self.file.value(at)),
             start_line: self.start_line.value(at),
         }
