@@ -54,8 +54,8 @@ pub(crate) const NAME_BYTES_MAX: usize = 256;
 pub(crate) const FREQUENCY_FLOOR_HZ: u32 = 7;
 /// Time between two looks for new processes without the right to see all.
 pub(crate) const RESCAN_EVERY: Duration = Duration::from_secs(1);
-/// Pages of files, our own program's among them, that may stay in memory: 20 MiB.
-pub(crate) const FILE_PAGES_MAX: u64 = 5_120;
+/// Pages of files, our own program's among them, that may stay in memory: 16 MiB.
+pub(crate) const FILE_PAGES_MAX: u64 = 4_096;
 /// Records of samples and processes that are taken in without a look at those pages.
 pub(crate) const RELEASE_EVERY_RECORDS: usize = 32;
 /// Time between two looks at the pages of files of code that were read.

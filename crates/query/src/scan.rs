@@ -117,16 +117,7 @@ impl Scanner {
                 Ok(cells)
             });
         }
-        let mut all = Vec::new();
-        while let Some(done) = tasks.join_next().await {
-            let mut cells: Vec<Cell> = done.map_err(|e| stopped(&e))??;
-            if all.is_empty() {
-                all = cells;
-            } else {
-                all.append(&mut cells);
-            }
-        }
-        Ok((at, all))
+        Ok((at, joined(tasks).await?))
     }
 
     /// Rows that are about to be looked through.
@@ -210,6 +201,20 @@ impl Scanner {
     }
 }
 
+/// What all pieces of a part gave.
+async fn joined(mut pieces: JoinSet<Result<Vec<Cell>, ViewError>>) -> Result<Vec<Cell>, ViewError> {
+    let mut all = Vec::new();
+    while let Some(done) = pieces.join_next().await {
+        let mut cells = done.map_err(|e| stopped(&e))??;
+        if all.is_empty() {
+            all = cells;
+        } else {
+            all.append(&mut cells);
+        }
+    }
+    Ok(all)
+}
+
 fn too_many_rows(most: usize) -> ViewError {
     ViewError::TooLarge(format!("the profile has more than {most} samples: ask for its views"))
 }
@@ -268,5 +273,27 @@ impl<'a> Key<'a> {
             Self::Ordinal(column) => i64::from(column.value(row)),
             Self::Bucket(values) => values[row],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_has_what_all_of_its_pieces_gave() {
+        let cell = |stack| Cell { key: (stack, 0), value: 1, rows: 1 };
+        let pieces = |last: Result<Vec<Cell>, ViewError>| {
+            let mut pieces = JoinSet::new();
+            pieces.spawn(async move { Ok(vec![cell(4)]) });
+            pieces.spawn(async { Ok(Vec::new()) });
+            pieces.spawn(async move { last });
+            pieces
+        };
+        let all = joined(pieces(Ok(vec![cell(2), cell(4)]))).await.expect("sums");
+        let mut stacks: Vec<i64> = all.iter().map(|cell| cell.key.0).collect();
+        stacks.sort_unstable();
+        assert_eq!(stacks, [2, 4, 4]);
+        assert!(joined(pieces(Err(error::groups(1)))).await.is_err());
     }
 }

@@ -277,8 +277,8 @@ impl Found {
         Ok(answers)
     }
 
-    /// The same of each part that has any, one after the other. Whoever takes them says by [`Self::count`] how many rows
-    /// there were.
+    /// The same of each part that has any, one after the other. Whoever takes them says by
+    /// [`Self::count`] how many rows there were.
     pub(crate) async fn each_stack_sums(
         &self,
         group: Group,
