@@ -57,6 +57,6 @@ pub(crate) const RESCAN_EVERY: Duration = Duration::from_secs(1);
 /// Pages of files, our own program's among them, that may stay in memory: 16 MiB.
 pub(crate) const FILE_PAGES_MAX: u64 = 4_096;
 /// Records of samples and processes that are taken in without a look at those pages.
-pub(crate) const RELEASE_EVERY_RECORDS: usize = 32;
+pub(crate) const RELEASE_EVERY_RECORDS: usize = 8;
 /// Time between two looks at the pages of files of code that were read.
 pub(crate) const RELEASE_EVERY: Duration = Duration::from_millis(500);

@@ -5,6 +5,7 @@
 //! debug information costs. Units without an entry in `.debug_aranges` have no answer here.
 
 use crate::frame::cut;
+use crate::table::Pages;
 use gimli::{Dwarf, EndianSlice, LittleEndian, Unit};
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection as _};
@@ -18,6 +19,9 @@ type Slice<'a> = EndianSlice<'a, LittleEndian>;
 /// Where a linker puts the addresses of code that it left out.
 const LEFT_OUT: u64 = 0;
 
+/// Bytes of an entry of `.debug_aranges`: an address and a length.
+const RANGE_BYTES: usize = 16;
+
 /// A line of a source file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -28,15 +32,15 @@ pub struct Line {
 }
 
 /// The lines at `addresses` (as the file `bytes` states them), in their order; none where nothing is
-/// known. `give_back` is called after each unit, for those who mapped the file: a program's line
-/// programs, and the names they refer to, lie all over it.
+/// known. `give_back` is called after each unit and every few megabytes of ranges, for those who mapped
+/// the file: a program's line programs, and the names they refer to, lie all over it.
 pub fn lines(bytes: &[u8], addresses: &[u64], give_back: &dyn Fn()) -> Vec<Option<Line>> {
     let mut found = vec![None; addresses.len()];
     let Some(dwarf) = load(bytes) else { return found };
     let mut wanted: Vec<(u64, usize)> =
         addresses.iter().enumerate().map(|(at, it)| (*it, at)).collect();
     wanted.sort_unstable();
-    for (offset, wanted) in by_unit(&dwarf, &wanted) {
+    for (offset, wanted) in by_unit(&dwarf, &wanted, give_back) {
         let header = dwarf.debug_info.header_from_offset(gimli::DebugInfoOffset(offset));
         let Some(unit) = header.ok().and_then(|it| dwarf.unit(it).ok()) else { continue };
         let Some(program) = unit.line_program.clone() else { continue };
@@ -63,13 +67,16 @@ fn load(bytes: &[u8]) -> Option<Dwarf<Slice<'_>>> {
 fn by_unit(
     dwarf: &Dwarf<Slice<'_>>,
     wanted: &[(u64, usize)],
+    give_back: &dyn Fn(),
 ) -> BTreeMap<usize, Vec<(u64, usize)>> {
+    let mut pages = Pages::new(give_back);
     let mut units: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
     let mut headers = dwarf.debug_aranges.headers();
     while let Ok(Some(header)) = headers.next() {
         let mut entries = header.entries();
         while let Ok(Some(entry)) = entries.next() {
             let range = entry.range();
+            pages.read(RANGE_BYTES);
             if range.begin == LEFT_OUT {
                 continue;
             }
