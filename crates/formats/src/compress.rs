@@ -89,6 +89,9 @@ fn reader<'a>(bytes: &'a [u8], issues: &mut Issues) -> Option<Box<dyn Read + 'a>
     }
 }
 
+/// How many times its compressed size a payload has, mostly: what is set aside for it.
+const RATIO_LIKELY: usize = 4;
+
 fn read_bounded(
     reader: Box<dyn Read + '_>,
     compressed_bytes: usize,
@@ -97,7 +100,7 @@ fn read_bounded(
 ) -> Vec<u8> {
     let ratio_bytes = compressed_bytes.saturating_mul(RATIO_MAX).max(RATIO_FREE_BYTES);
     let max = limits.decompressed_bytes_max.min(ratio_bytes);
-    let mut plain = Vec::new();
+    let mut plain = Vec::with_capacity(compressed_bytes.saturating_mul(RATIO_LIKELY).min(max));
     let read = reader.take(max as u64 + 1).read_to_end(&mut plain);
     if plain.len() > max {
         plain.truncate(max);

@@ -27,6 +27,11 @@ fn spread(hash: u32) -> u64 {
 }
 
 impl Index {
+    /// Sets memory aside for so many rows more.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        self.places.reserve(rows, |row| spread(row.0));
+    }
+
     /// The place of the row with that hash for which `is_it` holds.
     pub fn find(&self, hash: u32, is_it: impl Fn(usize) -> bool) -> Option<u32> {
         let found = self.places.find(spread(hash), |row| row.0 == hash && is_it(row.1 as usize));

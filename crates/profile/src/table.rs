@@ -32,6 +32,11 @@ impl<H: Handle, T: Eq + Hash> Table<H, T> {
         H::from_index(self.rows.len() - 1)
     }
 
+    /// Sets memory aside for so many rows more.
+    pub fn reserve(&mut self, rows: usize) {
+        self.rows.reserve(rows);
+    }
+
     fn index_rest(&mut self) {
         let rows = &self.rows;
         for (at, row) in rows.iter().enumerate().skip(self.indexed) {
@@ -106,6 +111,13 @@ impl Default for Strings {
 }
 
 impl Strings {
+    /// Sets memory aside for so many strings more.
+    pub fn reserve(&mut self, strings: usize) {
+        self.ends.reserve(strings);
+        self.hashes.reserve(strings);
+        self.index.reserve(strings);
+    }
+
     /// The handle of `text`, added if it is new.
     pub fn intern(&mut self, text: &str) -> StringId {
         if text.is_empty() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 pub const WAL_RECORD_BYTES_MAX: usize = 256 << 20;
 /// Records below this size are not worth compressing.
 pub const WAL_COMPRESS_BYTES_MIN: usize = 512;
-/// zstd level of log records.
-pub const WAL_ZSTD_LEVEL: i32 = 1;
+/// zstd level of log records, which are written once and seldom read: a fast one.
+pub const WAL_ZSTD_LEVEL: i32 = -3;
 /// zstd level of segments.
 pub const SEGMENT_ZSTD_LEVEL: i32 = 3;
 /// zstd level of the tables beside the samples of compacted segments.

@@ -25,6 +25,8 @@ pub struct Load {
     pub stacks: usize,
     /// Fewest and most samples of a profile.
     pub samples: (u64, u64),
+    /// Functions of each service's own, and those that all services share.
+    pub functions: (u64, u64),
     /// When the first window begins.
     pub start: Timestamp,
     /// Seed of everything drawn.
@@ -35,8 +37,6 @@ pub struct Load {
 const WINDOW_NANOS: u64 = 15_000_000_000;
 /// Mean depth of stacks and how far from it they go.
 const DEPTH: (usize, usize, usize) = (10, 35, 60);
-/// Functions of a service's own, and those that all services share.
-const FUNCTIONS: (u64, u64) = (6_000, 3_000);
 /// Threads of an instance.
 const THREADS: u64 = 16;
 /// Every so many-th service is traced.
@@ -44,7 +44,7 @@ const TRACED_EACH: usize = 5;
 /// Endpoints of a traced service.
 const ENDPOINTS: u64 = 30;
 
-/// A frame: its function (of the shared ones, below [`FUNCTIONS`]`.1`, or of the service) and line.
+/// A frame: its function (of the shared ones, which come first, or of the service) and line.
 type Frame = (u32, u32);
 
 /// One service's stacks.
@@ -95,8 +95,14 @@ impl Load {
     /// The load of 50 services and 4 instances, with the given number of stacks a service.
     pub fn of_fifty(stacks: usize, is_zipf: bool) -> Self {
         let start = Timestamp::from_millis(crate::profiles::BASE_MS);
-        let samples = (500, 1_980);
-        Self { services: 50, instances: 4, is_zipf, stacks, samples, start, seed: 1 }
+        let (samples, functions) = ((500, 1_980), (6_000, 3_000));
+        Self { services: 50, instances: 4, is_zipf, stacks, samples, functions, start, seed: 1 }
+    }
+
+    /// The load that other servers were measured with: as [`Self::of_fifty`], with as many functions
+    /// as give uploads of 252 kB, 77 kB of them compressed.
+    pub fn as_compared(stacks: usize) -> Self {
+        Self { functions: (1_200, 400), ..Self::of_fifty(stacks, false) }
     }
 
     /// Its profiles.
@@ -152,7 +158,7 @@ impl Tree {
             let wanted = if at == 0 { DEPTH.1 } else { (depth + wander).max(depth + 1) };
             let wanted = if wanted < DEPTH.1 - 15 { DEPTH.1 } else { wanted };
             while depth < wanted.clamp(DEPTH.0, DEPTH.2) {
-                tree.nodes.push((node, frame(&mut rng)));
+                tree.nodes.push((node, frame(load.functions, &mut rng)));
                 node = (tree.nodes.len() - 1) as u32;
                 depth += 1;
             }
@@ -167,12 +173,11 @@ impl Tree {
     }
 }
 
-fn frame(rng: &mut Rng) -> Frame {
+fn frame((own, shared): (u64, u64), rng: &mut Rng) -> Frame {
     let is_shared = rng.chance(1, 4);
     // The smaller of two is drawn more often, as some functions are everywhere.
     let within = |bound: u64, rng: &mut Rng| rng.below(bound).min(rng.below(bound));
-    let function =
-        if is_shared { within(FUNCTIONS.1, rng) } else { FUNCTIONS.1 + within(FUNCTIONS.0, rng) };
+    let function = if is_shared { within(shared, rng) } else { shared + within(own, rng) };
     (function as u32, 10 + rng.below(3) as u32 * 7 + (function % 400) as u32)
 }
 
@@ -187,7 +192,7 @@ impl Iterator for Profiles {
             (self.at, self.window) = (0, self.window + 1);
         }
         let start = self.load.start.plus_nanos(offset.cast_signed());
-        let mut building = Building::new(service, instance, start);
+        let mut building = Building::new(self.load, (service, instance), start);
         let (least, most) = self.load.samples;
         for _ in 0..least + self.rng.below(most.saturating_sub(least) + 1) {
             let rank = draw(&self.ranks, &mut self.rng);
@@ -202,6 +207,8 @@ impl Iterator for Profiles {
 /// A profile in the making.
 struct Building {
     profile: Profile,
+    /// Functions that all services share.
+    shared: u64,
     service: usize,
     instance: usize,
     stacks: KeyedMap<u32, StackId>,
@@ -211,7 +218,7 @@ struct Building {
 }
 
 impl Building {
-    fn new(service: usize, instance: usize, start: Timestamp) -> Self {
+    fn new(load: Load, (service, instance): (usize, usize), start: Timestamp) -> Self {
         let mut profile = Profile { labels: labels(service, instance), ..Profile::default() };
         profile.window = TimeRange::new(start, start.plus_nanos(WINDOW_NANOS.cast_signed()));
         profile.metadata = Metadata {
@@ -225,7 +232,7 @@ impl Building {
         profile.intern_kind(&SampleKind::from_id("stack").expect("a registered kind"));
         let spans = vec![None; THREADS as usize];
         let (stacks, locations) = (KeyedMap::default(), KeyedMap::default());
-        Self { profile, service, instance, stacks, locations, spans }
+        Self { profile, shared: load.functions.1, service, instance, stacks, locations, spans }
     }
 
     fn stack(&mut self, tree: &Tree, node: u32) -> StackId {
@@ -254,7 +261,7 @@ impl Building {
             return *known;
         }
         let (number, line) = frame;
-        let (is_shared, service) = (u64::from(number) < FUNCTIONS.1, self.service);
+        let (is_shared, service) = (u64::from(number) < self.shared, self.service);
         let (package, kind, method) = (number / 97, number / 11, number);
         let tables = &mut self.profile.tables;
         let (name, file, binary) = if is_shared {

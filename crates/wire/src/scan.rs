@@ -5,6 +5,11 @@
 //! came before and [`Fields::damage`] says where and why it stopped.
 //! The encoding is <https://protobuf.dev/programming-guides/encoding/>.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a field that is handed over in memory holds up the loops that read millions of them"
+)]
+
 use std::fmt;
 
 /// The longest encoding of a 64-bit varint, in bytes.
@@ -140,7 +145,7 @@ impl Fields<'_> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
         if self.damage.is_some() || self.reader.is_at_end() {
             return None;
@@ -225,7 +230,7 @@ impl<'a> Reader<'a> {
         self.position >= self.bytes.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn field(&mut self) -> Result<Field<'a>, DamageKind> {
         let tag = self.varint()?;
         let number = u32::try_from(tag >> 3).unwrap_or(0);
@@ -242,7 +247,7 @@ impl<'a> Reader<'a> {
         Ok(Field { number, value })
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, DamageKind> {
         // Most numbers have one byte or two.
         match self.bytes.get(self.position..) {
@@ -258,6 +263,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, DamageKind> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let mut number = 0_u64;

@@ -48,6 +48,7 @@ pub(crate) fn decode_untyped(bytes: &[u8], untyped: Untyped, options: &Options) 
         event: Event::default(),
         stack: Vec::new(),
         stacks: KeyedMap::default(),
+        texts: vec![None; raw.string_count()],
         values: Vec::new(),
     };
     for field in fields(&body).filter(|field| field.number == 2) {
@@ -77,6 +78,8 @@ struct Reader<'a> {
     stack: Vec<LocationId>,
     /// Stacks by their bytes: many samples share one.
     stacks: KeyedMap<&'a [u8], StackId>,
+    /// Texts of labels by index, once they were looked at.
+    texts: Vec<Option<Cow<'a, str>>>,
     values: Vec<i64>,
 }
 
@@ -185,33 +188,49 @@ impl<'a> Reader<'a> {
 
     fn label(&mut self, message: &[u8], labels: &mut SampleLabels, profile: &mut Profile) {
         let [_, key, text, number, unit] = numbers::<5>(message, "a label", &mut self.issues);
-        let key = self.text(key);
-        let value = match (text.filter(|text| *text != 0), number) {
-            (text @ Some(_), _) => LabelValue::Text(self.text(text)),
-            (None, Some(number)) => LabelValue::Number(number.cast_signed(), self.text(unit)),
+        let text = text.filter(|text| *text != 0);
+        let key = self.read_text(key);
+        let of_value = self.read_text(if text.is_some() { text } else { unit });
+        let [key, of_value] = [key, of_value].map(|at| text_at(&self.texts, at));
+        let value = match (text, number) {
+            (Some(_), _) => LabelValue::Text(Cow::Borrowed(of_value)),
+            (None, Some(number)) => {
+                LabelValue::Number(number.cast_signed(), Cow::Borrowed(of_value))
+            }
             (None, None) => return,
         };
         if self.untyped.is_some_and(|untyped| untyped != Untyped::Events) {
             match &value {
-                LabelValue::Text(text) => self.event.take(&key, text, 0),
-                LabelValue::Number(number, _) => self.event.take(&key, "", *number),
+                LabelValue::Text(text) => self.event.take(key, text, 0),
+                LabelValue::Number(number, _) => self.event.take(key, "", *number),
             }
             if key == PERIOD {
                 return;
             }
         }
-        labels.add(&key, value, &mut profile.tables, &mut self.budget, &mut self.issues);
+        labels.add(key, value, &mut profile.tables, &mut self.budget, &mut self.issues);
     }
 
-    /// A text that a sample refers to; empty when samples have referred to too much already.
-    fn text(&mut self, index: Option<u64>) -> Cow<'a, str> {
-        let bytes = self.raw.string_bytes(index.unwrap_or(0), &mut self.issues);
-        let limits = &self.options.limits;
-        if !self.budget.work(bytes.len().min(limits.string_bytes_max), &mut self.issues) {
-            return Cow::Borrowed("");
+    /// Where [`text_at`] finds a text that a label refers to; it is empty when samples have referred
+    /// to too much already.
+    fn read_text(&mut self, index: Option<u64>) -> usize {
+        let index = index.unwrap_or(0);
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        if self.texts.get(at).is_none_or(Option::is_none) {
+            let bytes = self.raw.string_bytes(index, &mut self.issues);
+            let limits = &self.options.limits;
+            let has_room =
+                self.budget.work(bytes.len().min(limits.string_bytes_max), &mut self.issues);
+            if let Some(slot) = self.texts.get_mut(at).filter(|_| has_room) {
+                *slot = Some(text(bytes, limits, &mut self.issues));
+            }
         }
-        text(bytes, limits, &mut self.issues)
+        at
     }
+}
+
+fn text_at<'t>(texts: &'t [Option<Cow<'_, str>>], at: usize) -> &'t str {
+    texts.get(at).and_then(Option::as_deref).unwrap_or_default()
 }
 
 /// The innermost function of a stack.

@@ -71,6 +71,11 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// How many strings there are.
+    pub(super) fn string_count(&self) -> usize {
+        self.strings.len()
+    }
+
     /// The string at an index; an index that leads nowhere is an issue and gives the empty string.
     pub(super) fn string(
         &self,
@@ -136,6 +141,9 @@ impl Resolved {
     ) -> Self {
         let mut resolved = Self::default();
         resolved.strings.resize(raw.strings.len(), None);
+        tables.strings.reserve(raw.strings.len());
+        tables.functions.reserve(raw.functions.len());
+        tables.locations.reserve(raw.locations.len());
         resolved.read_mappings(raw, tables, options, issues);
         resolved.read_functions(raw, tables, options, issues);
         for message in &raw.locations {

@@ -90,8 +90,10 @@ async fn flames(set: &Set, growth: &mut Growth) -> Result<(), Failure> {
     let heads: String = heads.iter().map(|head| format!("{head:>9}")).collect();
     println!("  {:<30}{heads}{:>10}", "flame graph (CPU-s)", "peak MiB");
     for (name, question) in questions(set) {
-        let whole = flame(set, name, &question).await?;
-        growth.entry(format!("flame graph, {name}")).or_default().push(whole);
+        match flame(set, name, &question).await {
+            Ok(whole) => growth.entry(format!("flame graph, {name}")).or_default().push(whole),
+            Err(refused) => println!("  {name}: {refused}; peak {} MiB", peak_mib()?),
+        }
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let overload: u64 = arguments.number("--overload", 0)?;
     let clock = SystemClock::new();
     let start = clock.now().plus_nanos(-2 * 3_600 * 1_000_000_000);
-    let load = Load { start, ..Load::of_fifty(stacks, false) };
+    let load = Load { start, ..Load::as_compared(stacks) };
     let files = arguments.rest()?;
     let tally = if overload > 0 {
         let body = large(load)?;

@@ -61,11 +61,13 @@ async fn check_one(seed: u64, pool: &[Profile], hits: &mut Hits) -> [u64; 3] {
         let found = contents(&store, &layer, TENANT).await;
         clients.check_all(&store, &found, &when);
         clients.check_payloads(&store, false, &when);
+        clients.tracers.check_all(&store, &when).await;
         store.flush().await.expect("works again");
         while store.compact_once().await.expect("works again") {}
         store.delete_once().await.expect("works again");
         store.retain_once().await.expect("works again");
         clients.check_retained(&contents(&store, &layer, TENANT).await, &when);
+        clients.tracers.check_all(&store, &when).await;
         assert_eq!(store.stats().wal_bytes, 0, "{when}: all of it is in segments");
     }
     for (what, count) in layer.hits() {

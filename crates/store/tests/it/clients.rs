@@ -2,6 +2,7 @@
 //! checked against.
 
 use crate::reading::{Contents, expected};
+use crate::tracers::Tracers;
 use profile::Profile;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -86,6 +87,7 @@ pub(crate) struct Clients {
     is_pinned: bool,
     /// Pins of which it is known whether they are there.
     pins: BTreeMap<String, bool>,
+    pub(crate) tracers: Tracers,
 }
 
 fn is_same(a: &[Profile], b: &[Profile]) -> bool {
@@ -258,11 +260,12 @@ impl Clients {
         for profiles in std::mem::take(&mut self.unanswered) {
             self.send(store, profiles).await;
         }
+        self.tracers.try_again(store).await;
     }
 
     /// One thing that clients or the store itself do.
     pub(crate) async fn step(&mut self, store: &Store, rng: &mut Rng, pool: &[Profile]) {
-        match rng.below(17) {
+        match rng.below(19) {
             0..5 => {
                 let profiles = self.next(rng, pool);
                 self.send(store, profiles).await;
@@ -278,6 +281,7 @@ impl Clients {
             12 => self.delete(store, format!("s{}", rng.below(SERVICES))).await,
             13 => self.change_pin(store, rng).await,
             14..16 => self.reparse(store, rng).await,
+            16..18 => self.tracers.step(store, rng).await,
             _ => drop(store.retain_once().await),
         }
     }

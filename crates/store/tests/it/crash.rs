@@ -10,6 +10,7 @@ use crate::clients::{Clients, TENANT, clock, options, pool};
 use crate::fault::{CATALOG_FILES, Faulty, catalog_files};
 use crate::power::PowerLayer;
 use crate::reading::contents;
+use crate::spans::shown;
 use catalog::Catalog;
 use profile::Profile;
 use std::io::Cursor;
@@ -102,6 +103,7 @@ fn open(layer: &Faulty, place: &Place, seed: u64) -> Result<Arc<Store>, Error> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     known: u64,
+    spans: u64,
     repeats: u64,
     gone: u64,
     torn_logs: u64,
@@ -145,6 +147,7 @@ async fn check_one(seed: u64, pool: &[Profile], sums: &mut Sums) {
     let found = contents(&store, &layer, TENANT).await;
     clients.check_all(&store, &found, &when);
     clients.check_payloads(&store, false, &when);
+    clients.tracers.check_all(&store, &when).await;
     assert_eq!(store.stats().corrupt_records, 0, "{when}");
     if seed.is_multiple_of(SETTLES_EVERY) {
         settle(&store, &layer, &clients, &when).await;
@@ -153,6 +156,7 @@ async fn check_one(seed: u64, pool: &[Profile], sums: &mut Sums) {
         sums.halves += u64::from(restore(&store, &layer, seed, &mut rng).await);
     }
     sums.known += clients.known();
+    sums.spans += clients.tracers.known();
     sums.repeats += clients.repeats;
     sums.gone += clients.gone;
     sums.reparsed += clients.reparsed;
@@ -168,6 +172,7 @@ async fn settle(store: &Store, layer: &Faulty, clients: &Clients, when: &str) {
     assert_eq!(store.stats().open_deletions, 0, "{when}");
     clients.check_retained(&contents(store, layer, TENANT).await, when);
     clients.check_payloads(store, true, when);
+    clients.tracers.check_all(store, when).await;
 }
 
 /// Restores a backup into an empty store with a power cut during it: all of it is there or nothing,
@@ -193,6 +198,7 @@ async fn restore(store: &Store, layer: &Faulty, seed: u64, rng: &mut Rng) -> boo
     assert!(found.is_empty() || found == wanted, "seed {seed}: half a backup is there");
     target.restore(Cursor::new(bytes)).await.expect("restores");
     assert_eq!(contents(&target, &layer, TENANT).await, wanted, "seed {seed}: restored");
+    assert_eq!(shown(&target).await, shown(store).await, "seed {seed}: restored");
     assert_eq!(target.pins(TENANT), store.pins(TENANT), "seed {seed}: restored");
     let bodies = |store: &Store| {
         let rows = store.payloads(TENANT);
@@ -221,8 +227,9 @@ fn ten_thousand_power_cuts_lose_nothing_acknowledged() {
     // The cuts come late enough, and in enough places, to test something.
     let counted = [
         ("profiles", 30_000, sum(|sums| sums.known)),
+        ("spans", 8_000, sum(|sums| sums.spans)),
         ("sent again", 3_000, sum(|sums| sums.repeats)),
-        ("deleted", 3_000, sum(|sums| sums.gone)),
+        ("deleted", 2_500, sum(|sums| sums.gone)),
         ("compactions", 600, sum(|sums| sums.compactions)),
         ("torn logs", 100, sum(|sums| sums.torn_logs)),
         ("torn transactions", 500, sum(|sums| sums.torn_catalogs)),

@@ -18,3 +18,4 @@ mod repeats;
 mod rollup_golden;
 mod rollups;
 mod spans;
+mod tracers;

@@ -89,7 +89,7 @@ fn line(info: &SpanInfo) -> String {
     format!("{:?} {:?}", info.labels, info.span)
 }
 
-async fn shown(store: &Store) -> Vec<String> {
+pub(crate) async fn shown(store: &Store) -> Vec<String> {
     let mut lines = Vec::new();
     for part in store.span_parts("t", TimeRange::ALL) {
         lines.extend(part.all().await.expect("reads").iter().map(line));
@@ -98,7 +98,7 @@ async fn shown(store: &Store) -> Vec<String> {
     lines
 }
 
-fn lines(batches: &[SpanBatch]) -> Vec<String> {
+pub(crate) fn lines(batches: &[SpanBatch]) -> Vec<String> {
     let infos = batches.iter().flat_map(|batch| {
         let labels = Arc::new(batch.labels.clone());
         let received_at = Timestamp::from_nanos(0);
@@ -133,7 +133,7 @@ fn span(name: &str, start_ms: i64) -> profile::Span {
     }
 }
 
-fn batch(service: &str, name: &str, start_ms: i64) -> SpanBatch {
+pub(crate) fn batch(service: &str, name: &str, start_ms: i64) -> SpanBatch {
     let labels = [("service_name", service), ("env", "prod")].into_iter().collect();
     SpanBatch { labels, spans: vec![span(name, start_ms)] }
 }
