@@ -4,13 +4,60 @@ use crate::decoded::{IssueKind, Issues};
 use crate::intern::Budget;
 use profile::{Attribute, AttributeValue, Link, Sample, StringId, Tables, Thread};
 use std::borrow::Cow;
+use std::cell::Cell;
 use stdx::Timestamp;
 
+/// A key, text or unit of labels. Payloads that name one again and again keep it: what it means and
+/// its handle are looked for once. It is of one profile's tables.
+#[derive(Clone, Debug)]
+pub(crate) struct LabelText<'a> {
+    text: Cow<'a, str>,
+    meaning: Option<Meaning>,
+    handle: Cell<Option<StringId>>,
+}
+
+impl<'a> LabelText<'a> {
+    pub(crate) fn new(text: Cow<'a, str>) -> Self {
+        Self { meaning: meaning(&text), text, handle: Cell::new(None) }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn intern(&self, tables: &mut Tables, budget: &mut Budget, issues: &mut Issues) -> StringId {
+        self.handle.get().unwrap_or_else(|| {
+            let handle = budget.intern(tables, &self.text, issues);
+            // Text that there was no room for is said each time.
+            let is_kept = handle != StringId::default();
+            self.handle.set(is_kept.then_some(handle));
+            handle
+        })
+    }
+}
+
 /// A label value as it was sent.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum LabelValue<'a> {
-    Text(Cow<'a, str>),
-    Number(i64, Cow<'a, str>),
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum LabelValue<T> {
+    Text(T),
+    /// With its unit.
+    Number(i64, T),
+}
+
+impl<T> LabelValue<T> {
+    pub(crate) fn map<U>(self, of: impl FnOnce(T) -> U) -> LabelValue<U> {
+        match self {
+            Self::Text(text) => LabelValue::Text(of(text)),
+            Self::Number(number, unit) => LabelValue::Number(number, of(unit)),
+        }
+    }
+
+    pub(crate) fn as_ref(&self) -> LabelValue<&T> {
+        match self {
+            Self::Text(text) => LabelValue::Text(text),
+            Self::Number(number, unit) => LabelValue::Number(*number, unit),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,32 +103,33 @@ impl SampleLabels {
     /// Takes one label in. Empty ones say nothing and are dropped.
     pub(crate) fn add(
         &mut self,
-        key: &str,
-        value: LabelValue<'_>,
+        key: &LabelText<'_>,
+        value: LabelValue<&LabelText<'_>>,
         tables: &mut Tables,
         budget: &mut Budget,
         issues: &mut Issues,
     ) {
-        if key.is_empty() || matches!(&value, LabelValue::Text(text) if text.is_empty()) {
+        if key.text.is_empty() || matches!(value, LabelValue::Text(text) if text.text.is_empty()) {
             return;
         }
-        let text = match &value {
-            LabelValue::Text(text) | LabelValue::Number(_, text) => text.len(),
-        };
-        if !budget.work(key.len() + text, issues) {
+        let (LabelValue::Text(text) | LabelValue::Number(_, text)) = value;
+        if !budget.work(key.text.len() + text.text.len(), issues) {
             return;
         }
-        let mut intern = |text: &str| budget.intern(tables, text, issues);
-        if let Some(meaning) = meaning(key)
-            && (matches!(value, LabelValue::Number(0, _))
-                || self.take(meaning, &value, &mut intern))
-        {
-            return;
+        if let Some(meaning) = key.meaning {
+            let mut name = |value: LabelValue<&LabelText<'_>>| match value {
+                LabelValue::Text(text) => text.intern(tables, budget, issues),
+                LabelValue::Number(number, _) => budget.intern(tables, &number.to_string(), issues),
+            };
+            if matches!(value, LabelValue::Number(0, _)) || self.take(meaning, value, &mut name) {
+                return;
+            }
         }
-        let key = intern(key);
+        let key = key.intern(tables, budget, issues);
+        let text = text.intern(tables, budget, issues);
         let value = match value {
-            LabelValue::Text(text) => AttributeValue::Text(intern(&text)),
-            LabelValue::Number(number, unit) => AttributeValue::Number(number, intern(&unit)),
+            LabelValue::Text(_) => AttributeValue::Text(text),
+            LabelValue::Number(number, _) => AttributeValue::Number(number, text),
         };
         self.attributes.push(Attribute { key, value });
     }
@@ -90,17 +138,13 @@ impl SampleLabels {
     fn take(
         &mut self,
         meaning: Meaning,
-        value: &LabelValue<'_>,
-        intern: &mut impl FnMut(&str) -> StringId,
+        value: LabelValue<&LabelText<'_>>,
+        name: &mut impl FnMut(LabelValue<&LabelText<'_>>) -> StringId,
     ) -> bool {
         match meaning {
             Meaning::ThreadId => set(&mut self.thread.id, 0, integer(value)),
             Meaning::ThreadName => {
-                let name = match value {
-                    LabelValue::Text(text) => intern(text),
-                    LabelValue::Number(number, _) => intern(&number.to_string()),
-                };
-                set(&mut self.thread.name, StringId::default(), Some(name))
+                set(&mut self.thread.name, StringId::default(), Some(name(value)))
             }
             Meaning::SpanId => set(&mut self.link.span_id, 0, id64(value, 10)),
             Meaning::SpanIdHex => set(&mut self.link.span_id, 0, id64(value, 16)),
@@ -180,19 +224,20 @@ fn set<T: PartialEq>(slot: &mut T, empty: T, value: Option<T>) -> bool {
     }
 }
 
-fn integer(value: &LabelValue<'_>) -> Option<i64> {
+fn integer(value: LabelValue<&LabelText<'_>>) -> Option<i64> {
     match value {
-        LabelValue::Text(text) => text.parse().ok(),
-        LabelValue::Number(number, _) => Some(*number),
+        LabelValue::Text(text) => text.text.parse().ok(),
+        LabelValue::Number(number, _) => Some(number),
     }
 }
 
 /// Numbers are signed on the wire and unsigned in meaning; text is decimal or hex as clients write
 /// it, and the other one where that cannot be.
-fn id64(value: &LabelValue<'_>, radix: u32) -> Option<u64> {
+fn id64(value: LabelValue<&LabelText<'_>>, radix: u32) -> Option<u64> {
     match value {
         LabelValue::Number(number, _) => Some(number.cast_unsigned()),
         LabelValue::Text(text) => {
+            let text = text.text();
             let hex = || (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
             let decimal = || text.parse().ok();
             // Some leave out zeros in front.
@@ -202,11 +247,14 @@ fn id64(value: &LabelValue<'_>, radix: u32) -> Option<u64> {
     }
 }
 
-fn id128(value: &LabelValue<'_>) -> Option<u128> {
+fn id128(value: LabelValue<&LabelText<'_>>) -> Option<u128> {
     match value {
         LabelValue::Number(number, _) => Some(u128::from(number.cast_unsigned())),
-        LabelValue::Text(text) if text.len() == 32 => u128::from_str_radix(text, 16).ok(),
         LabelValue::Text(text) => {
+            let text = text.text();
+            if text.len() == 32 {
+                return u128::from_str_radix(text, 16).ok();
+            }
             let hex = || (text.len() == 16).then(|| u128::from_str_radix(text, 16).ok()).flatten();
             text.parse().ok().or_else(hex)
         }

@@ -11,6 +11,8 @@ pub(crate) struct Rows {
     types: Vec<(String, String)>,
     map: TypeMap,
     kinds: Vec<KindIndex>,
+    /// By kind: which values it has, and as which measure.
+    values: Vec<Vec<(usize, usize)>>,
 }
 
 impl Rows {
@@ -26,7 +28,11 @@ impl Rows {
         let period = (period.0, unit_name(period.1));
         let map = map_types(&listed, period, &options.family);
         let kinds = map.kinds.iter().map(|kind| profile.intern_kind(kind)).collect();
-        Self { types, map, kinds }
+        let mut values = vec![Vec::new(); map.kinds.len()];
+        for (at, target) in map.targets.iter().enumerate() {
+            values[target.kind].push((at, target.measure));
+        }
+        Self { types, map, kinds, values }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -42,13 +48,11 @@ impl Rows {
         budget: &mut Budget,
         issues: &mut Issues,
     ) {
-        for (at, &kind) in self.kinds.iter().enumerate() {
+        for (&kind, own) in self.kinds.iter().zip(&self.values) {
             let mut row = [0; VALUES_MAX];
-            for (target, &value) in self.map.targets.iter().zip(values) {
-                if target.kind == at
-                    && let Some(slot) = row.get_mut(target.measure)
-                {
-                    *slot = value;
+            for &(at, measure) in own {
+                if let (Some(slot), Some(value)) = (row.get_mut(measure), values.get(at)) {
+                    *slot = *value;
                 }
             }
             if row != [0; VALUES_MAX] && budget.sample(issues) {

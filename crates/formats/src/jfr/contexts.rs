@@ -8,7 +8,7 @@ use super::decode::Out;
 use crate::compress::decompress;
 use crate::decoded::{IssueKind, Issues};
 use crate::intern::text;
-use crate::labels::{LabelValue, SampleLabels};
+use crate::labels::{LabelText, LabelValue, SampleLabels};
 use crate::limits::Limits;
 use profile::KeyedMap;
 use std::borrow::Cow;
@@ -97,11 +97,14 @@ impl Contexts {
             });
             return;
         };
-        let text = |key: &u64| self.strings.get(key).map_or("", |text| &**text);
+        let text = |key: &u64| {
+            let text = self.strings.get(key).map_or("", |text| &**text);
+            LabelText::new(Cow::Borrowed(text))
+        };
         for (key, value) in &self.labels[start..end] {
             let Out { profile, budget, issues } = &mut *out;
-            let value = LabelValue::Text(Cow::Borrowed(text(value)));
-            labels.add(text(key), value, &mut profile.tables, budget, issues);
+            let (key, value) = (text(key), text(value));
+            labels.add(&key, LabelValue::Text(&value), &mut profile.tables, budget, issues);
         }
     }
 }

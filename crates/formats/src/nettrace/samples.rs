@@ -9,7 +9,7 @@ use super::table::{About, Event, What};
 use super::threads::{Label, ThreadRow};
 use crate::decoded::{IssueKind, Issues};
 use crate::intern::Budget;
-use crate::labels::{LabelValue, SampleLabels};
+use crate::labels::{LabelText, LabelValue, SampleLabels};
 use crate::limits::NETTRACE_THREADS_MAX;
 use crate::told::{Telling, Told};
 use profile::runtime::category;
@@ -406,10 +406,15 @@ impl<'s, 'a> Samples<'s, 'a> {
                 Label::Number(key, number) => (key, Ok(number)),
             };
             let limits = out.budget.limits;
-            let key = key.read(&limits, &mut out.issues);
+            let key = LabelText::new(key.read(&limits, &mut out.issues));
+            let text = match &value {
+                Ok(_) => Cow::Borrowed(""),
+                Err(text) => text.read(&limits, &mut out.issues),
+            };
+            let text = LabelText::new(text);
             let value = match value {
-                Ok(number) => LabelValue::Number(number, Cow::Borrowed("")),
-                Err(text) => LabelValue::Text(text.read(&limits, &mut out.issues)),
+                Ok(number) => LabelValue::Number(number, &text),
+                Err(_) => LabelValue::Text(&text),
             };
             let Out { profile, budget, issues } = &mut *out;
             labels.add(&key, value, &mut profile.tables, budget, issues);

@@ -124,7 +124,7 @@ impl<'a> Dictionary<'a> {
         index: u64,
         budget: &mut Budget,
         issues: &mut Issues,
-    ) -> Option<(String, LabelValue<'static>)> {
+    ) -> Option<(String, LabelValue<String>)> {
         if index == 0 {
             return None;
         }
@@ -134,7 +134,7 @@ impl<'a> Dictionary<'a> {
         let key = self.string(key.unwrap_or(0), budget, issues);
         let mut value = any_value(value, self, budget, issues);
         if let LabelValue::Number(_, have) = &mut value {
-            *have = self.string(unit.unwrap_or(0), budget, issues).into();
+            *have = self.string(unit.unwrap_or(0), budget, issues);
         }
         Some((key, value))
     }
@@ -145,13 +145,13 @@ impl<'a> Dictionary<'a> {
         index: u64,
         budget: &mut Budget,
         issues: &mut Issues,
-    ) -> Option<(String, LabelValue<'static>)> {
+    ) -> Option<(String, LabelValue<String>)> {
         let message = self.get(ATTRIBUTES, index, budget, issues)?;
         let key = last_bytes(message, 1);
         let mut value = any_value(last_bytes(message, 2), self, budget, issues);
         if let LabelValue::Number(_, have) = &mut value {
             let unit = self.unit(key);
-            *have = self.string(unit, budget, issues).into();
+            *have = self.string(unit, budget, issues);
         }
         Some((text(key, &budget.limits, issues).into_owned(), value))
     }
@@ -215,7 +215,7 @@ impl<'a> Context<'a> {
         self.dictionary.string(index, &mut self.budget, &mut self.issues)
     }
 
-    pub(super) fn attribute(&mut self, index: u64) -> Option<(String, LabelValue<'static>)> {
+    pub(super) fn attribute(&mut self, index: u64) -> Option<(String, LabelValue<String>)> {
         let (budget, issues) = (&mut self.budget, &mut self.issues);
         if self.layout.is_old() {
             return self.dictionary.old_attribute(index, budget, issues);

@@ -3,7 +3,7 @@
 use super::dictionary::{Context, LINKS, Used, damage};
 use super::layout::SamplePart;
 use crate::decoded::IssueKind;
-use crate::labels::SampleLabels;
+use crate::labels::{LabelText, SampleLabels};
 use crate::rows::Rows;
 use profile::{Profile, Sample};
 use stdx::Timestamp;
@@ -81,7 +81,9 @@ impl Context<'_> {
                 (SamplePart::Attributes, _) => {
                     for index in field.value.varints().take(limits.labels_per_sample_max) {
                         if let Some((key, value)) = self.attribute(index) {
-                            let tables = &mut to.tables;
+                            let key = LabelText::new(key.into());
+                            let value = value.map(|text| LabelText::new(text.into()));
+                            let (value, tables) = (value.as_ref(), &mut to.tables);
                             labels.add(&key, value, tables, &mut self.budget, &mut self.issues);
                         }
                     }

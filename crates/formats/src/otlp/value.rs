@@ -4,7 +4,6 @@ use super::dictionary::Dictionary;
 use crate::decoded::Issues;
 use crate::intern::{Budget, text};
 use crate::labels::LabelValue;
-use std::borrow::Cow;
 use wire::scan::{Value, fields};
 
 /// How deep lists inside attribute values are read.
@@ -18,7 +17,7 @@ pub(super) fn any_value(
     dictionary: &Dictionary<'_>,
     budget: &mut Budget,
     issues: &mut Issues,
-) -> LabelValue<'static> {
+) -> LabelValue<String> {
     nested(message, dictionary, budget, issues, DEPTH_MAX)
 }
 
@@ -28,15 +27,15 @@ fn nested(
     budget: &mut Budget,
     issues: &mut Issues,
     depth: usize,
-) -> LabelValue<'static> {
+) -> LabelValue<String> {
     // The last one counts, and only that one is read: the others may be many and long.
     let known = fields(message).filter(|field| matches!(field.number, 1..=5 | 7 | 8));
-    let Some(field) = known.last() else { return LabelValue::Text(Cow::Borrowed("")) };
+    let Some(field) = known.last() else { return LabelValue::Text(String::new()) };
     let text = match (field.number, field.value) {
         (1, Value::Len(bytes)) => text(bytes, &budget.limits, issues).into_owned(),
         (2, Value::Varint(flag)) => (flag != 0).to_string(),
         (3, Value::Varint(number)) => {
-            return LabelValue::Number(number.cast_signed(), Cow::Borrowed(""));
+            return LabelValue::Number(number.cast_signed(), String::new());
         }
         (4, Value::I64(bits)) => f64::from_bits(bits).to_string(),
         (5, Value::Len(list)) if depth > 0 => joined(list, dictionary, budget, issues, depth - 1),
@@ -47,7 +46,7 @@ fn nested(
         (8, Value::Varint(index)) => dictionary.string(index, budget, issues),
         _ => String::new(),
     };
-    LabelValue::Text(Cow::Owned(text))
+    LabelValue::Text(text)
 }
 
 /// The entries of a list, up to the length of one text: each may name the longest there is.
@@ -73,9 +72,9 @@ fn joined(
 }
 
 /// The value as text.
-pub(super) fn into_text(value: LabelValue<'_>) -> String {
+pub(super) fn into_text(value: LabelValue<String>) -> String {
     match value {
-        LabelValue::Text(text) => text.into_owned(),
+        LabelValue::Text(text) => text,
         LabelValue::Number(number, _) => number.to_string(),
     }
 }

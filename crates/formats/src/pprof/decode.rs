@@ -5,7 +5,7 @@ use super::untyped::{Event, PERIOD, Untyped};
 use crate::compress::decompress;
 use crate::decoded::{Decoded, IssueKind, Issues, Options};
 use crate::intern::{Budget, text};
-use crate::labels::{LabelValue, SampleLabels};
+use crate::labels::{LabelText, LabelValue, SampleLabels};
 use crate::rows::{Rows, unit_name};
 use profile::{KeyedMap, LocationId, Profile, Sample, StackId};
 use std::borrow::Cow;
@@ -49,6 +49,7 @@ pub(crate) fn decode_untyped(bytes: &[u8], untyped: Untyped, options: &Options) 
         stack: Vec::new(),
         stacks: KeyedMap::default(),
         texts: vec![None; raw.string_count()],
+        no_text: LabelText::new(Cow::Borrowed("")),
         values: Vec::new(),
     };
     for field in fields(&body).filter(|field| field.number == 2) {
@@ -79,7 +80,9 @@ struct Reader<'a> {
     /// Stacks by their bytes: many samples share one.
     stacks: KeyedMap<&'a [u8], StackId>,
     /// Texts of labels by index, once they were looked at.
-    texts: Vec<Option<Cow<'a, str>>>,
+    texts: Vec<Option<LabelText<'a>>>,
+    /// What stands for an index without a text.
+    no_text: LabelText<'a>,
     values: Vec<i64>,
 }
 
@@ -191,18 +194,18 @@ impl<'a> Reader<'a> {
         let text = text.filter(|text| *text != 0);
         let key = self.read_text(key);
         let of_value = self.read_text(if text.is_some() { text } else { unit });
-        let [key, of_value] = [key, of_value].map(|at| text_at(&self.texts, at));
+        let of_index = |at: usize| self.texts.get(at).and_then(Option::as_ref);
+        let [key, of_value] = [key, of_value].map(|at| of_index(at).unwrap_or(&self.no_text));
         let value = match (text, number) {
-            (Some(_), _) => LabelValue::Text(Cow::Borrowed(of_value)),
-            (None, Some(number)) => {
-                LabelValue::Number(number.cast_signed(), Cow::Borrowed(of_value))
-            }
+            (Some(_), _) => LabelValue::Text(of_value),
+            (None, Some(number)) => LabelValue::Number(number.cast_signed(), of_value),
             (None, None) => return,
         };
         if self.untyped.is_some_and(|untyped| untyped != Untyped::Events) {
-            match &value {
-                LabelValue::Text(text) => self.event.take(key, text, 0),
-                LabelValue::Number(number, _) => self.event.take(key, "", *number),
+            let key = key.text();
+            match value {
+                LabelValue::Text(text) => self.event.take(key, text.text(), 0),
+                LabelValue::Number(number, _) => self.event.take(key, "", number),
             }
             if key == PERIOD {
                 return;
@@ -211,8 +214,8 @@ impl<'a> Reader<'a> {
         labels.add(key, value, &mut profile.tables, &mut self.budget, &mut self.issues);
     }
 
-    /// Where [`text_at`] finds a text that a label refers to; it is empty when samples have referred
-    /// to too much already.
+    /// Reads a text that a label refers to, and gives its index; there is none where that leads
+    /// nowhere, or samples have referred to too much already.
     fn read_text(&mut self, index: Option<u64>) -> usize {
         let index = index.unwrap_or(0);
         let at = usize::try_from(index).unwrap_or(usize::MAX);
@@ -222,15 +225,11 @@ impl<'a> Reader<'a> {
             let has_room =
                 self.budget.work(bytes.len().min(limits.string_bytes_max), &mut self.issues);
             if let Some(slot) = self.texts.get_mut(at).filter(|_| has_room) {
-                *slot = Some(text(bytes, limits, &mut self.issues));
+                *slot = Some(LabelText::new(text(bytes, limits, &mut self.issues)));
             }
         }
         at
     }
-}
-
-fn text_at<'t>(texts: &'t [Option<Cow<'_, str>>], at: usize) -> &'t str {
-    texts.get(at).and_then(Option::as_deref).unwrap_or_default()
 }
 
 /// The innermost function of a stack.
