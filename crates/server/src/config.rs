@@ -481,7 +481,7 @@ mod tests {
             ("data_dir='/d'\n[[resolution]]\ntimes = 'ns'", "names nothing"),
             ("data_dir='/d'\n[[resolution]]\nmatch='{a'\ntimes = 'ns'", "rule 1: match"),
             ("data_dir='/d'\n[debuginfod]\nurls = []", "names no server"),
-            ("data_dir='/d'\n[debuginfod]\nurls = ['https://d.org']", "a proxy that speaks https"),
+            ("data_dir='/d'\n[debuginfod]\nurls = ['ftp://d.org']", "only https:// and http://"),
             ("data_dir='/d'\n[[retention]]\nkind = 'heap'\ndays = -3", "0.01 to 36500"),
             (&format!("data_dir='/d'\n{TOKEN}token_sha256 = 'secret'"), "sha256sum"),
         ] {

@@ -1,46 +1,65 @@
 //! The way out to fetch something: requests to hosts that the settings file names, within limits of
-//! size and time, and never to where a redirect leads unless that is one of these hosts, too. The
-//! other way out is [`crate::tee`].
+//! size and time, and never to where a redirect leads unless that is one of these hosts, too, and
+//! encrypted or not as the settings file says. The other way out is [`crate::tee`].
 
 use crate::limits::{EGRESS_REDIRECTS_MAX, EGRESS_TIMEOUT};
+use crate::outward::{Connector, HTTP1, Trust};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
+use http::uri::{Authority, Scheme};
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use std::fmt;
 use std::io::Write;
 
 /// Requests to some hosts.
 pub(crate) struct Egress {
-    /// Host and port.
-    allowed: Vec<(String, u16)>,
-    client: Client<HttpConnector, Empty<Bytes>>,
+    allowed: Vec<Target>,
+    client: Client<Connector, Empty<Bytes>>,
 }
 
-/// Host and port of an address without encryption.
-pub(crate) fn target(uri: &Uri) -> Result<(String, u16)> {
-    ensure!(
-        uri.scheme_str() == Some("http"),
-        "{uri}: only http:// is spoken; put a proxy that speaks https before it"
-    );
+/// Who answers at an address: `http://` of a host is not its `https://`, whatever the port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    scheme: Scheme,
+    host: String,
+    port: u16,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}://{}:{}", self.scheme, self.host, self.port)
+    }
+}
+
+/// Who answers at an address.
+pub(crate) fn target(uri: &Uri) -> Result<Target> {
+    let default = match uri.scheme_str() {
+        Some("https") => Some((Scheme::HTTPS, 443)),
+        Some("http") => Some((Scheme::HTTP, 80)),
+        _ => None,
+    };
+    let (scheme, port) = default
+        .with_context(|| format!("{uri}: only https:// and http:// are spoken; begin with one"))?;
     let host = uri.host().filter(|host| !host.is_empty());
     let host = host.with_context(|| format!("{uri} names no host"))?;
-    Ok((host.to_ascii_lowercase(), uri.port_u16().unwrap_or(80)))
+    let port = uri.port_u16().unwrap_or(port);
+    Ok(Target { scheme, host: host.to_ascii_lowercase(), port })
 }
 
 impl Egress {
     /// To the hosts of these addresses alone.
-    pub(crate) fn to(addresses: &[Uri]) -> Result<Self> {
+    pub(crate) fn to(addresses: &[Uri], trust: &Trust) -> Result<Self> {
         let allowed = addresses.iter().map(target).collect::<Result<_>>()?;
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let client = Client::builder(TokioExecutor::new()).build(Connector::new(trust, HTTP1));
         Ok(Self { allowed, client })
     }
 
     fn check(&self, uri: &Uri) -> Result<()> {
         let target = target(uri)?;
-        ensure!(self.allowed.contains(&target), "{}:{} is not configured", target.0, target.1);
+        ensure!(self.allowed.contains(&target), "{target} is not configured");
         Ok(())
     }
 
@@ -94,10 +113,13 @@ pub(crate) trait Sink: Write + Send {}
 
 impl<T: Write + Send> Sink for T {}
 
-/// An address that a redirect names: a whole one, or a path on the same host.
+/// An address that a redirect names: a whole one, one without a scheme, or a path on the same host.
 fn resolve(from: &Uri, to: &str) -> Result<Uri> {
-    let whole = if to.starts_with('/') && !to.starts_with("//") {
-        format!("http://{}{to}", from.authority().map_or("", http::uri::Authority::as_str))
+    let scheme = from.scheme_str().unwrap_or_default();
+    let whole = if to.starts_with("//") {
+        format!("{scheme}:{to}")
+    } else if to.starts_with('/') {
+        format!("{scheme}://{}{to}", from.authority().map_or("", Authority::as_str))
     } else {
         to.to_owned()
     };
@@ -107,6 +129,9 @@ fn resolve(from: &Uri, to: &str) -> Result<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outward::tls;
+    use http::Response;
+    use http_body_util::Full;
     use std::io::{BufRead, BufReader};
     use std::net::TcpListener;
     use std::sync::{Arc, Mutex};
@@ -144,6 +169,20 @@ mod tests {
         format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}")
     }
 
+    /// To one address, with a certificate if it needs one.
+    fn to(base: &str, pem: &str) -> Egress {
+        let base = base.parse().unwrap();
+        let trust =
+            if pem.is_empty() { Trust::towards([&base]).unwrap() } else { Trust::only(pem) };
+        Egress::to(&[base], &trust).unwrap()
+    }
+
+    async fn fetch(egress: &Egress, uri: &str, most: u64) -> Result<Option<Vec<u8>>, String> {
+        let mut out = Vec::new();
+        let there = egress.fetch(&uri.parse().unwrap(), &mut out, most).await;
+        there.map(|there| there.then_some(out)).map_err(|error| format!("{error:#}"))
+    }
+
     #[tokio::test]
     async fn only_configured_hosts_are_asked_whatever_redirects_say() {
         let (other, other_asked) = server(vec![("/secret", found("secret"))]);
@@ -155,12 +194,10 @@ mod tests {
             ("/loop", moved("/loop")),
         ]);
         let base = format!("http://127.0.0.1:{port}");
-        let egress = Egress::to(&[base.parse().unwrap()]).unwrap();
+        let egress = to(&base, "");
         let fetch = async |path: &str, most| {
-            let mut out = Vec::new();
             let uri = if path.starts_with('/') { format!("{base}{path}") } else { path.to_owned() };
-            let there = egress.fetch(&uri.parse().unwrap(), &mut out, most).await;
-            there.map(|there| there.then_some(out)).map_err(|error| format!("{error:#}"))
+            fetch(&egress, &uri, most).await
         };
         assert_eq!(fetch("/here", 9).await, Ok(Some(b"data".to_vec())));
         assert_eq!(fetch("/near", 9).await, Ok(Some(b"data".to_vec())));
@@ -169,7 +206,7 @@ mod tests {
         for (path, why) in [
             ("/far", "is not configured"),
             (secret.as_str(), "is not configured"),
-            ("/tls", "only http://"),
+            ("/tls", "https://127.0.0.1:443 is not configured"),
             ("/loop", "redirects"),
         ] {
             let error = fetch(path, 9).await.unwrap_err();
@@ -177,5 +214,50 @@ mod tests {
         }
         assert!(fetch("/here", 3).await.unwrap_err().contains("more than 3 bytes"));
         assert_eq!(other_asked.lock().unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_begins_encrypted_stays_encrypted() {
+        let (plain, plain_asked) = server(vec![("/here", found("secret"))]);
+        let secure = tls::serve("127.0.0.1", &[HTTP1], move |request| {
+            let host = request.headers()[header::HOST].to_str().unwrap().to_owned();
+            let to = match request.uri().path() {
+                "/here" => return Response::new(Full::from("data")),
+                "/near" => "/here".to_owned(),
+                "/no-scheme" => format!("//{host}/here"),
+                // The same host and port, and another that speaks nothing else.
+                "/same" => format!("http://{host}/here"),
+                _ => format!("http://127.0.0.1:{plain}/here"),
+            };
+            let answer = Response::builder().status(StatusCode::FOUND).header(header::LOCATION, to);
+            answer.body(Full::default()).unwrap()
+        });
+        let secure = secure.await;
+        let egress = to(&secure.url, &secure.certificate);
+        for path in ["/here", "/near", "/no-scheme"] {
+            let got = fetch(&egress, &format!("{}{path}", secure.url), 9).await;
+            assert_eq!(got, Ok(Some(b"data".to_vec())), "{path}");
+        }
+        for path in ["/same", "/down"] {
+            let error = fetch(&egress, &format!("{}{path}", secure.url), 9).await.unwrap_err();
+            assert!(
+                error.contains("http://127.0.0.1:") && error.contains("not configured"),
+                "{error}"
+            );
+        }
+        assert_eq!(plain_asked.lock().unwrap().len(), 0);
+        let stranger = tls::serve("127.0.0.1", &[], |_| Response::default()).await;
+        let egress = to(&stranger.url, &secure.certificate);
+        let error = fetch(&egress, &stranger.url, 9).await.unwrap_err();
+        assert!(error.contains("SSL_CERT_FILE"), "{error}");
+    }
+
+    #[test]
+    fn a_host_is_its_scheme_name_and_port() {
+        let of = |uri: &str| target(&uri.parse().unwrap()).map(|target| target.to_string()).ok();
+        assert_eq!(of("https://A.example/x").as_deref(), Some("https://a.example:443"));
+        assert_eq!(of("http://a.example").as_deref(), Some("http://a.example:80"));
+        assert_eq!(of("https://[::1]:80").as_deref(), Some("https://[::1]:80"));
+        assert_eq!((of("ftp://a"), of("a:1"), of("/x")), (None, None, None));
     }
 }

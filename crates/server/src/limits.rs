@@ -22,6 +22,8 @@ pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// Tables of names that are kept in memory, in bytes; the one in use may be larger.
 pub(crate) const NAME_TABLES_BYTES_MAX: usize = 64 << 20;
+/// How long another server may take to accept a connection, with TLS where that is spoken.
+pub(crate) const OUTWARD_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Redirects that are followed on the way out.
 pub(crate) const EGRESS_REDIRECTS_MAX: usize = 3;
 /// How long a request to another server may take with its answer.
@@ -40,8 +42,6 @@ pub(crate) const TEE_REQUESTS_MAX: usize = 1_000;
 pub(crate) const TEE_SENDERS: usize = 4;
 /// How long a further address may take for one request, its answer included.
 pub(crate) const TEE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long it may take to accept a connection.
-pub(crate) const TEE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that are read of its answer.
 pub(crate) const TEE_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// How often it is said that requests did not go onward.

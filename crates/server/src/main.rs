@@ -8,6 +8,7 @@ mod egress;
 mod flame;
 mod import;
 mod limits;
+mod outward;
 mod page;
 mod query_command;
 mod record;

@@ -10,6 +10,7 @@ mod socket;
 
 use crate::config::{Config, Flags};
 use crate::limits::{HEAD_TIMEOUT, SHUTDOWN_GRACE};
+use crate::outward::Trust;
 use crate::page;
 use crate::tee::{self, Tees};
 use anyhow::{Context, Result};
@@ -19,6 +20,7 @@ use api::{
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use http::Uri;
 use ingest::receivers::otlp::Export;
 use ingest::receivers::otlp_grpc::OtlpGrpc;
 use ingest::{Auth, Ingest, Sink};
@@ -42,6 +44,7 @@ const EXIT_AT_ONCE: i32 = 130;
 /// Runs until a signal.
 pub(crate) async fn run(flags: &Flags) -> Result<()> {
     let config = Config::load(flags)?;
+    let trust = Trust::towards(others(&config))?;
     // The port first: a second server must not even touch the data of the first.
     let main = bind_main(config.listen).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -49,7 +52,7 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
     let store = open(&config, Arc::clone(&clock)).await?;
     // Before anybody learns that this server runs, and after what may take long.
     let mut signals = Signals::new()?;
-    let wired = wire(&config, &store, clock);
+    let wired = wire(&config, &store, &trust, clock);
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
     let stopping = || {
@@ -120,6 +123,12 @@ async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>> {
         .with_context(|| data_dir::hint(path))
 }
 
+/// Addresses that requests are sent to.
+fn others(config: &Config) -> impl Iterator<Item = &Uri> {
+    let debuginfod = config.debuginfod.iter().flat_map(|servers| &servers.urls);
+    config.tees.iter().map(|tee| &tee.to).chain(debuginfod)
+}
+
 struct Wired {
     main: Router,
     grpc: Router,
@@ -128,7 +137,7 @@ struct Wired {
     metrics: Arc<Metrics>,
 }
 
-fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
+fn wire(config: &Config, store: &Arc<Store>, trust: &Trust, clock: Arc<dyn Clock>) -> Wired {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let sink: Arc<dyn Sink> = Arc::new(StoreSink(Arc::clone(store)));
     let limits = ingest::limits::Limits {
@@ -141,7 +150,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
         Engine::new(Arc::clone(store), Settings { scans_max: cores, ..Settings::default() });
     let engine = engine.with_naming(Arc::new(StoreNames::new(Arc::clone(store))));
     let views: Arc<dyn Views> = Arc::new(engine);
-    let tees = Arc::new(Tees::start(config.tees.clone(), &clock));
+    let tees = Arc::new(Tees::start(config.tees.clone(), trust, &clock));
     let (of_store, of_tees) = (Arc::clone(store), Arc::clone(&tees));
     let all = move || [figures(&of_store), record_figures(&of_store), of_tees.figures()].concat();
     let metrics = Arc::new(Metrics::new(Arc::clone(&ingest), Box::new(all)));
@@ -151,7 +160,7 @@ fn wire(config: &Config, store: &Arc<Store>, clock: Arc<dyn Clock>) -> Wired {
     let payloads = PayloadsState::new(admin.clone(), Arc::clone(&views), Arc::clone(&ingest));
     if let Some(settings) = config.debuginfod.clone() {
         // Ends with the process: what it keeps is whole or not there.
-        tokio::spawn(debuginfod::run(settings, symbols.clone()));
+        tokio::spawn(debuginfod::run(settings, trust.clone(), symbols.clone()));
     }
     let state = ApiState {
         classes: Arc::new(config.classify.clone()),

@@ -7,6 +7,7 @@ mod headers;
 mod send;
 
 use crate::limits::{TEE_BYTES_MAX, TEE_LOG_INTERVAL, TEE_REQUESTS_MAX};
+use crate::outward::Trust;
 use api::Figure;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -76,13 +77,14 @@ struct Place {
 
 impl Tees {
     /// Starts a task for each address.
-    pub(crate) fn start(all: Vec<Settings>, clock: &Arc<dyn Clock>) -> Self {
+    pub(crate) fn start(all: Vec<Settings>, trust: &Trust, clock: &Arc<dyn Clock>) -> Self {
         let name = format!("vesta-{:016x}", Rng::from_entropy().next_u64());
         let start = |settings: Settings| {
             tracing::info!(intake = settings.intake.name(), "requests also go to {}", settings.to);
             let (tee, onward) = Tee::new(settings, Arc::clone(clock));
             // Ends with the process: what waits then is lost.
-            tokio::spawn(send::run(Arc::clone(&tee), onward, format!("1.1 {name}")));
+            let clients = send::Clients::new(trust, &format!("1.1 {name}"));
+            tokio::spawn(send::run(Arc::clone(&tee), onward, clients));
             tee
         };
         Self { all: all.into_iter().map(start).collect(), name }

@@ -27,6 +27,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("prost-build", &["wire", "rpc", "xtask"]),
     ("protox", &["wire", "rpc", "xtask"]),
     ("rusqlite", &["catalog"]),
+    ("rustls*", &["server"]),
     ("signal-hook", &["xtask"]),
     ("tikv-jemallocator", &["server", "agent"]),
     ("tonic*", &["rpc"]),

@@ -1,6 +1,6 @@
 //! `[debuginfod]`: servers that are asked for debug information.
 
-use crate::egress::Egress;
+use crate::egress::target;
 use crate::serve::debuginfod::Debuginfod;
 use anyhow::{Context, Result, ensure};
 use http::Uri;
@@ -22,12 +22,12 @@ pub(super) struct FileDebuginfod {
 pub(super) fn checked(file: &FileDebuginfod) -> Result<Debuginfod> {
     let url = |text: &String| {
         let url: Uri = text.parse().with_context(|| format!("[debuginfod]: address {text:?}"))?;
-        Egress::to(std::slice::from_ref(&url)).context("[debuginfod]")?;
-        ensure!(url.query().is_none(), "[debuginfod]: {text:?} has a query: give http://HOST:PORT");
+        target(&url).context("[debuginfod]")?;
+        ensure!(url.query().is_none(), "[debuginfod]: {text:?} has a query: give https://HOST");
         Ok(url)
     };
     let urls = file.urls.iter().map(url).collect::<Result<Vec<_>>>()?;
-    ensure!(!urls.is_empty(), "[debuginfod] names no server: give urls = [\"http://HOST:PORT\"]");
+    ensure!(!urls.is_empty(), "[debuginfod] names no server: give urls = [\"https://HOST\"]");
     let seconds = file.interval_seconds.unwrap_or(INTERVAL_SECONDS);
     ensure!(seconds > 0, "[debuginfod]: interval_seconds is 0: give a number of seconds");
     Ok(Debuginfod { urls, interval: Duration::from_secs(seconds.into()) })

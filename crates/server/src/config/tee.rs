@@ -13,10 +13,11 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct TeeFlags {
     /// Also send what Datadog's libraries send to this address, e.g. http://127.0.0.1:8127 of their
-    /// agent; see [[tee]] of the settings file for more.
+    /// agent, or one of https; see [[tee]] of the settings file for more.
     #[arg(long, env = "VESTA_TEE_DATADOG", value_name = "URL")]
     tee_datadog: Option<String>,
-    /// Also send what Pyroscope's clients send to this address, e.g. http://127.0.0.1:4041.
+    /// Also send what Pyroscope's clients send to this address, e.g. http://127.0.0.1:4041, or one
+    /// of https.
     #[arg(long, env = "VESTA_TEE_PYROSCOPE", value_name = "URL")]
     tee_pyroscope: Option<String>,
 }
@@ -64,9 +65,9 @@ fn check(file: &FileTee) -> Result<Settings> {
     let names = Intake::ALL.map(Intake::name).join(", ");
     let intake = Intake::ALL.into_iter().find(|intake| intake.name() == file.intake);
     let intake = intake.with_context(|| format!("intake {:?} is none of {names}", file.intake))?;
-    let to: Uri = file.to.parse().context("write http://HOST:PORT")?;
+    let to: Uri = file.to.parse().context("write https://HOST or http://HOST:PORT")?;
     target(&to)?;
-    ensure!(to.query().is_none(), "it has a query: give http://HOST:PORT");
+    ensure!(to.query().is_none(), "it has a query: give https://HOST or http://HOST:PORT");
     let header = match (&file.header, &file.value, &file.value_file) {
         (None, None, None) => None,
         (Some(name), Some(value), None) => Some(header(name, value)?),
@@ -121,8 +122,9 @@ mod tests {
     fn mistakes_are_refused_with_advice() {
         for (rest, advice) in [
             ("intake = 'otlp'\nto = 'http://a'", "none of datadog, pyroscope"),
-            ("intake = 'datadog'\nto = 'https://a'", "only http://"),
-            ("intake = 'datadog'\nto = 'a:1'", "only http://"),
+            ("intake = 'datadog'\nto = 'ftp://a'", "only https:// and http://"),
+            ("intake = 'datadog'\nto = 'a:1'", "only https:// and http://"),
+            ("intake = 'datadog'\nto = 'https://a/?x=1'", "has a query"),
             ("intake = 'datadog'\nto = 'http://a/?x=1'", "has a query"),
             ("intake = 'datadog'\nto = 'http://a'\nvalue = 'x'", "either value or value_file"),
             ("intake = 'datadog'\nto = 'http://a'\nheader = 'a b'\nvalue = 'x'", "is no header"),

@@ -5,6 +5,7 @@
 
 use crate::egress::Egress;
 use crate::limits::{DEBUGINFOD_BINARIES_MAX, DEBUGINFOD_BYTES_MAX, DEBUGINFOD_RETRY};
+use crate::outward::Trust;
 use anyhow::{Context, Result};
 use api::SymbolsState;
 use api::routes::symbols::keep;
@@ -29,8 +30,8 @@ pub(crate) struct Debuginfod {
 }
 
 /// Looks for missing names until it is dropped.
-pub(super) async fn run(settings: Debuginfod, symbols: SymbolsState) {
-    let egress = match Egress::to(&settings.urls) {
+pub(super) async fn run(settings: Debuginfod, trust: Trust, symbols: SymbolsState) {
+    let egress = match Egress::to(&settings.urls, &trust) {
         Ok(egress) => egress,
         Err(error) => {
             tracing::error!("debuginfod servers are not asked: {error:#}");

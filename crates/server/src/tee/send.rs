@@ -1,39 +1,31 @@
 //! Sends what waits, a few requests at a time, each once.
 
 use super::{Onward, Tee, headers};
-use crate::limits::{TEE_ANSWER_BYTES_MAX, TEE_CONNECT_TIMEOUT, TEE_SENDERS, TEE_TIMEOUT};
+use crate::limits::{TEE_ANSWER_BYTES_MAX, TEE_SENDERS, TEE_TIMEOUT};
+use crate::outward::{Connector, HTTP1, HTTP2, Trust};
 use bytes::Bytes;
 use futures::StreamExt;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 
-type Http = Client<HttpConnector, Full<Bytes>>;
+type Http = Client<Connector, Full<Bytes>>;
 
 /// What requests are sent with: gRPC is only spoken over HTTP/2.
-struct Clients {
+pub(super) struct Clients {
     plain: Http,
     grpc: Http,
     via: HeaderValue,
 }
 
 /// Sends until nobody queues any more.
-pub(super) async fn run(tee: Arc<Tee>, queue: mpsc::Receiver<Onward>, via: String) {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(TEE_CONNECT_TIMEOUT));
-    let client = |is_grpc: bool| {
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).pool_max_idle_per_host(TEE_SENDERS);
-        builder.http2_only(is_grpc).build(connector.clone())
-    };
-    let via = HeaderValue::from_str(&via).unwrap_or(HeaderValue::from_static("1.1 vesta"));
-    let clients = Arc::new(Clients { plain: client(false), grpc: client(true), via });
+pub(super) async fn run(tee: Arc<Tee>, queue: mpsc::Receiver<Onward>, clients: Clients) {
+    let clients = Arc::new(clients);
     let queue = futures::stream::unfold(queue, |mut queue| async move {
         let next = queue.recv().await?;
         Some((next, queue))
@@ -53,6 +45,17 @@ async fn one(clients: Arc<Clients>, tee: Arc<Tee>, onward: Onward) {
 }
 
 impl Clients {
+    /// `via` says through whom requests go.
+    pub(super) fn new(trust: &Trust, via: &str) -> Self {
+        let client = |protocol| {
+            let mut builder = Client::builder(TokioExecutor::new());
+            builder.pool_timer(TokioTimer::new()).pool_max_idle_per_host(TEE_SENDERS);
+            builder.http2_only(protocol == HTTP2).build(Connector::new(trust, protocol))
+        };
+        let via = HeaderValue::from_str(via).unwrap_or(HeaderValue::from_static("1.1 vesta"));
+        Self { plain: client(HTTP1), grpc: client(HTTP2), via }
+    }
+
     async fn send(&self, tee: &Tee, onward: &Onward) -> Result<(), String> {
         let head = &onward.head;
         let uri = address(&tee.settings.to, &head.uri).map_err(|error| chain(&error))?;
@@ -90,7 +93,7 @@ pub(super) fn address(to: &Uri, asked: &Uri) -> Result<Uri, http::Error> {
     let asked = asked.path_and_query().map_or("/", PathAndQuery::as_str);
     let authority = to.authority().map_or("", Authority::as_str);
     Uri::builder()
-        .scheme("http")
+        .scheme(to.scheme().unwrap_or(&Scheme::HTTP).clone())
         .authority(authority)
         .path_and_query(format!("{base}{asked}"))
         .build()

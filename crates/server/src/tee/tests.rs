@@ -129,4 +129,6 @@ fn headers_of_the_connection_and_of_our_tokens_stay() {
     let asked = "/ingest?name=a%7Bb%3Dc%7D".parse().unwrap();
     let address = send::address(&settings.to, &asked).unwrap();
     assert_eq!(address, "http://h:1/base/ingest?name=a%7Bb%3Dc%7D");
+    let address = send::address(&"https://h".parse().unwrap(), &asked).unwrap();
+    assert_eq!(address, "https://h/ingest?name=a%7Bb%3Dc%7D");
 }

@@ -53,7 +53,9 @@ pub(crate) fn vesta() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("VESTA_")) {
         command.env_remove(name);
     }
-    command.env_remove("RUST_LOG");
+    for name in ["RUST_LOG", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -64,8 +66,12 @@ fn client() -> Client<HttpConnector, Full<Bytes>> {
 impl Server {
     /// Starts on free ports, with OTLP on ports of its own.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        Self::start_as(vesta(), data, more)
+    }
+
+    /// The same, as a command with an environment of its own.
+    pub(crate) fn start_as(mut command: Command, data: &Path, more: &[&str]) -> Self {
         let otlp = ["--otlp-grpc-listen", "127.0.0.1:0", "--otlp-http-listen", "127.0.0.1:0"];
-        let mut command = vesta();
         command.arg("serve").arg("--data-dir").arg(data).args(["--listen", "127.0.0.1:0"]);
         let datadog = ["--datadog-listen", "127.0.0.1:0"];
         command.args(datadog.iter().filter(|_| !more.contains(&datadog[0])));

@@ -20,5 +20,6 @@ mod pyroscope;
 mod settings;
 mod symbols;
 mod tee;
+mod tls;
 mod traces;
 mod uploads;

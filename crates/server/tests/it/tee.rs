@@ -1,7 +1,8 @@
 //! Requests that also go to other addresses: as they came, and whatever becomes of them there.
 
-use crate::harness::{Server, cpu_pprof, folder};
+use crate::harness::{Server, cpu_pprof, folder, vesta};
 use crate::pyroscope::{PUSH, framed, push, timed_pprof, total};
+use crate::tls;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
@@ -14,6 +15,7 @@ use ingest::auth::hash_token;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -101,9 +103,13 @@ fn read(reader: &mut impl BufRead) -> Option<Came> {
 
 /// A server with these settings.
 fn serve(data: &Path, settings: &str) -> Server {
+    serve_as(vesta(), data, settings)
+}
+
+fn serve_as(command: Command, data: &Path, settings: &str) -> Server {
     let config = data.join("vesta.toml");
     std::fs::write(&config, settings).unwrap();
-    Server::start(data, &["--config", config.to_str().unwrap()])
+    Server::start_as(command, data, &["--config", config.to_str().unwrap()])
 }
 
 fn tee(intake: &str, to: &str, more: &str) -> String {
@@ -213,21 +219,15 @@ async fn grpc_only() -> (String, tokio::sync::mpsc::UnboundedReceiver<Call>) {
     (url, calls)
 }
 
-#[tokio::test]
-async fn calls_of_grpc_go_on_over_http2_and_are_stored_there() {
-    let (data, other_data) = (folder(), folder());
-    let (url, mut calls) = grpc_only().await;
-    let other = Server::start(other_data.path(), &[]);
-    let tees = [tee("pyroscope", &url, ""), tee("pyroscope", &other.url, "")];
-    let server = serve(data.path(), &tees.concat());
-    let body = framed(&wire::Message::encode_to_vec(&push("shop", timed_pprof("main;work 7\n"))));
+/// Calls a server as a client of gRPC does, which takes it well.
+async fn call(server: &Server, body: Vec<u8>) {
     let request = Request::post(format!("{}{PUSH}", server.url))
         .header("content-type", "application/grpc+proto")
         .header("te", "trailers")
         .header("user-agent", "grpc-go/1.80.0")
         .header("grpc-timeout", "10S")
         .header("authorization", "Bearer ours")
-        .body(Full::new(Bytes::from(body.clone())))
+        .body(Full::new(Bytes::from(body)))
         .unwrap();
     let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
     let answer = client.request(request).await.expect("the server answers");
@@ -236,6 +236,17 @@ async fn calls_of_grpc_go_on_over_http2_and_are_stored_there() {
     let answer = answer.into_body().collect().await.expect("a whole answer");
     let status = answer.trailers().and_then(|trailers| trailers.get("grpc-status"));
     assert_eq!(status.or(headers.get("grpc-status")).unwrap(), "0", "{headers:?}");
+}
+
+#[tokio::test]
+async fn calls_of_grpc_go_on_over_http2_and_are_stored_there() {
+    let (data, other_data) = (folder(), folder());
+    let (url, mut calls) = grpc_only().await;
+    let other = Server::start(other_data.path(), &[]);
+    let tees = [tee("pyroscope", &url, ""), tee("pyroscope", &other.url, "")];
+    let server = serve(data.path(), &tees.concat());
+    let body = framed(&wire::Message::encode_to_vec(&push("shop", timed_pprof("main;work 7\n"))));
+    call(&server, body.clone()).await;
 
     let came = tokio::time::timeout(Duration::from_secs(30), calls.recv()).await;
     let (version, path, headers, copy) = came.expect("it goes on").unwrap();
@@ -306,4 +317,82 @@ async fn a_server_that_sends_to_itself_does_so_once() {
     server.send(Method::POST, &url, &[], "x").await.ok();
     reaches(&server, "tee_sent_total", 2).await;
     assert_eq!(metric(&server, "tee_sent_total").await, 2);
+}
+
+/// A server that speaks TLS, with HTTP/2 and HTTP/1.1, and what comes to it.
+async fn secure() -> (tls::Secure, tokio::sync::mpsc::UnboundedReceiver<Call>) {
+    let (came, calls) = tokio::sync::mpsc::unbounded_channel();
+    let server = tls::serve("127.0.0.1", &[b"h2", b"http/1.1"], move |request| {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path_and_query().unwrap().to_string();
+        let _ = came.send((head.version, path, head.headers, body));
+        Response::default()
+    });
+    (server.await, calls)
+}
+
+#[tokio::test]
+async fn requests_go_on_over_tls_as_they_came() {
+    let (data, (other, mut calls)) = (folder(), secure().await);
+    let roots = data.path().join("ca.pem");
+    std::fs::write(&roots, &other.certificate).unwrap();
+    let settings =
+        [tee("datadog", &other.url, ""), tee("pyroscope", &format!("{}/base", other.url), "")];
+    let mut command = vesta();
+    command.env("SSL_CERT_FILE", roots);
+    let server = serve_as(command, data.path(), &settings.concat());
+    let mut next = async || {
+        let came = tokio::time::timeout(Duration::from_secs(30), calls.recv()).await;
+        came.unwrap_or_else(|_| panic!("nothing comes:\n{}", server.log())).unwrap()
+    };
+
+    let path = "/telemetry/proxy/api/v2/x?a=b%20c";
+    let url = format!("http://{}{path}", server.address("Datadog's protocol"));
+    let body = Bytes::from(vec![7; 300_000]);
+    let taken = server.send(Method::POST, &url, &[("x-b", "1")], body.clone()).await;
+    assert_eq!(taken.status, StatusCode::ACCEPTED);
+    let (version, came, headers, copy) = next().await;
+    assert_eq!((version, came.as_str()), (Version::HTTP_11, path));
+    assert!(copy == body && headers["x-b"] == "1");
+    assert_eq!(headers["host"], other.url.strip_prefix("https://").unwrap());
+
+    let body = framed(&wire::Message::encode_to_vec(&push("shop", timed_pprof("main;work 7\n"))));
+    call(&server, body.clone()).await;
+    let (version, came, headers, copy) = next().await;
+    assert_eq!((version, came), (Version::HTTP_2, format!("/base{PUSH}")));
+    assert!(copy == body && headers["te"] == "trailers");
+    assert_eq!(headers["content-type"], "application/grpc+proto");
+    reaches(&server, "tee_sent_total", 2).await;
+    assert_eq!(metric(&server, "tee_failed_total").await, 0);
+}
+
+#[tokio::test]
+async fn an_address_whose_certificate_is_not_trusted_gets_nothing_and_changes_nothing_here() {
+    let (data, (other, mut calls)) = (folder(), secure().await);
+    let server = serve(data.path(), &tee("pyroscope", &other.url, ""));
+    let profile = cpu_pprof("main;work 7\n");
+    let path = "/ingest?name=shop&format=pprof";
+    let taken = server.send(Method::POST, path, &[], profile).await;
+    assert_eq!(taken.status, StatusCode::OK, "{:?}", taken.body);
+    let body = framed(&wire::Message::encode_to_vec(&push("push", timed_pprof("main;work 7\n"))));
+    call(&server, body).await;
+    assert_eq!(total(&server, "push").await, 7);
+    reaches(&server, "tee_failed_total", 2).await;
+    assert_eq!(metric(&server, "tee_sent_total").await, 0);
+    let log = server.log();
+    assert!(log.contains("the certificate of 127.0.0.1 is not trusted"), "{log}");
+    assert!(log.contains("SSL_CERT_FILE"), "{log}");
+    assert!(calls.try_recv().is_err());
+}
+
+#[test]
+fn certificates_that_are_named_and_not_there_are_refused_at_the_start() {
+    let data = folder();
+    let mut command = vesta();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--tee-datadog", "https://127.0.0.1:1"]);
+    command.arg("--data-dir").arg(data.path()).env("SSL_CERT_FILE", data.path().join("none.pem"));
+    let ended = command.output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success());
+    assert!(said.contains("SSL_CERT_FILE") && said.contains("none.pem"), "{said}");
 }
