@@ -28,9 +28,7 @@ impl<'a> LabelText<'a> {
     fn intern(&self, tables: &mut Tables, budget: &mut Budget, issues: &mut Issues) -> StringId {
         self.handle.get().unwrap_or_else(|| {
             let handle = budget.intern(tables, &self.text, issues);
-            // Text that there was no room for is said each time.
-            let is_kept = handle != StringId::default();
-            self.handle.set(is_kept.then_some(handle));
+            self.handle.set(Some(handle));
             handle
         })
     }
