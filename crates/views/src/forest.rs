@@ -14,16 +14,15 @@ use grown::Grown;
 use names::{NOWHERE, Names};
 use profile::handle::Handle;
 use profile::{LocationId, StackId, Tables};
-use std::ops::Range;
 use std::sync::Arc;
 use sums::Sums;
 
 /// Bytes of tables that are kept until it is known which of their names are shown; of further
 /// tables all names are looked for at once.
-const TABLES_BYTES_MAX: usize = 384 << 20;
+const TABLES_BYTES_MAX: usize = 256 << 20;
 
 /// Call trees that are not merged. It answers as the [`crate::CallTree`] of the same stacks does,
-/// at a third of its memory, as far as it [`Forest::fits`].
+/// at a quarter of its memory, as far as it [`Forest::fits`].
 #[derive(Debug, Default)]
 pub struct Forest {
     trees: Vec<Tree>,
@@ -32,17 +31,16 @@ pub struct Forest {
     tables_bytes: usize,
 }
 
-/// The stacks of one set of tables that have a value. Stack 0 is the root; a stack comes before its
-/// callees.
+/// The stacks of one set of tables that have a value, in preorder: stack 0 is the root, and all that a
+/// stack calls comes right after it.
 #[derive(Debug)]
 struct Tree {
     /// By stack: its value with that of its callees.
     totals: Vec<i64>,
     /// By stack.
     locations: Vec<u32>,
-    /// By stack and one: where its callees begin in `callees`.
-    starts: Vec<u32>,
-    callees: Vec<u32>,
+    /// By stack: the first one that it does not call.
+    ends: Vec<u32>,
     names: Names,
 }
 
@@ -62,14 +60,18 @@ impl Tree {
         self.names.find_all(&self.locations, frames);
     }
 
-    /// Where a stack's callees are in `callees`.
-    fn callee_range(&self, stack: u32) -> Range<usize> {
-        let at = stack as usize;
-        self.starts[at] as usize..self.starts[at + 1] as usize
+    /// The stack after another and all that it calls.
+    fn end(&self, stack: u32) -> u32 {
+        self.ends[stack as usize]
     }
 
-    fn callees(&self, stack: u32) -> &[u32] {
-        &self.callees[self.callee_range(stack)]
+    fn callees(&self, stack: u32) -> impl Iterator<Item = u32> {
+        let (mut next, end) = (stack + 1, self.end(stack));
+        std::iter::from_fn(move || {
+            let callee = next;
+            next = self.ends.get(callee as usize).copied()?;
+            (callee < end).then_some(callee)
+        })
     }
 
     fn total(&self, stack: u32) -> i64 {
@@ -77,8 +79,7 @@ impl Tree {
     }
 
     fn own(&self, stack: u32) -> i64 {
-        let callees = self.callees(stack).iter().map(|at| self.total(*at));
-        self.total(stack) - callees.sum::<i64>()
+        self.total(stack) - self.callees(stack).map(|at| self.total(at)).sum::<i64>()
     }
 }
 
@@ -93,7 +94,7 @@ impl Forest {
         sum.is_some()
     }
 
-    /// Number of its stacks, over all tables: about 24 bytes each.
+    /// Number of its stacks, over all tables: about 16 bytes each.
     pub fn stacks(&self) -> usize {
         self.trees.iter().map(|tree| tree.totals.len()).sum()
     }
@@ -112,21 +113,16 @@ impl Forest {
         values: impl IntoIterator<Item = (StackId, i64)>,
     ) {
         let values: Vec<_> = values.into_iter().filter(|(_, value)| *value != 0).collect();
-        let kept = Kept::of(tables, &values);
-        let count = kept.stacks.len();
-        let mut starts = vec![0; count + 1];
-        let (mut callers, mut locations) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut kept = Kept::of(tables, &values);
+        let ends = kept.arrange(tables);
+        let mut locations = vec![NOWHERE; kept.stacks.len()];
         for &stack in &kept.stacks {
-            let (caller, location) = node(tables, stack);
-            let caller = kept.places[caller as usize];
-            callers.push(caller);
-            locations.push(location.map_or(NOWHERE, |location| location.0));
-            starts[caller as usize + 1] += u32::from(stack != 0);
+            let (_, location) = node(tables, stack);
+            let place = kept.places[stack as usize] as usize;
+            locations[place] = location.map_or(NOWHERE, |location| location.0);
         }
-        let totals = kept.totals(&values, &callers);
-        let callees = callees(&mut starts, &callers);
-        let names = Names::of(tables, late);
-        let mut tree = Tree { totals, locations, starts, callees, names };
+        let totals = kept.totals(&values, &ends);
+        let mut tree = Tree { totals, locations, ends, names: Names::of(tables, late) };
         let bytes = tables.estimated_bytes();
         if self.tables_bytes + bytes > TABLES_BYTES_MAX {
             tree.name_all(&mut self.frames);
@@ -174,22 +170,6 @@ impl Forest {
     }
 }
 
-/// The callees of stacks, one stack's after the other's. `starts` has the number of each stack's, one
-/// place further on, and then where they begin.
-fn callees(starts: &mut [u32], callers: &[u32]) -> Vec<u32> {
-    for at in 1..starts.len() {
-        starts[at] += starts[at - 1];
-    }
-    let mut next = starts.to_vec();
-    let mut callees = vec![0; callers.len() - 1];
-    for (at, &caller) in callers.iter().enumerate().skip(1) {
-        let place = &mut next[caller as usize];
-        callees[*place as usize] = at as u32;
-        *place += 1;
-    }
-    callees
-}
-
 /// Caller and location of a stack of tables; the root is its own caller.
 fn node(tables: &Tables, stack: u32) -> (u32, Option<LocationId>) {
     let node = tables.stacks.node(StackId(stack));
@@ -200,8 +180,8 @@ fn node(tables: &Tables, stack: u32) -> (u32, Option<LocationId>) {
 struct Kept {
     /// In the order of the tables, the root first: callers come before their callees.
     stacks: Vec<u32>,
-    /// By stack of the tables: its place in `stacks`, 0 for those that are not kept. Memory is only
-    /// taken where some are.
+    /// By stack of the tables: its place among those that are kept, 0 for others. Memory is only taken
+    /// where some are kept.
     places: Vec<u32>,
 }
 
@@ -224,22 +204,50 @@ impl Kept {
         } else {
             stacks.sort_unstable();
         }
-        for (place, &stack) in stacks.iter().enumerate() {
-            places[stack as usize] = place as u32;
-        }
         Self { stacks, places }
     }
 
-    /// By place: the value with that of the callees.
-    fn totals(&self, values: &[(StackId, i64)], callers: &[u32]) -> Vec<i64> {
+    /// Gives stacks their places, in preorder, and those where what each calls ends.
+    fn arrange(&mut self, tables: &Tables) -> Vec<u32> {
+        let Self { stacks, places } = self;
+        // First by stack, how many it and its callees are.
+        for &stack in &*stacks {
+            places[stack as usize] = 1;
+        }
+        for &stack in stacks.iter().skip(1).rev() {
+            places[node(tables, stack).0 as usize] += places[stack as usize];
+        }
+        let mut ends = vec![0; stacks.len()];
+        // By place, where its next callee goes.
+        let mut next = vec![0; stacks.len()];
+        for &stack in &*stacks {
+            let (caller, _) = node(tables, stack);
+            let of_caller = places[caller as usize] as usize;
+            let place = if stack == 0 { 0 } else { next[of_caller] };
+            let end = place + places[stack as usize];
+            if stack != 0 {
+                next[of_caller] = end;
+            }
+            (ends[place as usize], next[place as usize]) = (end, place + 1);
+            places[stack as usize] = place;
+        }
+        ends
+    }
+
+    /// By place: the value with that of the callees, which end at `ends`.
+    fn totals(&self, values: &[(StackId, i64)], ends: &[u32]) -> Vec<i64> {
         let mut totals = vec![0; self.stacks.len()];
         for (stack, value) in values {
             // A stack that the tables do not have is the root.
             let place = self.places.get(stack.index()).copied().unwrap_or(0);
             totals[place as usize] += value;
         }
-        for at in (1..totals.len()).rev() {
-            totals[callers[at] as usize] += totals[at];
+        for at in (0..totals.len()).rev() {
+            let mut callee = at + 1;
+            while callee < ends[at] as usize {
+                totals[at] += totals[callee];
+                callee = ends[callee] as usize;
+            }
         }
         totals
     }

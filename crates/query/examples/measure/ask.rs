@@ -138,8 +138,9 @@ async fn metadata(set: &Set, growth: &mut Growth) -> Result<(), Failure> {
     };
     let matchers = vec![Matcher::equal("service_name", "service-10")];
     let one = Selection { matchers, ..all.clone() };
-    // A hundred points over the range, but never finer than a minute.
-    let step_ms = (set.range.nanos() / 1_000_000 / 100).max(60_000);
+    // A hundred points over the range, but never finer than a minute, and a multiple of ten seconds as
+    // charts have.
+    let step_ms = (set.range.nanos() / 1_000_000_000_000).max(6) * 10_000;
     let plain = SeriesQuery { step_ms, group_by: Vec::new() };
     let grouped = SeriesQuery { step_ms, group_by: vec!["service_name".to_owned()] };
     let mut report = |name: &str, cpu: f64| {

@@ -151,12 +151,13 @@ impl Forest {
         // A stack without a frame of its own is what called it.
         let mut work = vec![member.stack];
         while let Some(stack) = work.pop() {
-            for callee in tree.callee_range(stack) {
-                let stack = tree.callees[callee];
-                match tree.frames(stack, frames).first() {
-                    Some(&frame) => found.push((frame, Member { stack, frame: 0, ..member })),
-                    None => work.push(stack),
+            let (mut at, end) = (stack + 1, tree.end(stack));
+            while at < end {
+                match tree.frames(at, frames).first() {
+                    Some(&frame) => found.push((frame, Member { stack: at, frame: 0, ..member })),
+                    None => work.push(at),
                 }
+                at = tree.end(at);
             }
         }
     }

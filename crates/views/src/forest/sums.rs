@@ -46,7 +46,7 @@ impl<'a> Sums<'a> {
             if let Some((own, _)) = self.rows.get_mut(here as usize) {
                 *own += tree.own(stack);
             }
-            work.extend(tree.callees(stack).iter().map(|&callee| Step::Enter(callee, here)));
+            work.extend(tree.callees(stack).map(|callee| Step::Enter(callee, here)));
         }
     }
 
