@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 const SPANS_MIN: usize = 20;
 /// How many traces are asked for by their ids.
 const TRACES: usize = 20;
-/// How many spans are asked for their samples.
+/// How many spans are asked for their samples at least; more where too few of them have any.
 const LINKED: usize = 60;
 
 /// Something that must be found. Names of functions, types and threads are parts of names.
@@ -192,7 +192,11 @@ fn linked(
     told: &[ToldSpan],
 ) -> anyhow::Result<String> {
     let (mut spans, mut samples, mut tried) = (0, 0, 0);
-    for span in told.iter().take(LINKED) {
+    // A profiler may begin long after the program, and see one of twenty short spans.
+    for span in told {
+        if tried >= LINKED && spans >= least {
+            break;
+        }
         tried += 1;
         let top = asked.top(of, &format!("&span={}", span.span_id))?;
         samples += top.samples;
