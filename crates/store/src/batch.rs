@@ -72,17 +72,19 @@ fn label_column(
 ) -> Result<ArrayRef, Error> {
     let mut values: Vec<&str> = Vec::new();
     let mut index: FxHashMap<&str, i32> = FxHashMap::default();
-    let keys: Vec<Option<i32>> = series
-        .iter()
-        .map(|labels| {
-            let value = labels.get(label).or(absent)?;
-            Some(*index.entry(value).or_insert_with(|| {
-                values.push(value);
-                values.len() as i32 - 1
-            }))
-        })
-        .collect();
-    let keys = rows.iter().map(|row| keys.get(row.series as usize).copied().flatten());
+    let mut key = |ordinal: u32| {
+        let labels = series.get(ordinal as usize)?;
+        let value = labels.get(label).or(absent)?;
+        Some(*index.entry(value).or_insert_with(|| {
+            values.push(value);
+            values.len() as i32 - 1
+        }))
+    };
+    // Rows of a series come together: of many series, only those of the rows are looked at.
+    let runs = rows.chunk_by(|a, b| a.series == b.series);
+    let keys = runs.flat_map(|run| std::iter::repeat_n(key(run[0].series), run.len()));
+    let keys: Vec<Option<i32>> = keys.collect();
+    let keys = keys.into_iter();
     dictionary(keys, values.into_iter())
 }
 
