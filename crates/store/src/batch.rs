@@ -84,8 +84,7 @@ fn label_column(
     let runs = rows.chunk_by(|a, b| a.series == b.series);
     let keys = runs.flat_map(|run| std::iter::repeat_n(key(run[0].series), run.len()));
     let keys: Vec<Option<i32>> = keys.collect();
-    let keys = keys.into_iter();
-    dictionary(keys, values.into_iter())
+    dictionary(keys.into_iter(), values.into_iter())
 }
 
 /// A column of a batch by name and type.
