@@ -60,6 +60,7 @@ impl Budget {
     }
 
     /// Whether that much more of the payload may be read once more.
+    #[inline]
     pub(crate) fn work(&mut self, bytes: usize, issues: &mut Issues) -> bool {
         let max = self.limits.work_bytes_max;
         spend(&mut self.work_bytes, bytes, max, "bytes of what samples refer to", issues)
@@ -119,13 +120,19 @@ impl Budget {
     }
 }
 
+#[inline]
 fn spend(used: &mut usize, count: usize, max: usize, what: &str, issues: &mut Issues) -> bool {
     if count > max.saturating_sub(*used) {
-        issues.add(IssueKind::Limit, || format!("only the first {max} {what} are kept"));
+        spent(max, what, issues);
         return false;
     }
     *used += count;
     true
+}
+
+#[cold]
+fn spent(max: usize, what: &str, issues: &mut Issues) {
+    issues.add(IssueKind::Limit, || format!("only the first {max} {what} are kept"));
 }
 
 /// Text of bytes, cut to the limit; what is not UTF-8 is replaced.

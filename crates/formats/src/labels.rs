@@ -175,40 +175,41 @@ impl SampleLabels {
         self.attributes.push(attribute);
     }
 
-    /// Fills the sample's thread, link, time and attributes.
+    /// Fills the sample's thread, link, time and attributes, and is empty then.
     pub(crate) fn apply(
-        mut self,
+        &mut self,
         sample: &mut Sample,
         tables: &mut Tables,
         budget: &mut Budget,
         issues: &mut Issues,
     ) {
-        if self.thread != Thread::default() {
-            sample.thread = Some(tables.threads.intern(self.thread));
+        let Self { thread, link, time, attributes } = self;
+        if *thread != Thread::default() {
+            sample.thread = Some(tables.threads.intern(std::mem::take(thread)));
         }
-        if self.link != Link::default() {
-            sample.link = Some(tables.links.intern(self.link));
+        if *link != Link::default() {
+            sample.link = Some(tables.links.intern(std::mem::take(link)));
         }
-        sample.time = self.time;
+        sample.time = time.take();
         let max = budget.limits.labels_per_sample_max;
-        if self.attributes.len() > max {
+        if attributes.len() > max {
             issues.add(IssueKind::Limit, || format!("a sample keeps only {max} labels"));
-            self.attributes.truncate(max);
+            attributes.truncate(max);
         }
-        if self.attributes.is_empty() {
+        if attributes.is_empty() {
             return;
         }
-        self.attributes.sort_unstable();
-        self.attributes.dedup();
+        attributes.sort_unstable();
+        attributes.dedup();
         let before = tables.attributes.len();
-        let count = self.attributes.len();
-        if !budget.labels(count, issues) {
-            return;
+        let count = attributes.len();
+        if budget.labels(count, issues) {
+            sample.attributes = Some(tables.attributes.intern_slice(attributes));
+            if tables.attributes.len() == before {
+                budget.return_labels(count);
+            }
         }
-        sample.attributes = Some(tables.attributes.intern(self.attributes));
-        if tables.attributes.len() == before {
-            budget.return_labels(count);
-        }
+        attributes.clear();
     }
 }
 

@@ -11,8 +11,8 @@ pub(crate) struct Rows {
     types: Vec<(String, String)>,
     map: TypeMap,
     kinds: Vec<KindIndex>,
-    /// By kind: which values it has, and as which measure.
-    values: Vec<Vec<(usize, usize)>>,
+    /// By kind: which values it has, as bits, and as which measure.
+    values: Vec<(u64, Vec<(usize, usize)>)>,
 }
 
 impl Rows {
@@ -28,9 +28,11 @@ impl Rows {
         let period = (period.0, unit_name(period.1));
         let map = map_types(&listed, period, &options.family);
         let kinds = map.kinds.iter().map(|kind| profile.intern_kind(kind)).collect();
-        let mut values = vec![Vec::new(); map.kinds.len()];
+        let mut values = vec![(0, Vec::new()); map.kinds.len()];
         for (at, target) in map.targets.iter().enumerate() {
-            values[target.kind].push((at, target.measure));
+            let (bits, measures) = &mut values[target.kind];
+            *bits |= bit(at);
+            measures.push((at, target.measure));
         }
         Self { types, map, kinds, values }
     }
@@ -40,6 +42,7 @@ impl Rows {
     }
 
     /// Adds the rows of a sample that measured `values`; nothing when it measured nothing.
+    #[inline]
     pub(crate) fn push(
         &self,
         profile: &mut Profile,
@@ -48,14 +51,21 @@ impl Rows {
         budget: &mut Budget,
         issues: &mut Issues,
     ) {
-        for (&kind, own) in self.kinds.iter().zip(&self.values) {
+        let measured = values.iter().enumerate().filter(|(_, value)| **value != 0);
+        let measured = measured.fold(0, |bits, (at, _)| bits | bit(at));
+        for (&kind, (bits, own)) in self.kinds.iter().zip(&self.values) {
+            if bits & measured == 0 {
+                continue;
+            }
             let mut row = [0; VALUES_MAX];
+            let mut any = 0;
             for &(at, measure) in own {
-                if let (Some(slot), Some(value)) = (row.get_mut(measure), values.get(at)) {
-                    *slot = *value;
+                if let (Some(slot), Some(&value)) = (row.get_mut(measure), values.get(at)) {
+                    *slot = value;
+                    any |= value;
                 }
             }
-            if row != [0; VALUES_MAX] && budget.sample(issues) {
+            if any != 0 && budget.sample(issues) {
                 profile.samples.push(Sample { kind, values: row, ..*base });
             }
         }
@@ -75,6 +85,11 @@ impl Rows {
             .collect();
         DecodedProfile { profile, type_map }
     }
+}
+
+/// The bit of a value, by its place; those from 63 on share the last.
+fn bit(at: usize) -> u64 {
+    1 << at.min(63)
 }
 
 /// Units as the registry spells them.

@@ -90,6 +90,22 @@ impl<H: Handle, T: Eq + Hash> Table<H, T> {
     }
 }
 
+impl<H: Handle, T: Clone + Eq + Hash> Table<H, Vec<T>> {
+    /// [`Table::intern`] of a row that is copied where it is new.
+    pub fn intern_slice(&mut self, row: &[T]) -> H {
+        if self.indexed < self.rows.len() {
+            self.index_rest();
+        }
+        let rows = &self.rows;
+        let at = self.index.find_or_add(hash_of(row), rows.len(), |have| rows[have] == row);
+        if at as usize == rows.len() {
+            self.rows.push(row.to_vec());
+            self.indexed += 1;
+        }
+        H::from_index(at as usize)
+    }
+}
+
 /// Distinct strings, each stored once; handle 0 is always the empty string.
 #[derive(Clone, Debug)]
 pub struct Strings {

@@ -266,6 +266,10 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, DamageKind> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
+        if let Some((number, length)) = rest.first_chunk().and_then(short_varint) {
+            self.position += length;
+            return Ok(number);
+        }
         let mut number = 0_u64;
         for (index, &byte) in rest.iter().take(VARINT_BYTES_MAX).enumerate() {
             if index == VARINT_BYTES_MAX - 1 && byte > 1 {
@@ -299,6 +303,23 @@ impl<'a> Reader<'a> {
         self.position = end;
         Ok(taken)
     }
+}
+
+/// The varint of at most eight bytes that these begin with, and its length: groups of seven bits are
+/// put together two by two.
+#[inline]
+fn short_varint(bytes: &[u8; 8]) -> Option<(u64, usize)> {
+    const ENDS: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(*bytes);
+    let ends = !word & ENDS;
+    if ends == 0 {
+        return None;
+    }
+    let groups = word & (ends ^ (ends - 1)) & !ENDS;
+    let pairs = (groups & 0x7f00_7f00_7f00_7f00) >> 1 | (groups & 0x007f_007f_007f_007f);
+    let fours = (pairs & 0x3fff_0000_3fff_0000) >> 2 | (pairs & 0x0000_3fff_0000_3fff);
+    let number = (fours & 0x0fff_ffff_0000_0000) >> 4 | (fours & 0x0fff_ffff);
+    Some((number, ends.trailing_zeros() as usize / 8 + 1))
 }
 
 #[cfg(test)]

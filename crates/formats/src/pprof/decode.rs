@@ -37,6 +37,7 @@ pub(crate) fn decode_untyped(bytes: &[u8], untyped: Untyped, options: &Options) 
     let metadata = &profile.metadata;
     let (period_type, period_unit) = (metadata.period_type.clone(), metadata.period_unit.clone());
     let rows = Rows::new(types, (&period_type, &period_unit), options, &mut profile);
+    let values = vec![0; rows.len()];
     let mut reader = Reader {
         raw: &raw,
         resolved,
@@ -50,7 +51,8 @@ pub(crate) fn decode_untyped(bytes: &[u8], untyped: Untyped, options: &Options) 
         stacks: KeyedMap::default(),
         texts: vec![None; raw.string_count()],
         no_text: LabelText::new(Cow::Borrowed("")),
-        values: Vec::new(),
+        values,
+        labels: SampleLabels::default(),
     };
     for field in fields(&body).filter(|field| field.number == 2) {
         if let Some(message) = field.value.bytes() {
@@ -84,16 +86,16 @@ struct Reader<'a> {
     /// What stands for an index without a text.
     no_text: LabelText<'a>,
     values: Vec<i64>,
+    labels: SampleLabels,
 }
 
 impl<'a> Reader<'a> {
     fn sample(&mut self, message: &'a [u8], profile: &mut Profile) {
         let mut packed = None;
         let mut value_count = 0_usize;
-        let mut labels = SampleLabels::default();
         let mut label_count = 0_usize;
         self.stack.clear();
-        self.values.clear();
+        self.values.fill(0);
         self.event = Event::default();
         let mut all = fields(message);
         for field in all.by_ref() {
@@ -102,17 +104,17 @@ impl<'a> Reader<'a> {
                 2 => {
                     let mut numbers = field.value.varints();
                     for number in numbers.by_ref() {
-                        value_count += 1;
-                        if self.values.len() < self.rows.len() {
-                            self.values.push(number.cast_signed());
+                        if let Some(slot) = self.values.get_mut(value_count) {
+                            *slot = number.cast_signed();
                         }
+                        value_count += 1;
                     }
                     damage("a sample's values", numbers.damage(), &mut self.issues);
                 }
                 3 if label_count <= self.options.limits.labels_per_sample_max => {
                     label_count += 1;
                     if let Some(message) = field.value.bytes() {
-                        self.label(message, &mut labels, profile);
+                        self.label(message, profile);
                     }
                 }
                 _ => {}
@@ -123,10 +125,12 @@ impl<'a> Reader<'a> {
         if let Some(untyped @ (Untyped::Stacks(_) | Untyped::Snapshots)) = self.untyped {
             let known = self.stack(packed, profile);
             let leaf = leaf_name(profile, known);
-            self.values = untyped.values(self.event, leaf).unwrap_or_default();
+            if let Some(values) = untyped.values(self.event, leaf) {
+                self.values = values;
+            }
             stack = Some(known);
         } else if self.untyped == Some(Untyped::Events) && value_count == 0 {
-            self.values.push(1);
+            self.values.fill(1);
         } else if value_count != self.rows.len() {
             let wanted = self.rows.len();
             self.issues.add(IssueKind::ValueCount, || {
@@ -138,7 +142,7 @@ impl<'a> Reader<'a> {
         }
         let stack = stack.unwrap_or_else(|| self.stack(packed, profile));
         let mut sample = Sample { stack, ..Sample::default() };
-        labels.apply(&mut sample, &mut profile.tables, &mut self.budget, &mut self.issues);
+        self.labels.apply(&mut sample, &mut profile.tables, &mut self.budget, &mut self.issues);
         self.rows.push(profile, &sample, &self.values, &mut self.budget, &mut self.issues);
     }
 
@@ -189,9 +193,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn label(&mut self, message: &[u8], labels: &mut SampleLabels, profile: &mut Profile) {
-        let [_, key, text, number, unit] = numbers::<5>(message, "a label", &mut self.issues);
-        let text = text.filter(|text| *text != 0);
+    fn label(&mut self, message: &[u8], profile: &mut Profile) {
+        let (mut key, mut text, mut number, mut unit) = (None, None, None, None);
+        let mut all = fields(message);
+        for field in all.by_ref() {
+            match (field.number, field.value.number()) {
+                (1, Some(index)) => key = Some(index),
+                (2, Some(index)) => text = Some(index).filter(|index| *index != 0),
+                (3, Some(value)) => number = Some(value),
+                (4, Some(index)) => unit = Some(index),
+                _ => {}
+            }
+        }
+        damage("a label", all.damage(), &mut self.issues);
         let key = self.read_text(key);
         let of_value = self.read_text(if text.is_some() { text } else { unit });
         let of_index = |at: usize| self.texts.get(at).and_then(Option::as_ref);
@@ -211,7 +225,7 @@ impl<'a> Reader<'a> {
                 return;
             }
         }
-        labels.add(key, value, &mut profile.tables, &mut self.budget, &mut self.issues);
+        self.labels.add(key, value, &mut profile.tables, &mut self.budget, &mut self.issues);
     }
 
     /// Reads a text that a label refers to, and gives its index; there is none where that leads
@@ -220,15 +234,19 @@ impl<'a> Reader<'a> {
         let index = index.unwrap_or(0);
         let at = usize::try_from(index).unwrap_or(usize::MAX);
         if self.texts.get(at).is_none_or(Option::is_none) {
-            let bytes = self.raw.string_bytes(index, &mut self.issues);
-            let limits = &self.options.limits;
-            let has_room =
-                self.budget.work(bytes.len().min(limits.string_bytes_max), &mut self.issues);
-            if let Some(slot) = self.texts.get_mut(at).filter(|_| has_room) {
-                *slot = Some(LabelText::new(text(bytes, limits, &mut self.issues)));
-            }
+            self.read_text_first(index, at);
         }
         at
+    }
+
+    #[cold]
+    fn read_text_first(&mut self, index: u64, at: usize) {
+        let bytes = self.raw.string_bytes(index, &mut self.issues);
+        let limits = &self.options.limits;
+        let has_room = self.budget.work(bytes.len().min(limits.string_bytes_max), &mut self.issues);
+        if let Some(slot) = self.texts.get_mut(at).filter(|_| has_room) {
+            *slot = Some(LabelText::new(text(bytes, limits, &mut self.issues)));
+        }
     }
 }
 

@@ -80,3 +80,25 @@ fn a_beginning_gives_the_field_that_is_cut() {
     assert_eq!(read[1], Field { number: 2, value: Value::Len(&[7, 8]) });
     assert_eq!(fields(&bytes).count(), 1);
 }
+
+/// The bytes of a varint that is `groups` groups of seven bits long, however small the number.
+fn long(number: u64, groups: usize) -> Vec<u8> {
+    let group = |at: usize| (number >> (7 * at)) as u8 & 0x7f;
+    let more = |at: usize| if at + 1 < groups { 0x80 } else { 0 };
+    (0..groups).map(|at| group(at) | more(at)).collect()
+}
+
+#[test]
+fn numbers_of_all_lengths_read_alike_whatever_follows() {
+    for bits in 0..=64_u32 {
+        let number = 0xa5c3_96e1_7b2d_48f1_u64.checked_shr(64 - bits).unwrap_or(0);
+        let least = bits.div_ceil(7).max(1) as usize;
+        for (groups, follow) in (least..=9.max(least)).flat_map(|long| [(long, 0), (long, 9)]) {
+            let mut bytes = long(number, groups);
+            bytes.extend(std::iter::repeat_n(0xff, follow));
+            let mut all = Value::Len(&bytes).varints();
+            assert_eq!(all.next(), Some(number), "{bits} bits in {groups} bytes, then {follow}");
+            assert_eq!((all.next(), all.damage().is_some()), (None, follow > 0));
+        }
+    }
+}
