@@ -266,7 +266,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, DamageKind> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
-        if let Some((number, length)) = rest.first_chunk().and_then(short_varint) {
+        if let Some((number, length)) = rest.first_chunk().copied().and_then(short_varint) {
             self.position += length;
             return Ok(number);
         }
@@ -308,9 +308,9 @@ impl<'a> Reader<'a> {
 /// The varint of at most eight bytes that these begin with, and its length: groups of seven bits are
 /// put together two by two.
 #[inline]
-fn short_varint(bytes: &[u8; 8]) -> Option<(u64, usize)> {
+fn short_varint(bytes: [u8; 8]) -> Option<(u64, usize)> {
     const ENDS: u64 = 0x8080_8080_8080_8080;
-    let word = u64::from_le_bytes(*bytes);
+    let word = u64::from_le_bytes(bytes);
     let ends = !word & ENDS;
     if ends == 0 {
         return None;
