@@ -60,18 +60,8 @@ impl Tree {
         self.names.find_all(&self.locations, frames);
     }
 
-    /// The stack after another and all that it calls.
-    fn end(&self, stack: u32) -> u32 {
-        self.ends[stack as usize]
-    }
-
     fn callees(&self, stack: u32) -> impl Iterator<Item = u32> {
-        let (mut next, end) = (stack + 1, self.end(stack));
-        std::iter::from_fn(move || {
-            let callee = next;
-            next = self.ends.get(callee as usize).copied()?;
-            (callee < end).then_some(callee)
-        })
+        callees(&self.ends, stack)
     }
 
     fn total(&self, stack: u32) -> i64 {
@@ -170,6 +160,16 @@ impl Forest {
     }
 }
 
+/// What a stack calls directly, in a tree whose stacks end at `ends`.
+fn callees(ends: &[u32], stack: u32) -> impl Iterator<Item = u32> {
+    let (mut next, end) = (stack + 1, ends[stack as usize]);
+    std::iter::from_fn(move || {
+        let callee = next;
+        next = ends.get(callee as usize).copied()?;
+        (callee < end).then_some(callee)
+    })
+}
+
 /// Caller and location of a stack of tables; the root is its own caller.
 fn node(tables: &Tables, stack: u32) -> (u32, Option<LocationId>) {
     let node = tables.stacks.node(StackId(stack));
@@ -243,11 +243,7 @@ impl Kept {
             totals[place as usize] += value;
         }
         for at in (0..totals.len()).rev() {
-            let mut callee = at + 1;
-            while callee < ends[at] as usize {
-                totals[at] += totals[callee];
-                callee = ends[callee] as usize;
-            }
+            totals[at] += callees(ends, at as u32).map(|at| totals[at as usize]).sum::<i64>();
         }
         totals
     }

@@ -1,6 +1,6 @@
 //! As much of the merged tree of a forest as is shown.
 
-use super::Forest;
+use super::{Forest, Tree, callees};
 use crate::AnswerMeta;
 use crate::flamegraph::{DEPTH_MAX, FlameGraph};
 use std::cmp::Reverse;
@@ -150,14 +150,13 @@ impl Forest {
         }
         // A stack without a frame of its own is what called it.
         let mut work = vec![member.stack];
+        let Tree { ends, locations, names, .. } = tree;
         while let Some(stack) = work.pop() {
-            let (mut at, end) = (stack + 1, tree.end(stack));
-            while at < end {
-                match tree.frames(at, frames).first() {
-                    Some(&frame) => found.push((frame, Member { stack: at, frame: 0, ..member })),
-                    None => work.push(at),
+            for stack in callees(ends, stack) {
+                match names.of_location(locations[stack as usize], frames).first() {
+                    Some(&frame) => found.push((frame, Member { stack, frame: 0, ..member })),
+                    None => work.push(stack),
                 }
-                at = tree.end(at);
             }
         }
     }
