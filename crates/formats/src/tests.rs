@@ -7,6 +7,7 @@ mod export;
 mod fixtures;
 mod jfr;
 mod limits;
+mod load;
 mod logs;
 mod mutation;
 mod nettrace;
