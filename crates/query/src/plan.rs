@@ -23,7 +23,6 @@ use datafusion_physical_expr::expressions::{BinaryExpr, col, lit};
 use datafusion_physical_plan::ExecutionPlan;
 use datafusion_physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion_physical_plan::filter::FilterExec;
-use parquet::file::metadata::RowGroupMetaData;
 use std::sync::Arc;
 
 /// Where rows come from.
@@ -36,14 +35,10 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Rows in it, those that nobody asks for included.
-    pub(crate) fn rows(&self) -> u64 {
+    /// Rows of it that must be looked at for a predicate.
+    pub(crate) fn rows(&self, predicate: &Predicate) -> u64 {
         match self {
-            Self::File { file, .. } => {
-                let groups = file.metadata.row_groups().get(file.row_groups.clone());
-                let rows = groups.unwrap_or_default().iter().map(RowGroupMetaData::num_rows);
-                rows.sum::<i64>().max(0).cast_unsigned()
-            }
+            Self::File { file, .. } => row_ranges::count(file, predicate),
             Self::Memory(batches) => batches.iter().map(|batch| batch.num_rows() as u64).sum(),
         }
     }

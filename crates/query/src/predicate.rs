@@ -104,8 +104,12 @@ impl Predicate {
             .partition(|(_, times)| times.first < range.end && range.start <= times.last);
         predicate.pick(inside.iter().map(|(row, _)| *row), chosen);
         let is_chosen = |row: &ProfileRow| chosen.binary_search(&row.ordinal).is_ok();
-        let cut = inside.into_iter().filter(|(row, _)| is_chosen(row)).chain(outside);
-        for (_, times) in cut {
+        let inside = inside.into_iter().filter(|(row, _)| is_chosen(row));
+        if matches!(predicate.ordinals, Some(("profile", _))) {
+            predicate.narrow(inside.map(|(_, times)| times), range);
+            return predicate;
+        }
+        for (_, times) in inside.chain(outside) {
             if times.first < range.start {
                 predicate.from_ms = Some(range.start.millis());
             }
@@ -114,6 +118,15 @@ impl Predicate {
             }
         }
         predicate
+    }
+
+    /// Narrows to the times of the profiles asked for, so that pages of others are skipped.
+    fn narrow<'a>(&mut self, times: impl Iterator<Item = &'a KindTotals>, range: &TimeRange) {
+        let ends = |times: &KindTotals| (times.first.millis(), times.last.millis());
+        let hull = times.map(ends).reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
+        let Some((first, last)) = hull else { return };
+        self.from_ms = Some(first.max(range.start.millis()));
+        self.until_ms = Some(last.saturating_add(1).min(range.end.millis()));
     }
 
     /// Narrows to the chosen ones among profiles.
@@ -228,4 +241,45 @@ fn compare(
 fn text(value: &str) -> ScalarValue {
     let value = Box::new(ScalarValue::Utf8(Some(value.to_owned())));
     ScalarValue::Dictionary(Box::new(DataType::Int32), value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use profile::{Labels, Metadata, VALUES_MAX};
+    use stdx::{Timestamp, Ulid};
+
+    fn profile(ordinal: u32, (first, last): (i64, i64)) -> ProfileRow {
+        let (first, last) = (Timestamp::from_millis(first), Timestamp::from_millis(last));
+        let kind =
+            KindTotals { kind: "wall".into(), samples: 2, totals: [1; VALUES_MAX], first, last };
+        ProfileRow {
+            ordinal,
+            id: Ulid::from_parts(1, ordinal.into()),
+            tenant: "default".into(),
+            series: 0,
+            labels: Arc::new(Labels::new()),
+            window: TimeRange::new(first, last),
+            received_at: last,
+            samples: 2,
+            kinds: Arc::new([kind]),
+            slices: Arc::default(),
+            metadata: Arc::new(Metadata::default()),
+        }
+    }
+
+    #[test]
+    fn some_profiles_of_a_series_are_looked_for_where_they_are() {
+        let profiles = [(0, 9), (10, 19), (20, 29), (30, 39)];
+        let profiles: Vec<_> = (0..).zip(profiles).map(|(at, times)| profile(at, times)).collect();
+        let range = TimeRange::new(Timestamp::from_millis(5), Timestamp::from_millis(35));
+        let of = |chosen: &[u32]| Predicate::of(&profiles, chosen, "wall", &range);
+        let times = |chosen: &[u32]| (of(chosen).from_ms, of(chosen).until_ms);
+        assert_eq!(of(&[0, 1, 2, 3]).ordinals, None);
+        assert_eq!(times(&[0, 1, 2, 3]), (Some(5), Some(35)));
+        assert_eq!(of(&[1, 2]).ordinals, Some(("profile", vec![1, 2])));
+        assert_eq!(times(&[1, 2]), (Some(10), Some(30)));
+        assert_eq!(times(&[0]), (Some(5), Some(10)), "the first only until it ends");
+        assert_eq!(times(&[3]), (Some(30), Some(35)));
+    }
 }

@@ -78,6 +78,14 @@ pub(crate) fn access(file: &File, predicate: &Predicate) -> Vec<RowGroupAccess> 
     (0..file.metadata.num_row_groups()).map(access).collect()
 }
 
+/// How many rows of a file's row groups have to be looked at; without runs all of them.
+pub(crate) fn count(file: &File, predicate: &Predicate) -> u64 {
+    let all = || rows_of_groups(&file.metadata, &file.row_groups);
+    candidates(file, predicate)
+        .unwrap_or_else(|| Ranges { rows: vec![all()], within: all() })
+        .count()
+}
+
 /// The rows that a predicate can have as far as runs and pages tell; `None` without runs.
 fn candidates(file: &File, predicate: &Predicate) -> Option<Ranges> {
     let series = match &predicate.ordinals {

@@ -77,7 +77,7 @@ impl Scanner {
         let mut parts = Vec::with_capacity(jobs.len());
         for job in jobs {
             let sources = self.sources(&job.part).await?;
-            self.expect(sources.iter().map(Source::rows).sum())?;
+            self.expect(sources.iter().map(|source| source.rows(&job.predicate)).sum())?;
             parts.push((job, sources));
         }
         let groups = Arc::new(AtomicUsize::new(0));
@@ -100,6 +100,7 @@ impl Scanner {
         let mut tasks = JoinSet::new();
         for source in sources {
             let (scanner, groups) = (self.clone(), Arc::clone(&groups));
+            let rows = source.rows(&predicate);
             let plan = plan::sums(&source, &predicate, group, sum).map_err(error::plan)?;
             tasks.spawn(async move {
                 let mut cells = Vec::new();
@@ -113,7 +114,7 @@ impl Scanner {
                     add_cells(batch, group.keys(), &mut cells)
                 };
                 scanner.run(&plan, add).await?;
-                scanner.progress.advance(source.rows());
+                scanner.progress.advance(rows);
                 Ok(cells)
             });
         }
