@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stdx::TimeRange;
 use store::{RecordPart, Records, Texts};
-use views::spans::{EndpointSums, Place, TRACE_SPANS_MAX, trace_place};
+use views::limits::TRACE_SPANS_MAX;
+use views::spans::{EndpointSums, Place, trace_place};
 use views::{EndpointQuery, Endpoints, SpanFilter, SpanInfo, SpanList, SpanPage, Trace, ViewError};
 
 /// Spans that agree in all that a list is ordered by, of which the least is shown.

@@ -14,6 +14,7 @@ pub use language::Language;
 pub use overrides::{Override, Overrides, Part};
 pub use rules::{RULES, Rule, When, table};
 
+use crate::limits::TEXT_BYTES_MAX;
 use profile::FrameType;
 
 /// Whose code a frame is.
@@ -79,9 +80,6 @@ pub struct Kind<'a> {
     /// Package, namespace or class; empty when nothing says.
     pub package: &'a str,
 }
-
-/// Longer names and paths are cut before they are looked at.
-const TEXT_BYTES_MAX: usize = 4096;
 
 /// Says what a frame is. Linear in the length of its texts.
 pub fn classify<'a>(facts: &Facts<'a>) -> Kind<'a> {

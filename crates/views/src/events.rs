@@ -5,6 +5,7 @@
 
 pub mod naive;
 
+use crate::limits::{METRIC_POINTS_MAX, METRIC_STEP_MS_MIN};
 use crate::{Matcher, Pattern, ViewError};
 use profile::labels::names::SERVICE;
 use profile::{Labels, RuntimeEvent};
@@ -14,13 +15,6 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp};
-
-/// Events of one page.
-pub const EVENTS_MAX: usize = 1_000;
-/// Points of all gauges of one answer; with more the question is refused.
-pub const METRIC_POINTS_MAX: usize = 100_000;
-/// Shortest step, in milliseconds.
-pub const METRIC_STEP_MS_MIN: i64 = 1;
 
 /// A stored event or reading.
 #[derive(Clone, Debug, PartialEq)]

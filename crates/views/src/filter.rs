@@ -4,15 +4,10 @@
 //! [`Filter::keeps`] is the specification, sample by sample; an engine resolves a filter to the
 //! ordinals of a part's tables and is held equal by property tests.
 
-use crate::selection::REGEX_BYTES_MAX;
+use crate::limits::{PATTERN_BYTES_MAX, PATTERNS_MAX, REGEX_BYTES_MAX};
 use crate::{Matcher, MatcherOp, NamedTables, ViewError};
 use profile::{Attribute, AttributeValue, AttributesId, Link, Sample, StackId, Tables, Thread};
 use regex::Regex;
-
-/// Longest text of a pattern in bytes.
-pub const PATTERN_BYTES_MAX: usize = 4 * 1024;
-/// Most functions of a filter, and most frames of a call path.
-pub const PATTERNS_MAX: usize = 32;
 
 /// Conditions on single samples; all must hold. The default keeps everything.
 ///

@@ -1,6 +1,7 @@
 //! Flame graphs: a call tree in pre-order, trimmed to a number of nodes.
 
 use crate::calltree::Children;
+use crate::limits::DEPTH_MAX;
 use crate::{AnswerMeta, CallTree, Frame};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
@@ -28,9 +29,6 @@ pub struct FlameGraph {
     /// Sum of the totals of trimmed nodes.
     pub trimmed: i64,
 }
-
-/// Deepest node shown.
-pub const DEPTH_MAX: u16 = u16::MAX - 1;
 
 impl FlameGraph {
     /// Number of nodes.

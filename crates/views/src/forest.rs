@@ -8,6 +8,7 @@ mod sums;
 
 use crate::flamegraph::FlameGraph;
 use crate::frames::Frames;
+use crate::limits::TABLES_BYTES_MAX;
 use crate::top::{self, TopFunction, TopSort};
 use crate::{AnswerMeta, Frame, LateNames};
 use grown::Grown;
@@ -16,10 +17,6 @@ use profile::handle::Handle;
 use profile::{LocationId, StackId, Tables};
 use std::sync::Arc;
 use sums::Sums;
-
-/// Bytes of tables that are kept until it is known which of their names are shown; of further
-/// tables all names are looked for at once.
-const TABLES_BYTES_MAX: usize = 256 << 20;
 
 /// Call trees that are not merged. It answers as the [`crate::CallTree`] of the same stacks does,
 /// at a quarter of its memory, as far as it [`Forest::fits`].

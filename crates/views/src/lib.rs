@@ -20,6 +20,7 @@ mod frames;
 pub mod gauge;
 pub mod groups;
 pub mod infos;
+pub mod limits;
 pub mod merged;
 pub mod moments;
 pub mod naive;

@@ -2,6 +2,7 @@
 //! each thread. Samples without a time of their own are left out, and counted apart.
 
 use crate::infos::ProfileInfo;
+use crate::limits::STEPS_MAX;
 use crate::{AnswerMeta, ViewError};
 use profile::KeyedMap;
 use rustc_hash::FxHashMap;
@@ -9,8 +10,6 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use stdx::{TimeRange, Timestamp, saturate};
 
-/// Most steps of time that one answer is made of.
-pub const STEPS_MAX: i64 = 500_000;
 /// Steps of a timeline that names no length.
 const STEPS_DEFAULT: i64 = 120;
 

@@ -1,5 +1,6 @@
 //! Selections: which samples a question is about.
 
+use crate::limits::{REGEX_BYTES_MAX, SELECTOR_BYTES_MAX};
 use crate::{Filter, Pattern, Shape, ViewError};
 use profile::{Labels, ProfileTypeId};
 use regex::Regex;
@@ -147,11 +148,6 @@ fn quote(text: &str) -> String {
 fn is_name(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '/')
 }
-
-/// Longest selector text in bytes.
-const SELECTOR_BYTES_MAX: usize = 16 * 1024;
-/// Largest compiled regular expression in bytes.
-pub(crate) const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// Parses a Prometheus-like selector: `{service_name="a", env=~"x|y", "exception type"="z"}`; the
 /// braces may be missing and an empty text selects everything. A name is in quotes, as in

@@ -1,14 +1,12 @@
 //! Values over time.
 
 use crate::gauge;
+use crate::limits::BUCKETS_MAX;
 use profile::{Aggregation, Labels};
 use std::collections::{BTreeMap, BTreeSet};
 use stdx::{TimeRange, Timestamp, Ulid, saturate};
 
 use crate::{ProfileTypeInfo, RollupUse, ViewError};
-
-/// Most buckets of one answer.
-pub const BUCKETS_MAX: i64 = 11_000;
 
 /// How to cut time, and what to split by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

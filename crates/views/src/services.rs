@@ -1,6 +1,7 @@
 //! The overview of services: one line each, from metadata alone.
 
 use crate::infos::ProfileInfo;
+use crate::limits::NOTES_MAX;
 use crate::spans::SpanSeries;
 use crate::{Quality, infos, sources};
 use profile::ProfileTypeId;
@@ -83,8 +84,6 @@ pub const NOTE_INFO: &str = "vesta.note";
 /// Attribute of a profile with the rate in Hz that its collector was asked for.
 pub const REQUESTED_HZ_INFO: &str = "vesta.sampling.requested_hz";
 
-/// Most distinct remarks that the overview shows of a service.
-const NOTES_MAX: usize = 8;
 /// Rates above this are no rates of sampling but nonsense.
 const RATE_HZ_MAX: f64 = 1e6;
 

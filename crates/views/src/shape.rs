@@ -1,12 +1,8 @@
 //! How stacks are read: frames left out, recursion folded, one function in focus, callers first.
 
+use crate::limits::{INVERTED_NODES_MAX, INVERTED_STEPS_MAX};
 use crate::{CallTree, Frame};
 use crate::{Pattern, ViewError};
-
-/// Most nodes of a tree that was turned round.
-pub const INVERTED_NODES_MAX: usize = 4_000_000;
-/// Most frames that turning a tree round may walk over.
-const INVERTED_STEPS_MAX: usize = 400_000_000;
 
 /// Changes of a call tree, made in the order of the fields.
 #[derive(Clone, Debug, Default)]

@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod durations;
 pub mod naive;
 
+use crate::limits::ENDPOINTS_MAX;
 use crate::{Matcher, Pattern, Selection, ViewError};
 use cpu::EndpointCpu;
 use durations::Durations;
@@ -15,13 +16,6 @@ use profile::{Labels, Span, SpanKind, SpanStatus};
 use std::cmp::Reverse;
 use std::sync::Arc;
 use stdx::{TimeRange, Timestamp};
-
-/// Spans of one trace in an answer; more are left out.
-pub const TRACE_SPANS_MAX: usize = 10_000;
-/// Endpoints that are told apart in one answer; with more the question is refused.
-pub const ENDPOINTS_MAX: usize = 20_000;
-/// Spans of one page.
-pub const SPANS_MAX: usize = 1_000;
 
 /// A stored span.
 #[derive(Clone, Debug, PartialEq, Eq)]

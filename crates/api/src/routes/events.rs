@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
-use views::events::{EVENTS_MAX, EventPlace, METRIC_STEP_MS_MIN};
+use views::events::EventPlace;
+use views::limits::{EVENTS_MAX, METRIC_STEP_MS_MIN};
 use views::{EventFilter, EventInfo, EventPage, Matcher, MetricQuery, Pattern};
 
 /// Which events of the selected series.

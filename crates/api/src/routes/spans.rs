@@ -12,7 +12,8 @@ use profile::SpanKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
-use views::spans::{Place, SPANS_MAX};
+use views::limits::SPANS_MAX;
+use views::spans::Place;
 use views::{
     EndpointQuery, Pattern, SpanFilter, SpanInfo, SpanOrder, SpanPage, ViewError, parse_matchers,
 };

@@ -140,7 +140,7 @@ fn too_many_rows_or_points_are_refused_with_the_limits_name() {
         let store = Store::open(folder.path(), Options::default(), clock, Rng::seeded(1)).await;
         let store = store.expect("a store opens");
         let mut profile = profile::folded::from_folded("a 1\n");
-        let points = 0..views::events::METRIC_POINTS_MAX as i64 + 1;
+        let points = 0..views::limits::METRIC_POINTS_MAX as i64 + 1;
         profile.events = points
             .filter_map(|at| {
                 let time = Timestamp::from_millis(BASE_MS - at);

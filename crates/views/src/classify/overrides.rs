@@ -1,6 +1,7 @@
 //! Rules of the user's own, which come before the table.
 
 use super::Class;
+use crate::limits::{REGEX_BYTES_MAX, RULE_PATTERN_BYTES_MAX, RULES_MAX};
 use regex::{Regex, RegexBuilder};
 
 /// The text of a frame that a rule looks at.
@@ -27,11 +28,6 @@ enum Pattern {
     Prefix(String),
     Regex(Regex),
 }
-
-/// Longest pattern in bytes.
-const PATTERN_BYTES_MAX: usize = 1024;
-/// Most memory of a compiled expression, in bytes.
-const REGEX_BYTES_MAX: usize = 1 << 20;
 
 impl Override {
     /// Frames whose text begins with `prefix`. Says what is wrong with it.
@@ -65,8 +61,8 @@ fn checked(pattern: &str) -> Result<(), String> {
     if pattern.is_empty() {
         return Err("the pattern is empty: it would fit every frame".to_owned());
     }
-    if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(format!("the pattern is longer than {PATTERN_BYTES_MAX} bytes"));
+    if pattern.len() > RULE_PATTERN_BYTES_MAX {
+        return Err(format!("the pattern is longer than {RULE_PATTERN_BYTES_MAX} bytes"));
     }
     Ok(())
 }
@@ -78,12 +74,9 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// Most rules.
-    pub const RULES_MAX: usize = 256;
-
     /// In this order.
     pub fn new(rules: Vec<Override>) -> Result<Self, String> {
-        let most = Self::RULES_MAX;
+        let most = RULES_MAX;
         if rules.len() > most {
             return Err(format!("{} rules are too many: at most {most}", rules.len()));
         }

@@ -85,7 +85,7 @@ fn rules_of_the_user_come_first_and_mistakes_are_named() {
     assert!(error(Override::prefix(Part::File, "", Class::Own)).contains("every frame"));
     assert!(error(Override::regex(Part::File, "(a{1000}){1000}", Class::Own)).contains("size"));
     let one = Override::prefix(Part::File, "a", Class::Own).unwrap();
-    assert!(Overrides::new(vec![one; Overrides::RULES_MAX + 1]).is_err());
+    assert!(Overrides::new(vec![one; crate::limits::RULES_MAX + 1]).is_err());
 }
 
 proptest! {

@@ -1,9 +1,10 @@
 //! The specification of questions about what runtimes tell.
 
 use super::{
-    EventFilter, EventInfo, EventList, EventPage, EventPlace, Gauge, METRIC_POINTS_MAX,
-    MetricPoint, MetricQuery, MetricSeries, too_many,
+    EventFilter, EventInfo, EventList, EventPage, EventPlace, Gauge, MetricPoint, MetricQuery,
+    MetricSeries, too_many,
 };
+use crate::limits::METRIC_POINTS_MAX;
 use crate::{Matcher, ViewError};
 use std::collections::BTreeMap;
 

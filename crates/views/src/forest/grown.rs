@@ -2,7 +2,8 @@
 
 use super::{Forest, Tree, callees};
 use crate::AnswerMeta;
-use crate::flamegraph::{DEPTH_MAX, FlameGraph};
+use crate::flamegraph::FlameGraph;
+use crate::limits::DEPTH_MAX;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;

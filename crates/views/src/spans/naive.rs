@@ -5,9 +5,10 @@ pub mod cpu;
 use super::cpu::EndpointCpu;
 use super::durations::rounded;
 use super::{
-    Endpoint, Endpoints, Place, SpanFilter, SpanInfo, SpanList, SpanPage, SpanSeries,
-    TRACE_SPANS_MAX, Trace, trace_place,
+    Endpoint, Endpoints, Place, SpanFilter, SpanInfo, SpanList, SpanPage, SpanSeries, Trace,
+    trace_place,
 };
+use crate::limits::TRACE_SPANS_MAX;
 use cpu::Profiled;
 use profile::{Labels, SpanStatus};
 use std::collections::BTreeMap;
