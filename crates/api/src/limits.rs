@@ -117,5 +117,7 @@ pub const PYROSCOPE_SERIES_MAX: usize = 2000;
 pub const PYROSCOPE_STEP_MS_DEFAULT: i64 = 15_000;
 /// Rows of a heat map there.
 pub const PYROSCOPE_HEAT_ROWS: usize = 20;
-/// Most profiles that one heat map there is made of.
-pub const PYROSCOPE_HEAT_PROFILES_MAX: usize = 50_000;
+/// Most slots (steps of groups) of a heat map there.
+pub const PYROSCOPE_HEAT_SLOTS_MAX: usize = 50_000;
+/// Most exemplars of an answer there.
+pub const PYROSCOPE_EXEMPLARS_MAX: usize = 50_000;

@@ -6,6 +6,7 @@
 //! their clients' words in [`crate::layers`]. What is read otherwise than there stands in
 //! `docs/guides/pyroscope.md`.
 
+mod exemplars;
 mod heat;
 mod levels;
 mod names;

@@ -7,7 +7,7 @@ use crate::scan::{Cell, Scanner};
 use crate::select::{Found, LabelCounts, Selected, info_of};
 use crate::spans::series::For;
 use crate::tree::Stacks;
-use crate::{Settings, error, moments, rebuild, rollup, series, session, tree, usage};
+use crate::{Settings, dots, error, moments, rebuild, rollup, series, session, tree, usage};
 use profile::labels::names::SERVICE;
 use profile::{Labels, Profile};
 use rustc_hash::FxHashSet;
@@ -16,9 +16,9 @@ use stdx::Ulid;
 use store::Store;
 use tokio::sync::Semaphore;
 use views::{
-    Answer, AnswerMeta, CallTree, EndpointQuery, Endpoints, EventFilter, EventList, EventPage,
-    Facet, FlameGraph, GroupBy, GroupQuery, GroupTable, LabelValue, LateNames, MetricQuery,
-    MetricSeries, Moments, MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList,
+    Answer, AnswerMeta, CallTree, Dot, DotsOf, EndpointQuery, Endpoints, EventFilter, EventList,
+    EventPage, Facet, FlameGraph, GroupBy, GroupQuery, GroupTable, LabelValue, LateNames,
+    MetricQuery, MetricSeries, Moments, MomentsQuery, Naming, Pattern, ProfileInfo, ProfileList,
     ProfileTypeInfo, Selection, SeriesQuery, SeriesSet, Services, SpanFilter, SpanList, SpanPage,
     TopQuery, TopTable, Trace, Trend, Usage, UsageQuery, ViewError, Views, infos, services,
 };
@@ -308,6 +308,13 @@ impl Views for Engine {
                 return rollup::series::series(self, &plan, query, Of::Everything, &scanner).await;
             }
             series::of_samples(self, selection, query, &scanner).await
+        })
+    }
+
+    fn dots<'a>(&'a self, selection: &'a Selection, of: DotsOf) -> Answer<'a, Vec<Dot>> {
+        Box::pin(async move {
+            let (found, scanner) = self.found(selection).await?;
+            dots::dots(&found, of, &scanner).await
         })
     }
 

@@ -34,6 +34,14 @@ pub(crate) fn groups(most: usize) -> ViewError {
     ))
 }
 
+/// More dots than one answer may have.
+pub(crate) fn dots(most: usize) -> ViewError {
+    ViewError::TooLarge(format!(
+        "the answer has more than {most} profiles, or spans in profiles (dots_max): narrow the \
+         range or the selector"
+    ))
+}
+
 /// A larger call tree than one query may have.
 pub(crate) fn tree_nodes(most: usize) -> ViewError {
     ViewError::TooLarge(format!(

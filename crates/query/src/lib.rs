@@ -16,6 +16,7 @@
 
 pub mod limits;
 
+mod dots;
 mod engine;
 mod error;
 mod events;

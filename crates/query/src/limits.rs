@@ -25,6 +25,9 @@ pub const CPU_LINKS_MAX: usize = 1_000_000;
 /// time, and says so.
 pub const CPU_SPANS_MAX: usize = 1_000_000;
 
+/// Dots of one answer, each a profile or a span in one: about 100 bytes each.
+pub const DOTS_MAX: usize = 500_000;
+
 /// Pieces of a range that samples answer between hours that rollups could: with more, samples answer
 /// all of it where they are still there.
 pub const HOLES_MAX: usize = 32;
@@ -49,6 +52,8 @@ pub struct Settings {
     pub cpu_links_max: usize,
     /// Spans that may lead from those to requests.
     pub cpu_spans_max: usize,
+    /// Dots of one answer.
+    pub dots_max: usize,
 }
 
 impl Default for Settings {
@@ -61,6 +66,7 @@ impl Default for Settings {
             query_rows_max: QUERY_ROWS_MAX,
             cpu_links_max: CPU_LINKS_MAX,
             cpu_spans_max: CPU_SPANS_MAX,
+            dots_max: DOTS_MAX,
             rollup_range_ms: 24 * 3_600_000,
         }
     }

@@ -53,6 +53,8 @@ pub(crate) enum Group {
     StackSeries,
     /// Profile.
     Profile,
+    /// Profile, and the ordinal in a column.
+    ProfileColumn(&'static str),
     /// The ordinal in a column, which may be null.
     Column(&'static str),
     /// The ordinal in a column, and series.
@@ -83,6 +85,7 @@ impl Group {
             Self::Stack => vec!["stack"],
             Self::StackSeries => vec!["stack", "series"],
             Self::Profile => vec!["profile"],
+            Self::ProfileColumn(column) => vec!["profile", column],
             Self::Column(column) => vec![column],
             Self::ColumnSeries(column) => vec![column, "series"],
             Self::Time { .. } => vec!["ts_ms"],

@@ -208,6 +208,14 @@ impl Found {
         self.info(contributor).kinds.iter().find(|kind| *kind.kind == *self.profile_type.kind)
     }
 
+    /// Its sum over all samples, where the range does not cut through them. A sum at the edge of its
+    /// type may have been cut there, so the samples must say.
+    pub(crate) fn whole_sum(&self, contributor: &Contributor) -> Option<i128> {
+        let value = self.totals(contributor)?.totals[self.profile_type.measure_index];
+        let is_exact = value != i64::MAX && value != i64::MIN;
+        (is_exact && !self.is_cut(contributor)).then_some(value.into())
+    }
+
     /// Its totals of the kind asked for by slices of the clock; none where they are not kept.
     pub(crate) fn slices(&self, contributor: &Contributor) -> &[Slice] {
         let rows = &self.selected.parts[contributor.part].profiles;

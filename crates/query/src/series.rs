@@ -65,20 +65,16 @@ pub(crate) async fn series(
     Ok(lines.finish())
 }
 
-/// Bucket and sum of a profile whose samples lie within the range and in one bucket. A sum at the
-/// edge of its type may have been cut there, so the samples must say.
+/// Bucket and sum of a profile whose samples lie within the range and in one bucket.
 fn single_bucket(
     found: &Found,
     contributor: &Contributor,
     query: &SeriesQuery,
 ) -> Option<(i64, i128)> {
     let kind = found.totals(contributor)?;
-    let is_inside = !found.is_cut(contributor);
     let bucket = query.bucket(kind.first);
-    let value = kind.totals[found.profile_type.measure_index];
-    let is_exact = value != i64::MAX && value != i64::MIN;
-    let is_single = is_inside && is_exact && bucket == query.bucket(kind.last);
-    is_single.then_some((bucket, value.into()))
+    let value = found.whole_sum(contributor)?;
+    (bucket == query.bucket(kind.last)).then_some((bucket, value))
 }
 
 /// Collects values. Sums are collected by group at once; levels need every series and profile.

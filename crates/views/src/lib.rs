@@ -10,6 +10,7 @@
 pub mod calltree;
 pub mod classify;
 pub mod diff;
+pub mod dots;
 pub mod error;
 pub mod events;
 pub mod filter;
@@ -39,6 +40,7 @@ pub mod usage;
 
 pub use calltree::{CallTree, UnnamedBinary};
 pub use diff::{DiffGraph, Normalise};
+pub use dots::{Dot, DotSpan, DotsOf};
 pub use error::ViewError;
 pub use events::{EventFilter, EventInfo, EventList, EventPage, MetricQuery, MetricSeries};
 pub use filter::{CallPath, Filter, Pattern};
@@ -246,6 +248,9 @@ pub trait Views: Send + Sync {
         selection: &'a Selection,
         query: &'a SeriesQuery,
     ) -> Answer<'a, SeriesSet>;
+    /// What each profile, or each span in one, holds of the selection, by the ids of profile and
+    /// span; all of them, or [`ViewError::TooLarge`].
+    fn dots<'a>(&'a self, selection: &'a Selection, of: DotsOf) -> Answer<'a, Vec<Dot>>;
     /// Profiles, newest first; of the selection's type, where it names one.
     fn profiles<'a>(
         &'a self,

@@ -10,11 +10,11 @@ use crate::series::Buckets;
 use crate::spans::naive::cpu::Profiled;
 use crate::usage::UsageSums;
 use crate::{
-    Answer, AnswerMeta, CallTree, EndpointQuery, Endpoints, EventFilter, EventInfo, EventList,
-    EventPage, Facet, GroupBy, GroupQuery, GroupTable, LabelValue, LateNames, MetricQuery,
-    MetricSeries, Moments, MomentsQuery, Naming, ProfileList, ProfileTypeInfo, Selection,
-    SeriesQuery, SeriesSet, Services, SpanFilter, SpanInfo, SpanList, SpanPage, SpanSeries, Trace,
-    Usage, UsageQuery, ViewError, Views, events, services, spans,
+    Answer, AnswerMeta, CallTree, Dot, DotSpan, DotsOf, EndpointQuery, Endpoints, EventFilter,
+    EventInfo, EventList, EventPage, Facet, GroupBy, GroupQuery, GroupTable, LabelValue, LateNames,
+    MetricQuery, MetricSeries, Moments, MomentsQuery, Naming, ProfileList, ProfileTypeInfo,
+    Selection, SeriesQuery, SeriesSet, Services, SpanFilter, SpanInfo, SpanList, SpanPage,
+    SpanSeries, Trace, Usage, UsageQuery, ViewError, Views, events, services, spans,
 };
 use profile::{Labels, Profile, Sample, SpanBatch, VALUES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,6 +180,27 @@ impl Found<'_> {
         }
         Ok(sums.finish(self.meta, extent, step))
     }
+
+    fn dots(self, of: DotsOf) -> Vec<Dot> {
+        let mut dots = Vec::new();
+        for row in &self.rows {
+            let mut sums: BTreeMap<u64, (Option<DotSpan>, i128)> = BTreeMap::new();
+            for sample in row.kept() {
+                let link = sample.link.and_then(|id| row.profile.tables.links.get(id));
+                let span = link.and_then(DotSpan::of).filter(|_| of == DotsOf::Spans);
+                if span.is_none() && of == DotsOf::Spans {
+                    continue;
+                }
+                let sum = sums.entry(span.map_or(0, |span| span.id)).or_default();
+                sum.0 = sum.0.into_iter().chain(span).max_by_key(|span| span.trace);
+                sum.1 += i128::from(self.value(sample));
+            }
+            let range = &self.selection.range;
+            dots.extend(sums.into_values().map(|(span, sum)| Dot::new(row.info, range, span, sum)));
+        }
+        dots.sort_by_key(Dot::key);
+        dots
+    }
 }
 
 fn label<'a>(labels: &'a Labels, name: &str) -> &'a str {
@@ -329,6 +350,10 @@ impl Views for Naive {
         let answer =
             query.check(&selection.range.whole_millis()).and_then(|()| self.find(selection));
         ready(answer.map(|found| found.series(query)))
+    }
+
+    fn dots<'a>(&'a self, selection: &'a Selection, of: DotsOf) -> Answer<'a, Vec<Dot>> {
+        ready(self.find(selection).map(|found| found.dots(of)))
     }
 
     fn profiles<'a>(

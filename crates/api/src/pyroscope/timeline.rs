@@ -1,8 +1,8 @@
 //! Values over time.
 
-use super::Call;
 use super::names::pair;
 use super::select::{self, is_unknown, type_label};
+use super::{Call, exemplars};
 use crate::limits::{
     POINTS_MAX, PYROSCOPE_GROUP_BY_MAX, PYROSCOPE_SERIES_MAX, PYROSCOPE_STEP_MS_DEFAULT,
     STEP_MS_MIN,
@@ -59,7 +59,8 @@ pub(super) fn limit(asked: Option<i64>) -> Option<usize> {
     asked.filter(|limit| *limit > 0).and_then(|limit| usize::try_from(limit).ok())
 }
 
-/// Lines of values: sums a step, mean levels for gauges, whatever aggregation is asked for.
+/// Lines of values: sums a step, mean levels for gauges, whatever aggregation is asked for. Beside a
+/// point stands at most one exemplar.
 pub(super) async fn select_series(
     State(state): State<ApiState>,
     call: Call<message::SelectSeriesRequest>,
@@ -76,21 +77,27 @@ pub(super) async fn select_series(
     let (types, group_by): (Vec<String>, Vec<String>) =
         asked.group_by.iter().cloned().partition(|name| of_type(name).is_some());
     let query = SeriesQuery { step_ms: step_ms(asked.step)?, group_by };
+    let exemplars = exemplars::asked(asked.exemplar_type)?;
     let lines = lines(&state, &selection, &query, limit(asked.limit)).await?;
-    let series = lines.into_iter().map(|line| {
+    let dots = match exemplars {
+        Some(of) if !lines.is_empty() => exemplars::dots(&state, &selection, of).await?,
+        _ => Vec::new(),
+    };
+    let mut largest = exemplars::beside(&lines, &query, &dots);
+    exemplars::check(largest.len())?;
+    let series = lines.into_iter().enumerate().map(|(at, line)| {
         let own = line.labels.iter().filter(|(_, value)| !value.is_empty());
         let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut labels: Vec<_> = own.chain(types.iter().filter_map(of_type)).collect();
         labels.sort();
-        let point = |(timestamp, value)| message::Point { value: value as f64, timestamp };
-        message::Series {
-            labels: labels.into_iter().map(pair).collect(),
-            points: line
-                .points
-                .into_iter()
-                .map(|(at, value): (i64, i64)| point((at, value)))
-                .collect(),
-        }
+        let point = |(place, (timestamp, value)): (usize, (i64, i64))| {
+            let beside = largest.take(&(at, place));
+            let beside = beside.map(|dot| exemplars::exemplar(dot, &query.group_by));
+            let exemplars = beside.into_iter().collect();
+            message::Point { value: value as f64, timestamp, exemplars }
+        };
+        let points = line.points.into_iter().enumerate().map(point).collect();
+        message::Series { labels: labels.into_iter().map(pair).collect(), points }
     });
     let series = series.collect();
     Ok(call.answer(&message::SelectSeriesResponse { series }))

@@ -4,6 +4,7 @@ mod agree;
 mod asks;
 mod damage;
 mod deleted;
+mod dots;
 mod duckdb;
 mod edges;
 mod events;

@@ -64,13 +64,20 @@ async fn post(server: &Server, path: &str, content_type: &str, body: impl Into<B
     server.send(Method::POST, &url, &[("content-type", content_type)], body).await
 }
 
+/// Sends the captured request; what was stored of it.
+pub(crate) async fn send_captured(server: &Server) -> Value {
+    let (content_type, body) = captured();
+    let receipt = post(server, "/profiling/v1/input", &content_type, body).await.ok();
+    receipt["profiles"][0].clone()
+}
+
 /// The total that the server shows of a type of one profile.
 async fn total(server: &Server, profile_type: &str, id: &str) -> Value {
     let top = server.get(&format!("/api/v1/top?type={profile_type}&profile={id}")).await.ok();
     top["meta"]["total"].clone()
 }
 
-async fn exported(server: &Server, id: &str) -> DecodedProfile {
+pub(crate) async fn exported(server: &Server, id: &str) -> DecodedProfile {
     let pprof = server.get(&format!("/api/v1/profiles/{id}/pprof")).await;
     assert_eq!(pprof.status, StatusCode::OK);
     let mut decoded = formats::decode(&pprof.body, &Options::default());

@@ -10,6 +10,7 @@ mod damage;
 mod datadog;
 mod datadog_traces;
 mod events;
+mod exemplars;
 mod exports;
 mod ground_truth;
 mod limits;

@@ -185,13 +185,13 @@ async fn a_captured_push_has_its_totals_labels_and_functions() {
 const QUERIER: &str = "/querier.v1.QuerierService";
 
 /// A question in JSON; the JSON of its answer.
-async fn ask(server: &Server, method: &str, question: Value) -> Value {
+pub(crate) async fn ask(server: &Server, method: &str, question: Value) -> Value {
     let body = serde_json::to_vec(&question).unwrap();
     post(server, &format!("{QUERIER}/{method}"), "application/json", body).await.ok()
 }
 
 /// A question in protobuf.
-async fn ask_proto<A: Message + Default>(
+pub(crate) async fn ask_proto<A: Message + Default>(
     server: &Server,
     method: &str,
     question: &impl Message,
@@ -202,7 +202,7 @@ async fn ask_proto<A: Message + Default>(
     A::decode(answer.body).unwrap()
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
     i64::try_from(now.as_millis()).unwrap()
 }
