@@ -2,8 +2,10 @@
 //!
 //! Ids, addresses and names come from outside. With a hash that everyone can compute, a payload may
 //! bring half a million of them that all fall into one bucket; each look-up then walks them all, and
-//! one small upload costs hours. Here words are the coefficients of a polynomial (as in `rustc-hash`)
-//! whose base is an odd number drawn once for each process, so nobody outside knows what collides.
+//! one small upload costs hours. Here each word is multiplied with an odd number drawn once for each
+//! process, so nobody outside knows what collides. The upper half of the product comes to the lower
+//! (as in wyhash and the fallback of `ahash`): without it, texts that differ only in each eighth byte
+//! would differ only in the upper eight bits, whatever the number.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -52,7 +54,8 @@ pub struct Keyed {
 impl Keyed {
     #[inline]
     fn word(&mut self, word: u64) {
-        self.hash = self.hash.wrapping_add(word).wrapping_mul(self.base);
+        let product = u128::from(self.hash ^ word) * u128::from(self.base);
+        self.hash = product as u64 ^ (product >> 64) as u64;
     }
 }
 
@@ -94,8 +97,7 @@ impl Hasher for Keyed {
 
     #[inline]
     fn finish(&self) -> u64 {
-        // The upper bits depend on all words; maps take the lower ones for the bucket.
-        self.hash.rotate_left(26)
+        self.hash
     }
 }
 
@@ -130,21 +132,27 @@ mod tests {
         keys.map(place).collect::<BTreeSet<_>>().len()
     }
 
-    /// The number that, multiplied with the odd `base`, gives 1.
-    fn inverse(base: u64) -> u64 {
-        (0..6).fold(base, |x, _| x.wrapping_mul(2_u64.wrapping_sub(base.wrapping_mul(x))))
+    #[test]
+    fn numbers_spread_whichever_bits_they_differ_in() {
+        const KEYS: u64 = 1 << 16;
+        for shift in (0..=48).step_by(4) {
+            let keys = (0..KEYS).map(|key| key << shift);
+            let places = places(BuildKeyed::default(), keys);
+            assert!(places as u64 > KEYS * 9 / 10, "{places} places, {shift} bits up");
+        }
     }
 
     #[test]
-    fn keys_made_for_one_base_spread_under_another() {
-        const KEYS: u64 = 1 << 16;
-        let (known, other) =
-            (BuildKeyed::with_base(0xf135_7aea_2e62_a9c5), BuildKeyed::with_base(0x9e37_79b9_7f4a));
-        // Bits above these decide about the place.
-        let aimed = (0..KEYS).map(|low| low.wrapping_mul(inverse(known.base)));
-        assert!(places(known, aimed.clone()) <= 2, "the attack works where the base is known");
-        assert!(places(other, aimed) as u64 > KEYS * 9 / 10);
-        assert!(places(BuildKeyed::default(), 0..KEYS) as u64 > KEYS * 9 / 10);
+    fn texts_spread_that_differ_in_the_last_bytes_of_words_only() {
+        let text = |key: u32| {
+            let mut text = [b'a'; 24];
+            for (at, bits) in [7, 15, 23].into_iter().zip([key, key >> 6, key >> 12]) {
+                text[at] += (bits & 0x3f) as u8;
+            }
+            text
+        };
+        let places = places(BuildKeyed::default(), (0..1 << 18).map(text));
+        assert!(places > (1 << 18) * 9 / 10, "{places} places");
     }
 
     #[test]
@@ -153,6 +161,16 @@ mod tests {
         assert_eq!(places(BuildKeyed::default(), texts), 200);
         let padded = ["a", "a\0", "a\0\0", "\0a", "", "\0"];
         assert_eq!(places(BuildKeyed::default(), padded.iter()), padded.len());
+        // One byte makes the difference, wherever it is.
+        let other = |length: usize, at: usize| {
+            let mut bytes = vec![b'a'; length];
+            bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = b'b');
+            bytes
+        };
+        for length in 1..40 {
+            let texts = (0..=length).map(|at| other(length, at));
+            assert_eq!(places(BuildKeyed::default(), texts), length + 1, "{length} bytes");
+        }
     }
 
     #[test]

@@ -80,7 +80,8 @@ fn broken_references_cost_only_themselves() {
     let decoded = pprof::decode(&message.encode_to_vec(), &Options::default());
     let kinds: Vec<_> = decoded.issues.iter().map(|issue| (issue.kind, issue.count)).collect();
     assert_eq!(kinds, [(IssueKind::Reference, 2), (IssueKind::ValueCount, 1)]);
-    assert_eq!(total(&decoded.profiles[0], "cpu-time"), 6);
+    let totals = ["cpu-time", "cpu-samples", "wall-time"].map(|of| total(&decoded.profiles[0], of));
+    assert_eq!(totals, [6, 1, 7], "what a sample lacks is not its predecessor's");
 }
 
 #[test]
