@@ -25,13 +25,7 @@ impl Default for BuildKeyed {
     fn default() -> Self {
         // Which bucket a row falls into shows nowhere: equal input still gives equal output.
         static BASE: OnceLock<u64> = OnceLock::new();
-        Self::with_base(*BASE.get_or_init(|| RandomState::new().hash_one(0)))
-    }
-}
-
-impl BuildKeyed {
-    fn with_base(base: u64) -> Self {
-        Self { base: base | 1 }
+        Self { base: *BASE.get_or_init(|| RandomState::new().hash_one(0) | 1) }
     }
 }
 

@@ -47,13 +47,26 @@ impl<H: Handle, T: Eq + Hash> Table<H, T> {
 
     /// The handle of `row`, added if it is new.
     pub fn intern(&mut self, row: T) -> H {
+        let hash = hash_of(&row);
+        self.intern_made(hash, row, |have, row| have == row, |row| row)
+    }
+
+    /// The handle of what `row` makes, added if it is new.
+    #[inline]
+    fn intern_made<R>(
+        &mut self,
+        hash: u32,
+        row: R,
+        is_it: impl Fn(&T, &R) -> bool,
+        make: impl FnOnce(R) -> T,
+    ) -> H {
         if self.indexed < self.rows.len() {
             self.index_rest();
         }
         let rows = &self.rows;
-        let at = self.index.find_or_add(hash_of(&row), rows.len(), |have| rows[have] == row);
+        let at = self.index.find_or_add(hash, rows.len(), |have| is_it(&rows[have], &row));
         if at as usize == rows.len() {
-            self.rows.push(row);
+            self.rows.push(make(row));
             self.indexed += 1;
         }
         H::from_index(at as usize)
@@ -93,16 +106,7 @@ impl<H: Handle, T: Eq + Hash> Table<H, T> {
 impl<H: Handle, T: Clone + Eq + Hash> Table<H, Vec<T>> {
     /// [`Table::intern`] of a row that is copied where it is new.
     pub fn intern_slice(&mut self, row: &[T]) -> H {
-        if self.indexed < self.rows.len() {
-            self.index_rest();
-        }
-        let rows = &self.rows;
-        let at = self.index.find_or_add(hash_of(row), rows.len(), |have| rows[have] == row);
-        if at as usize == rows.len() {
-            self.rows.push(row.to_vec());
-            self.indexed += 1;
-        }
-        H::from_index(at as usize)
+        self.intern_made(hash_of(row), row, |have, row| have == row, <[T]>::to_vec)
     }
 }
 
