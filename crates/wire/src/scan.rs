@@ -147,17 +147,11 @@ impl<'a> Iterator for Fields<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
-        if self.damage.is_some() || self.reader.is_at_end() {
+        if self.reader.is_at_end() {
             return None;
         }
         let start = self.reader.position;
-        match self.reader.field() {
-            Ok(field) => Some(field),
-            Err(kind) => {
-                self.damage = Some(Damage { offset_bytes: start, kind });
-                None
-            }
-        }
+        self.reader.field().map_err(|kind| self.damage = Some(self.reader.stop(start, kind))).ok()
     }
 }
 
@@ -194,7 +188,7 @@ impl Iterator for Numbers<'_> {
         if let Some(number) = self.single.take() {
             return Some(number);
         }
-        if self.damage.is_some() || self.reader.is_at_end() {
+        if self.reader.is_at_end() {
             return None;
         }
         let start = self.reader.position;
@@ -202,7 +196,7 @@ impl Iterator for Numbers<'_> {
             Width::Varint => self.reader.varint(),
             Width::I64 => self.reader.array().map(u64::from_le_bytes),
         };
-        number.map_err(|kind| self.damage = Some(Damage { offset_bytes: start, kind })).ok()
+        number.map_err(|kind| self.damage = Some(self.reader.stop(start, kind))).ok()
     }
 }
 
@@ -228,6 +222,13 @@ impl<'a> Reader<'a> {
     #[inline]
     fn is_at_end(&self) -> bool {
         self.position >= self.bytes.len()
+    }
+
+    /// Reads no further: what stands at an offset cannot be read.
+    #[cold]
+    fn stop(&mut self, offset_bytes: usize, kind: DamageKind) -> Damage {
+        self.position = self.bytes.len();
+        Damage { offset_bytes, kind }
     }
 
     #[inline(always)]
@@ -266,15 +267,22 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, DamageKind> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
-        if let Some((number, length)) = rest.first_chunk().copied().and_then(short_varint) {
+        if let Some((head, tail)) = rest.split_first_chunk() {
+            let (number, length) = match (short_varint(*head), tail) {
+                ((number, Some(length)), _) => (number, length),
+                ((number, None), &[ninth @ ..0x80, ..]) => (number | u64::from(ninth) << 56, 9),
+                ((number, None), &[ninth, tenth @ 0..=1, ..]) => {
+                    let last = u64::from(ninth & 0x7f) | u64::from(tenth) << 7;
+                    (number | last << 56, VARINT_BYTES_MAX)
+                }
+                (_, [_, _, ..]) => return Err(DamageKind::LongVarint),
+                _ => return Err(DamageKind::Truncated),
+            };
             self.position += length;
             return Ok(number);
         }
         let mut number = 0_u64;
-        for (index, &byte) in rest.iter().take(VARINT_BYTES_MAX).enumerate() {
-            if index == VARINT_BYTES_MAX - 1 && byte > 1 {
-                return Err(DamageKind::LongVarint);
-            }
+        for (index, &byte) in rest.iter().enumerate() {
             number |= u64::from(byte & 0x7f) << (7 * index);
             if byte < 0x80 {
                 self.position += index + 1;
@@ -305,21 +313,19 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The varint of at most eight bytes that these begin with, and its length: groups of seven bits are
-/// put together two by two.
+/// What the first eight bytes of a varint give, and its length if it ends there: groups of seven bits
+/// are put together two by two.
 #[inline]
-fn short_varint(bytes: [u8; 8]) -> Option<(u64, usize)> {
+fn short_varint(bytes: [u8; 8]) -> (u64, Option<usize>) {
     const ENDS: u64 = 0x8080_8080_8080_8080;
     let word = u64::from_le_bytes(bytes);
     let ends = !word & ENDS;
-    if ends == 0 {
-        return None;
-    }
-    let groups = word & (ends ^ (ends - 1)) & !ENDS;
+    // All bits up to the first end; all of them without one.
+    let groups = word & (ends ^ ends.wrapping_sub(1)) & !ENDS;
     let pairs = (groups & 0x7f00_7f00_7f00_7f00) >> 1 | (groups & 0x007f_007f_007f_007f);
     let fours = (pairs & 0x3fff_0000_3fff_0000) >> 2 | (pairs & 0x0000_3fff_0000_3fff);
     let number = (fours & 0x0fff_ffff_0000_0000) >> 4 | (fours & 0x0fff_ffff);
-    Some((number, ends.trailing_zeros() as usize / 8 + 1))
+    (number, (ends != 0).then(|| ends.trailing_zeros() as usize / 8 + 1))
 }
 
 #[cfg(test)]

@@ -96,10 +96,16 @@ impl<'a> Raw<'a> {
     }
 }
 
+#[inline]
 pub(super) fn damage(of: &str, damage: Option<Damage>, issues: &mut Issues) {
     if let Some(damage) = damage {
-        issues.add(IssueKind::Damage, || format!("{of} is damaged: {damage}"));
+        add_damage(of, damage, issues);
     }
+}
+
+#[cold]
+fn add_damage(of: &str, damage: Damage, issues: &mut Issues) {
+    issues.add(IssueKind::Damage, || format!("{of} is damaged: {damage}"));
 }
 
 /// Numbers of a message by field number, the last of each; the reader of all flat messages.

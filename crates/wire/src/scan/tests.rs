@@ -58,18 +58,21 @@ fn every_cut_gives_a_prefix_of_the_fields() {
 
 #[test]
 fn damage_is_named_and_placed() {
-    let cases: [(&[u8], usize, DamageKind); 6] = [
+    let cases: [(&[u8], usize, DamageKind); 8] = [
         (&[0x08, 0x01, 0x0b], 2, DamageKind::WireType(3)),
         (&[0x00, 0x01], 0, DamageKind::FieldNumber),
         (&[0x08, 0xff], 0, DamageKind::Truncated),
         (&[0x12, 0xff, 0xff, 0xff, 0xff, 0x0f, 1], 0, DamageKind::Truncated),
         (&[0x08, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2], 0, DamageKind::LongVarint),
+        (&[0x08, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0x80], 0, DamageKind::LongVarint),
+        (&[0x08, 255, 255, 255, 255, 255, 255, 255, 255, 255], 0, DamageKind::Truncated),
         (&[0x12, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 9], 0, DamageKind::Truncated),
     ];
     for (bytes, offset_bytes, kind) in cases {
         let mut fields = fields(bytes);
         fields.by_ref().for_each(drop);
         assert_eq!(fields.damage(), Some(Damage { offset_bytes, kind }), "{bytes:?}");
+        assert_eq!(fields.next(), None, "nothing follows damage");
     }
 }
 
@@ -93,7 +96,8 @@ fn numbers_of_all_lengths_read_alike_whatever_follows() {
     for bits in 0..=64_u32 {
         let number = 0xa5c3_96e1_7b2d_48f1_u64.checked_shr(64 - bits).unwrap_or(0);
         let least = bits.div_ceil(7).max(1) as usize;
-        for (groups, follow) in (least..=9.max(least)).flat_map(|long| [(long, 0), (long, 9)]) {
+        let lengths = least..=9.max(least);
+        for (groups, follow) in lengths.flat_map(|long| [0, 1, 9].map(|follow| (long, follow))) {
             let mut bytes = long(number, groups);
             bytes.extend(std::iter::repeat_n(0xff, follow));
             let mut all = Value::Len(&bytes).varints();
