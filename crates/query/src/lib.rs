@@ -16,6 +16,7 @@
 
 pub mod limits;
 
+mod bounds;
 mod dots;
 mod engine;
 mod error;

@@ -1,5 +1,6 @@
 //! Which rows of a part take part: profiles picked by their metadata as a condition on columns.
 
+use crate::bounds::{Bounds, Times};
 use arrow::array::{ArrayRef, UInt32Array};
 use arrow::datatypes::{DataType, Schema};
 use datafusion_common::{Result, ScalarValue};
@@ -7,6 +8,7 @@ use datafusion_expr::Operator;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{BinaryExpr, InListExpr, IsNullExpr, col, lit};
 use datafusion_physical_expr::utils::conjunction;
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::TimeRange;
@@ -32,6 +34,8 @@ pub(crate) struct Predicate {
     pub(crate) timed: bool,
     /// Further columns whose ordinals are in sets.
     pub(crate) rows: Vec<RowSet>,
+    /// Rows of runs that cannot fulfil the rest.
+    pub(crate) bounds: Arc<Bounds>,
 }
 
 /// Rows whose ordinal in a column is in a set.
@@ -97,36 +101,47 @@ impl Predicate {
         let has_others =
             profiles.iter().any(|row| row.kinds.iter().any(|have| *have.kind != *kind));
         predicate.kind = has_others.then(|| kind.to_owned());
+        let have: Vec<_> =
+            profiles.iter().filter_map(|row| Some((row, times(row, kind)?))).collect();
         // A profile outside of the range is left out by the time of its rows.
-        let (inside, outside): (Vec<_>, Vec<_>) = profiles
+        let (inside, outside): (Vec<_>, Vec<_>) = have
             .iter()
-            .filter_map(|row| Some((row, times(row, kind)?)))
             .partition(|(_, times)| times.first < range.end && range.start <= times.last);
         predicate.pick(inside.iter().map(|(row, _)| *row), chosen);
         let is_chosen = |row: &ProfileRow| chosen.binary_search(&row.ordinal).is_ok();
         let inside = inside.into_iter().filter(|(row, _)| is_chosen(row));
+        let meant = || inside.clone().map(|(row, times)| (row.series, within(times, range)));
         if matches!(predicate.ordinals, Some(("profile", _))) {
-            predicate.narrow(inside.map(|(_, times)| times), range);
-            return predicate;
+            predicate.narrow(meant().map(|(_, times)| times));
+        } else {
+            predicate.cut(inside.clone().chain(outside).map(|(_, times)| times), range);
         }
-        for (_, times) in inside.chain(outside) {
-            if times.first < range.start {
-                predicate.from_ms = Some(range.start.millis());
-            }
-            if times.last >= range.end {
-                predicate.until_ms = Some(range.end.millis());
-            }
+        if predicate.from_ms.is_some() || predicate.until_ms.is_some() {
+            let mut by_series: FxHashMap<u32, Vec<Times>> = FxHashMap::default();
+            meant().for_each(|(series, times)| by_series.entry(series).or_default().push(times));
+            let have = have.iter().map(|(row, times)| (row.series, *times));
+            predicate.bounds = Arc::new(Bounds::of(kind, have, by_series));
         }
         predicate
     }
 
+    /// Narrows to the ends of the range that cut through any of the samples.
+    fn cut<'a>(&mut self, times: impl Iterator<Item = &'a KindTotals>, range: &TimeRange) {
+        for times in times {
+            if times.first < range.start {
+                self.from_ms = Some(range.start.millis());
+            }
+            if times.last >= range.end {
+                self.until_ms = Some(range.end.millis());
+            }
+        }
+    }
+
     /// Narrows to the times of the profiles asked for, so that pages of others are skipped.
-    fn narrow<'a>(&mut self, times: impl Iterator<Item = &'a KindTotals>, range: &TimeRange) {
-        let ends = |times: &KindTotals| (times.first.millis(), times.last.millis());
-        let hull = times.map(ends).reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
-        let Some((first, last)) = hull else { return };
-        self.from_ms = Some(first.max(range.start.millis()));
-        self.until_ms = Some(last.saturating_add(1).min(range.end.millis()));
+    fn narrow(&mut self, times: impl Iterator<Item = Times>) {
+        let hull = times.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
+        self.from_ms = hull.map(|(from, _)| from);
+        self.until_ms = hull.map(|(_, until)| until);
     }
 
     /// Narrows to the chosen ones among profiles.
@@ -166,7 +181,8 @@ impl Predicate {
     /// What is left to look at in rows that runs have picked.
     pub(crate) fn beyond_runs(&self) -> Self {
         let ordinals = self.ordinals.clone().filter(|(column, _)| *column != "series");
-        Self { kind: None, service: None, series_range: None, ordinals, ..self.clone() }
+        let bounds = Arc::default();
+        Self { kind: None, service: None, series_range: None, ordinals, bounds, ..self.clone() }
     }
 
     /// Columns it reads.
@@ -227,6 +243,12 @@ impl Predicate {
 /// What a profile has of a kind, if it has any.
 fn times<'a>(row: &'a ProfileRow, kind: &str) -> Option<&'a KindTotals> {
     row.kinds.iter().find(|have| *have.kind == *kind)
+}
+
+/// When a profile has samples within a range.
+fn within(times: &KindTotals, range: &TimeRange) -> Times {
+    let first_after = times.last.millis().saturating_add(1);
+    (times.first.max(range.start).millis(), first_after.min(range.end.millis()))
 }
 
 fn compare(

@@ -1,4 +1,5 @@
-//! Which rows of a file a predicate can have, from its runs and the statistics of its pages.
+//! Which rows of a file a predicate can have, from its runs, what metadata says of them and the
+//! statistics of its pages.
 
 use crate::predicate::Predicate;
 use crate::stack_scan::File;
@@ -98,7 +99,8 @@ fn candidates(file: &File, predicate: &Predicate) -> Option<Ranges> {
             && predicate.series_range.is_none_or(|(a, b)| (a..=b).contains(&run.series))
             && series.is_none_or(|series| series.binary_search(&run.series).is_ok())
     };
-    let runs = file.runs.as_ref()?.iter().filter(is_wanted).map(|run| run.rows.clone());
+    let wanted = file.runs.as_ref()?.iter().filter(is_wanted);
+    let runs = wanted.flat_map(|run| predicate.bounds.rows(run));
     let mut rows = intersect(runs, std::iter::once(within.clone()));
     if predicate.from_ms.is_some() || predicate.until_ms.is_some() {
         let from = predicate.from_ms.unwrap_or(i64::MIN);

@@ -360,10 +360,6 @@ impl Found {
         jobs.collect()
     }
 
-    fn begins_before(&self, contributor: &Contributor) -> bool {
-        self.totals(contributor).is_some_and(|kind| kind.first < self.range.start)
-    }
-
     /// Whether the range cuts through its samples of the kind asked for.
     pub(crate) fn is_cut(&self, contributor: &Contributor) -> bool {
         let inside =
@@ -376,10 +372,7 @@ impl Found {
         &self,
         scanner: &Scanner,
     ) -> Result<FxHashMap<(usize, u32), u64>, ViewError> {
-        // Those of either end by themselves: between the ends their samples are not.
-        let cut = self.contributors.iter().filter(|one| self.is_cut(one));
-        let (first, last): (Vec<_>, Vec<_>) = cut.partition(|one| self.begins_before(one));
-        let jobs = [self.jobs(first), self.jobs(last)].concat();
+        let jobs = self.jobs(self.contributors.iter().filter(|one| self.is_cut(one)));
         let mut counts = FxHashMap::default();
         for (part, cells) in scanner.sums(jobs, Group::Profile, Sum::Rows).await? {
             for cell in cells {
