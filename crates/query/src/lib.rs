@@ -35,7 +35,7 @@ mod select;
 mod series;
 mod session;
 mod spans;
-mod stack_scan;
+mod sum_scan;
 mod transplant;
 mod tree;
 mod usage;

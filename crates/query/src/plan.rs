@@ -4,7 +4,7 @@ use crate::predicate::Predicate;
 use crate::reader::KnownFooter;
 use crate::row_ranges;
 use crate::session::STORE_URL;
-use crate::stack_scan::{File, StackScan};
+use crate::sum_scan::{File, SumScan};
 use crate::wide_sum::wide_sum;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -132,8 +132,9 @@ pub(crate) fn sums(
     group: Group,
     sum: Sum,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    if let (Source::File { file, .. }, Group::Stack, Sum::Value(at)) = (source, group, sum)
-        && let Some(scan) = StackScan::of(file, predicate, VALUES[at])
+    if let (Source::File { file, .. }, Group::Stack | Group::Profile) = (source, group)
+        && let (&[key], Sum::Rows | Sum::Value(_)) = (&*group.columns(), sum)
+        && let Some(scan) = SumScan::of(file, predicate, key, sum.column())
     {
         return Ok(Arc::new(scan));
     }

@@ -2,7 +2,7 @@
 //! statistics of its pages.
 
 use crate::predicate::Predicate;
-use crate::stack_scan::File;
+use crate::sum_scan::File;
 use datafusion_datasource_parquet::RowGroupAccess;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::file::metadata::ParquetMetaData;
@@ -48,10 +48,11 @@ impl Ranges {
     }
 }
 
-/// The rows of a file's row groups that `predicate` can have; all of them but for times, which must
-/// be looked at. `None` when it asks for what runs do not tell.
-pub(crate) fn of(file: &File, predicate: &Predicate) -> Option<Ranges> {
-    let tells_more = matches!(predicate.ordinals, Some((column, _)) if column != "series");
+/// The rows of a file's row groups that `predicate` can have; all of them but for times and the
+/// ordinals in `key`, which must be looked at. `None` when it asks for more than runs tell.
+pub(crate) fn of(file: &File, predicate: &Predicate, key: &str) -> Option<Ranges> {
+    let is_told = |column| ["series", key].contains(&column);
+    let tells_more = predicate.ordinals.as_ref().is_some_and(|(column, _)| !is_told(*column));
     if tells_more || predicate.timed || !predicate.rows.is_empty() {
         return None;
     }

@@ -4,7 +4,7 @@ use crate::error;
 use crate::limits::{SPLIT_ROWS_MIN, SPLITS_MAX, Settings};
 use crate::plan::{self, Group, Source, Sum};
 use crate::predicate::Predicate;
-use crate::stack_scan::File;
+use crate::sum_scan::File;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::datatypes::{Decimal128Type, Int64Type, UInt32Type};
 use datafusion_execution::TaskContext;

@@ -1,4 +1,5 @@
-//! Step 1 of a call tree as one leaf node: the sum of a value by stack over a Parquet file.
+//! Step 1 of a call tree as one leaf node: the sum of a value by stack over a Parquet file; and the
+//! number of rows by profile, where a range cuts through profiles.
 //!
 //! The file is sorted by kind, series and time, and its table of runs says where each kind and
 //! series is, so that of the columns only stack, value and, where the range cuts, time are read;
@@ -45,24 +46,43 @@ pub(crate) struct File {
     pub(crate) runs: Option<Arc<Vec<Run>>>,
 }
 
-/// The node.
-#[derive(Debug)]
-pub(crate) struct StackScan {
-    file: File,
-    value: &'static str,
-    ranges: Ranges,
+/// What is summed by what.
+#[derive(Clone, Debug)]
+struct Asked {
+    /// The column of ordinals that sums are by.
+    key: &'static str,
+    /// The column of values; the rows are counted without one.
+    value: Option<&'static str>,
+    /// The ordinals that are asked for, ascending, if not all are.
+    keys: Option<Vec<u32>>,
     /// Times that rows must lie in, when not all of the ranges do: first, and first after.
     times: Option<(i64, i64)>,
+}
+
+/// The node.
+#[derive(Debug)]
+pub(crate) struct SumScan {
+    file: File,
+    asked: Asked,
+    ranges: Ranges,
     properties: Arc<PlanProperties>,
 }
 
-impl StackScan {
-    /// The node for a predicate; `None` when it asks for more than runs and times tell.
-    pub(crate) fn of(file: &File, predicate: &Predicate, value: &'static str) -> Option<Self> {
-        let ranges = row_ranges::of(file, predicate)?;
+impl SumScan {
+    /// The node for a predicate: sums of a column, or the number of rows, by the ordinals in `key`;
+    /// `None` when it asks for more than runs, times and those ordinals tell.
+    pub(crate) fn of(
+        file: &File,
+        predicate: &Predicate,
+        key: &'static str,
+        value: Option<&'static str>,
+    ) -> Option<Self> {
+        let ranges = row_ranges::of(file, predicate, key)?;
         let times = (predicate.from_ms.is_some() || predicate.until_ms.is_some()).then(|| {
             (predicate.from_ms.unwrap_or(i64::MIN), predicate.until_ms.unwrap_or(i64::MAX))
         });
+        let keys = predicate.ordinals.as_ref().filter(|(column, _)| *column == key);
+        let keys = keys.map(|(_, ordinals)| ordinals.clone());
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema()),
             Partitioning::UnknownPartitioning(1),
@@ -70,18 +90,14 @@ impl StackScan {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        Some(Self { file: file.clone(), value, ranges, times, properties })
+        let asked = Asked { key, value, keys, times };
+        Some(Self { file: file.clone(), asked, ranges, properties })
     }
 
-    async fn run(
-        file: File,
-        value: &'static str,
-        ranges: Ranges,
-        times: Option<(i64, i64)>,
-    ) -> Result<RecordBatch> {
+    async fn run(file: File, asked: Asked, ranges: Ranges) -> Result<RecordBatch> {
         let mut sums = Sums::of(ranges.count());
         if ranges.is_empty() {
-            return sums.batch();
+            return sums.batch(None);
         }
         let external = |error| DataFusionError::ParquetError(Box::new(error));
         let File { store, path, metadata, row_groups, .. } = file;
@@ -89,8 +105,9 @@ impl StackScan {
         let known = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new());
         let builder =
             ParquetRecordBatchStreamBuilder::new_with_metadata(reader, known.map_err(external)?);
-        let mut columns = vec!["stack", value];
-        columns.extend(times.map(|_| "ts_ms"));
+        let mut columns = vec![asked.key];
+        columns.extend(asked.value);
+        columns.extend(asked.times.map(|_| "ts_ms"));
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
         let mut stream = builder
             .with_projection(mask)
@@ -100,29 +117,30 @@ impl StackScan {
             .build()
             .map_err(external)?;
         while let Some(batch) = stream.try_next().await.map_err(external)? {
-            sums.add(&batch, value, times)?;
+            sums.add(&batch, &asked)?;
         }
-        sums.batch()
+        sums.batch(asked.keys.as_deref())
     }
 }
 
 fn schema() -> SchemaRef {
     let fields = vec![
-        Field::new("stack", DataType::UInt32, false),
+        Field::new("key", DataType::UInt32, false),
         Field::new("value", DataType::Decimal128(38, 0), false),
     ];
     Arc::new(Schema::new(fields))
 }
 
-impl DisplayAs for StackScan {
+impl DisplayAs for SumScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StackScan: {} of {}", self.value, self.file.path)
+        let Asked { key, value, .. } = &self.asked;
+        write!(f, "SumScan: {} by {key} of {}", value.unwrap_or("rows"), self.file.path)
     }
 }
 
-impl ExecutionPlan for StackScan {
+impl ExecutionPlan for SumScan {
     fn name(&self) -> &'static str {
-        "StackScan"
+        "SumScan"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -148,19 +166,19 @@ impl ExecutionPlan for StackScan {
     }
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let sums = Self::run(self.file.clone(), self.value, self.ranges.clone(), self.times);
+        let sums = Self::run(self.file.clone(), self.asked.clone(), self.ranges.clone());
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema(), futures::stream::once(sums))))
     }
 }
 
-/// Stands for a stack without rows.
+/// Stands for an ordinal without rows.
 const NONE: i64 = i64::MIN;
 
-/// Rows from which on a list of stacks is worth being made and looked through: a part of fifty
+/// Rows from which on a list of ordinals is worth being made and looked through: a part of fifty
 /// services has millions of them.
 const MANY_ROWS: u64 = 1 << 16;
 
-/// Sums of stacks that lie close together, as those of one service do.
+/// Sums of ordinals that lie close together, as the stacks of one service do.
 #[derive(Default)]
 struct Window {
     first: u32,
@@ -168,15 +186,15 @@ struct Window {
     sums: Vec<i64>,
 }
 
-/// Stacks of a window; a segment that was not damaged has fewer.
-const WINDOW_STACKS_MAX: u64 = 1 << 24;
+/// Ordinals of a window; a segment that was not damaged has fewer.
+const WINDOW_KEYS_MAX: u64 = 1 << 24;
 
 impl Window {
-    /// Makes room for some stacks unless they are too far apart. To either side it at least doubles,
+    /// Makes room for some ordinals unless they are too far apart. To either side it at least doubles,
     /// so that growing it takes no longer than filling it.
-    fn cover(&mut self, stacks: &[u32]) {
+    fn cover(&mut self, keys: &[u32]) {
         let bounds = |(first, last): (u32, u32), &at: &u32| (first.min(at), last.max(at));
-        let (first, last) = stacks.iter().fold((u32::MAX, 0), bounds);
+        let (first, last) = keys.iter().fold((u32::MAX, 0), bounds);
         if first > last {
             return;
         }
@@ -185,10 +203,10 @@ impl Window {
         }
         let end = u64::from(self.first) + self.sums.len() as u64;
         let length = end.max(u64::from(last) + 1) - u64::from(first.min(self.first));
-        if length > WINDOW_STACKS_MAX {
+        if length > WINDOW_KEYS_MAX {
             return;
         }
-        let spare = (WINDOW_STACKS_MAX - length).min(self.sums.len() as u64);
+        let spare = (WINDOW_KEYS_MAX - length).min(self.sums.len() as u64);
         if first < self.first {
             let more = (self.first - first).max((spare as u32).min(self.first));
             self.sums.splice(..0, std::iter::repeat_n(NONE, more as usize));
@@ -200,14 +218,14 @@ impl Window {
         }
     }
 
-    /// The sum of a stack that is covered.
+    /// The sum of an ordinal that is covered.
     #[inline]
-    fn place(&mut self, stack: u32) -> Option<&mut i64> {
-        self.sums.get_mut(stack.checked_sub(self.first)? as usize)
+    fn place(&mut self, key: u32) -> Option<&mut i64> {
+        self.sums.get_mut(key.checked_sub(self.first)? as usize)
     }
 }
 
-/// Sums by stack.
+/// Sums by ordinal.
 #[derive(Default)]
 struct Sums {
     /// In 64 bits; where there are many rows.
@@ -223,73 +241,81 @@ impl Sums {
         Self { small, large: FxHashMap::default() }
     }
 
-    fn add(&mut self, batch: &RecordBatch, value: &str, times: Option<(i64, i64)>) -> Result<()> {
+    fn add(&mut self, batch: &RecordBatch, asked: &Asked) -> Result<()> {
         let column = |name: &str| {
             let column = batch.column_by_name(name);
             column.ok_or_else(|| DataFusionError::Internal(format!("column {name} was not read")))
         };
         let wrong = || DataFusionError::Internal("a column has another type".to_owned());
-        let stacks = column("stack")?.as_primitive_opt::<UInt32Type>().ok_or_else(wrong)?;
-        let values = column(value)?.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
+        let numbers = |name: &str| column(name)?.as_primitive_opt::<Int64Type>().ok_or_else(wrong);
+        let keys = column(asked.key)?.as_primitive_opt::<UInt32Type>().ok_or_else(wrong)?.values();
+        let values = asked.value.map(numbers).transpose()?;
         if let Some(small) = &mut self.small {
-            small.cover(stacks.values());
+            small.cover(keys);
         }
-        let value_of = |row: usize| if values.is_null(row) { 0 } else { values.value(row) };
-        if let Some((from, until)) = times {
-            let times = column("ts_ms")?.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
-            for (row, (stack, time)) in stacks.values().iter().zip(times.values()).enumerate() {
+        let value_of = |row: usize| match values {
+            None => 1,
+            Some(values) if values.is_null(row) => 0,
+            Some(values) => values.value(row),
+        };
+        if let Some((from, until)) = asked.times {
+            let times = numbers("ts_ms")?.values();
+            for (row, (key, time)) in keys.iter().zip(times).enumerate() {
                 if (from..until).contains(time) {
-                    self.add_one(*stack, value_of(row));
+                    self.add_one(*key, value_of(row));
                 }
             }
-        } else if values.null_count() == 0 {
-            for (stack, value) in stacks.values().iter().zip(values.values()) {
-                self.add_one(*stack, *value);
+        } else if let Some(values) = values.filter(|values| values.null_count() == 0) {
+            for (key, value) in keys.iter().zip(values.values()) {
+                self.add_one(*key, *value);
             }
         } else {
-            for (row, stack) in stacks.values().iter().enumerate() {
-                self.add_one(*stack, value_of(row));
+            for (row, key) in keys.iter().enumerate() {
+                self.add_one(*key, value_of(row));
             }
         }
         Ok(())
     }
 
     #[inline]
-    fn add_one(&mut self, stack: u32, value: i64) {
-        let place = self.small.as_mut().and_then(|small| small.place(stack));
-        let Some(place) = place else { return self.add_large(stack, value.into()) };
+    fn add_one(&mut self, key: u32, value: i64) {
+        let place = self.small.as_mut().and_then(|small| small.place(key));
+        let Some(place) = place else { return self.add_large(key, value.into()) };
         let sum = if *place == NONE { Some(value) } else { place.checked_add(value) };
         match sum {
             Some(sum) if sum != NONE => *place = sum,
             _ => {
                 let before = if *place == NONE { 0 } else { *place };
                 *place = 0;
-                self.add_large(stack, i128::from(before) + i128::from(value));
+                self.add_large(key, i128::from(before) + i128::from(value));
             }
         }
     }
 
-    fn add_large(&mut self, stack: u32, value: i128) {
-        let large = self.large.entry(stack).or_default();
+    fn add_large(&mut self, key: u32, value: i128) {
+        let large = self.large.entry(key).or_default();
         *large = large.saturating_add(value);
     }
 
-    fn batch(self) -> Result<RecordBatch> {
+    /// All of them, or those of some ordinals, which ascend.
+    fn batch(self, of: Option<&[u32]>) -> Result<RecordBatch> {
         let Self { small, mut large } = self;
         let Window { first, sums } = small.unwrap_or_default();
+        let is_asked = |key: &u32| of.is_none_or(|of| of.binary_search(key).is_ok());
         let found = sums.into_iter().enumerate().filter(|(_, sum)| *sum != NONE);
         let found = found.map(|(at, sum)| {
-            let stack = first + at as u32;
-            (stack, large.remove(&stack).unwrap_or(0).saturating_add(sum.into()))
+            let key = first + at as u32;
+            (key, large.remove(&key).unwrap_or(0).saturating_add(sum.into()))
         });
-        let (mut stacks, mut sums): (Vec<u32>, Vec<i128>) = found.unzip();
+        let (mut keys, mut sums): (Vec<u32>, Vec<i128>) =
+            found.filter(|(key, _)| is_asked(key)).unzip();
         // Those that are not covered.
-        for (stack, sum) in large {
-            stacks.push(stack);
+        for (key, sum) in large.into_iter().filter(|(key, _)| is_asked(key)) {
+            keys.push(key);
             sums.push(sum);
         }
         let sums = Decimal128Array::from(sums).with_precision_and_scale(38, 0)?;
-        let columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(stacks)), Arc::new(sums)];
+        let columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(keys)), Arc::new(sums)];
         Ok(RecordBatch::try_new(schema(), columns)?)
     }
 }
@@ -309,13 +335,20 @@ mod tests {
                 0..4,
             ),
             times in prop::option::of((0..5_i64, 3..9_i64)),
+            keys in prop::option::of(prop::collection::btree_set(any_stack(), 0..20)),
+            counts in any::<bool>(),
         ) {
+            let keys: Option<Vec<u32>> = keys.map(|keys| keys.into_iter().collect());
             let mut expected: BTreeMap<u32, i128> = BTreeMap::new();
             for (stack, value, time) in batches.iter().flatten() {
-                if times.is_none_or(|(from, until)| (from..until).contains(time)) {
-                    *expected.entry(*stack).or_default() += i128::from(value.unwrap_or(0));
+                let is_asked = keys.as_ref().is_none_or(|keys| keys.contains(stack));
+                if is_asked && times.is_none_or(|(from, until)| (from..until).contains(time)) {
+                    let value = if counts { 1 } else { value.unwrap_or(0) };
+                    *expected.entry(*stack).or_default() += i128::from(value);
                 }
             }
+            let value = (!counts).then_some("v0");
+            let asked = Asked { key: "stack", value, keys: keys.clone(), times };
             for rows in [0, MANY_ROWS] {
                 let mut sums = Sums::of(rows);
                 for rows in &batches {
@@ -328,9 +361,10 @@ mod tests {
                         ("ts_ms", Arc::new(ts_ms)),
                     ];
                     let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
-                    sums.add(&batch, "v0", times).expect("adds");
+                    sums.add(&batch, &asked).expect("adds");
                 }
-                prop_assert_eq!(rows_of(sums), expected.clone().into_iter().collect::<Vec<_>>());
+                let expected: Vec<_> = expected.clone().into_iter().collect();
+                prop_assert_eq!(rows_of(sums, keys.as_deref()), expected);
             }
         }
     }
@@ -341,8 +375,8 @@ mod tests {
             .prop_map(|(a, b)| a + b)
     }
 
-    fn rows_of(sums: Sums) -> Vec<(u32, i128)> {
-        let batch = sums.batch().expect("two columns");
+    fn rows_of(sums: Sums, of: Option<&[u32]>) -> Vec<(u32, i128)> {
+        let batch = sums.batch(of).expect("two columns");
         let stacks = batch.column(0).as_primitive::<UInt32Type>().values();
         let values = batch.column(1).as_primitive::<arrow::datatypes::Decimal128Type>().values();
         let mut rows: Vec<_> = stacks.iter().copied().zip(values.iter().copied()).collect();
@@ -361,7 +395,7 @@ mod tests {
                 sums.add_one(stack, value);
             }
             let max = i128::from(i64::MAX);
-            assert_eq!(rows_of(sums), [(1, max + 12), (2, -max - 2), (3, 0), (4, -1)]);
+            assert_eq!(rows_of(sums, None), [(1, max + 12), (2, -max - 2), (3, 0), (4, -1)]);
         }
     }
 }
