@@ -1,13 +1,16 @@
 //! What one query may take, what happens when the store's objects fail, and when whoever asked goes
 //! away.
 
-use crate::fixture::run;
+use crate::fixture::{Fixture, Layout, run};
 use crate::reads::{Fault, everything, recorded};
+use profile::{Profile, Sample, SampleKind};
 use query::Settings;
 use std::sync::Arc;
 use std::time::Duration;
+use stdx::{TimeRange, Timestamp};
+use testkit::profiles::BASE_MS;
 use views::progress::watched;
-use views::{Progress, ViewError, Views};
+use views::{Progress, Selection, ViewError, Views};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
@@ -46,6 +49,52 @@ fn progress_ends_at_all_of_the_rows() {
             read == to_read && read >= samples && samples > 1_000,
             "{read} {to_read} {samples}"
         );
+    });
+}
+
+/// Ten profiles of an instance, one after the other, with a sample each of a hundred milliseconds.
+fn one_after_the_other(instance: &str) -> Vec<(String, Profile)> {
+    let profile = |at: i64| {
+        let mut profile = profile::folded::from_folded("main;work 1\n");
+        profile.kinds.clear();
+        let kind = profile.intern_kind(&SampleKind::from_id("stack").expect("registered"));
+        let labels = [("service_name", "cart"), ("instance", instance)];
+        profile.labels = labels.into_iter().collect();
+        let stack = profile.samples[0].stack;
+        let time = |at: i64| Timestamp::from_millis(BASE_MS + at);
+        profile.window = TimeRange::new(time(at), time(at + 100));
+        let sample =
+            |at| Sample { kind, stack, time: Some(time(at)), values: [1; 4], ..Sample::default() };
+        profile.samples = (at..at + 100).map(sample).collect();
+        ("default".to_owned(), profile)
+    };
+    (0..10).map(|n| profile(n * 100)).collect()
+}
+
+#[test]
+fn a_part_of_the_time_is_looked_for_where_it_is() {
+    let profiles = [one_after_the_other("1"), one_after_the_other("2")].concat();
+    run(async {
+        let fixture = Fixture::with(&profiles, Layout::Compacted).await;
+        let at = |millis: i64| Timestamp::from_millis(BASE_MS + millis);
+        // What the range has, and the rows of those profiles: once for the sums and once more of those
+        // that an end cuts, to know how many of theirs are inside.
+        for (range, samples, rows) in [
+            ((0, 1_000), 2_000, 2_000),
+            ((300, 500), 400, 400),
+            ((350, 500), 300, 600),
+            ((350, 720), 740, 1_400),
+            ((1_000, 2_000), 0, 0),
+        ] {
+            let range = TimeRange::new(at(range.0), at(range.1));
+            let kind = SampleKind::from_id("stack").expect("registered");
+            let profile_type = Some(kind.measures[0].type_id());
+            let selection = Selection { profile_type, ..Selection::everything("default", range) };
+            let progress = Arc::new(Progress::default());
+            let asked = watched(Arc::clone(&progress), fixture.engine.flamegraph(&selection, 100));
+            let found = asked.await.map_or(0, |graph| graph.meta.samples);
+            assert_eq!((found, progress.rows().1), (samples, rows), "{range:?}");
+        }
     });
 }
 
