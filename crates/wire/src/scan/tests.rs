@@ -58,8 +58,9 @@ fn every_cut_gives_a_prefix_of_the_fields() {
 
 #[test]
 fn damage_is_named_and_placed() {
-    let cases: [(&[u8], usize, DamageKind); 8] = [
+    let cases: [(&[u8], usize, DamageKind); 9] = [
         (&[0x08, 0x01, 0x0b], 2, DamageKind::WireType(3)),
+        (&[0x0b, 0x08, 0x01], 0, DamageKind::WireType(3)),
         (&[0x00, 0x01], 0, DamageKind::FieldNumber),
         (&[0x08, 0xff], 0, DamageKind::Truncated),
         (&[0x12, 0xff, 0xff, 0xff, 0xff, 0x0f, 1], 0, DamageKind::Truncated),
