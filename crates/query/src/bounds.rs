@@ -40,7 +40,8 @@ impl Bounds {
             }
         }
         let bounds = ends.into_iter().map(|(series, ends)| {
-            let times = joined(meant.remove(&series).unwrap_or_default());
+            let mut times = meant.remove(&series).unwrap_or_default();
+            times.sort_unstable();
             (series, ends.bounds(&times))
         });
         Self { kind: kind.into(), by_series: bounds.collect() }
@@ -79,7 +80,8 @@ impl Ends {
         self.last.push((totals.last.millis(), totals.samples));
     }
 
-    /// What lies outside of each of some times, which ascend and are apart.
+    /// What lies outside of each of some times, which ascend by their starts. One that ends before
+    /// another did is taken to end as late: together they are the same.
     fn bounds(mut self, times: &[Times]) -> Vec<Bound> {
         self.first.sort_unstable();
         self.last.sort_unstable();
@@ -104,7 +106,7 @@ impl<'a> Before<'a> {
         Self { rest: sorted, samples: 0 }
     }
 
-    /// Of a time that is not before the last one asked for.
+    /// Of a time, or of the latest that was asked for.
     fn samples(&mut self, time: i64) -> u64 {
         while let [(first, samples), rest @ ..] = self.rest
             && *first < time
@@ -114,19 +116,6 @@ impl<'a> Before<'a> {
         }
         self.samples
     }
-}
-
-/// Times that ascend and are apart.
-fn joined(mut times: Vec<Times>) -> Vec<Times> {
-    times.sort_unstable();
-    times.dedup_by(|next, last| {
-        let touches = next.0 <= last.1;
-        if touches {
-            last.1 = last.1.max(next.1);
-        }
-        touches
-    });
-    times
 }
 
 #[cfg(test)]
