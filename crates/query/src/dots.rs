@@ -1,9 +1,10 @@
 //! Sums of single profiles, from metadata where it tells, and of the spans in them, from samples.
 
+use crate::cells::Cell;
 use crate::error;
 use crate::plan::{Group, Sum};
 use crate::predicate::RowSet;
-use crate::scan::{Cell, Scanner};
+use crate::scan::Scanner;
 use crate::select::{Contributor, Found};
 use futures::TryStreamExt;
 use profile::KeyedMap;
@@ -39,8 +40,8 @@ async fn profiles(found: &Found, scanner: &Scanner) -> Result<Vec<Dot>, ViewErro
     let sum = Sum::Value(found.profile_type.measure_index);
     let mut parts = pin!(scanner.each_part(jobs, Group::Profile, sum).await?);
     while let Some((part, cells)) = parts.try_next().await? {
-        for cell in cells {
-            sums.add_cell(part, &cell, None)?;
+        for cell in cells.iter() {
+            sums.add_cell(part, cell, None)?;
         }
     }
     Ok(sums.finish())
@@ -65,10 +66,10 @@ async fn spans(found: &Found, scanner: &Scanner) -> Result<Vec<Dot>, ViewError> 
     let mut parts = pin!(scanner.each_part(jobs, Group::ProfileColumn("link"), sum).await?);
     while let Some((part, cells)) = parts.try_next().await? {
         let Some(of_links) = spans.get(&part) else { continue };
-        for cell in cells {
+        for cell in cells.iter() {
             let span = of_links.get(cell.key.1 as usize).copied().flatten();
             if span.is_some() {
-                sums.add_cell(part, &cell, span)?;
+                sums.add_cell(part, cell, span)?;
             }
         }
     }
@@ -95,7 +96,7 @@ impl<'a> Sums<'a> {
     fn add_cell(
         &mut self,
         part: usize,
-        cell: &Cell,
+        cell: Cell,
         span: Option<DotSpan>,
     ) -> Result<(), ViewError> {
         let ordinal = u32::try_from(cell.key.0).unwrap_or(u32::MAX);

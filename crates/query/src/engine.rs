@@ -1,9 +1,10 @@
 //! The engine: each view as metadata, plans and names.
 
+use crate::cells::{Cell, Cells};
 use crate::plan::{Group, Sum};
 use crate::rollup::Plan;
 use crate::rollup::series::Of;
-use crate::scan::{Cell, Scanner};
+use crate::scan::Scanner;
 use crate::select::{Found, LabelCounts, Selected, info_of};
 use crate::spans::series::For;
 use crate::tree::Stacks;
@@ -36,11 +37,11 @@ pub struct Engine {
 /// What step 1 of a flame graph found.
 #[derive(Clone, Debug)]
 pub struct StackSums {
-    answers: Vec<(usize, Vec<Cell>)>,
+    answers: Vec<(usize, Cells)>,
 }
 
 impl StackSums {
-    fn cells(&self) -> impl Iterator<Item = (usize, &Cell)> {
+    fn cells(&self) -> impl Iterator<Item = (usize, Cell)> {
         self.answers.iter().flat_map(|(part, cells)| cells.iter().map(|cell| (*part, cell)))
     }
 

@@ -17,6 +17,7 @@
 pub mod limits;
 
 mod bounds;
+mod cells;
 mod dots;
 mod engine;
 mod error;

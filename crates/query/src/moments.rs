@@ -38,7 +38,7 @@ pub(crate) async fn moments(
             .await
             .map_err(error::store)?;
         let mut threads: FxHashMap<u32, Option<u32>> = FxHashMap::default();
-        for cell in cells {
+        for cell in cells.iter() {
             let start = cell.key.0.saturating_mul(step_ms).saturating_add(anchor_ms);
             let thread = *threads.entry(cell.key.1).or_insert_with(|| {
                 let row = tables.threads.get(ThreadId(cell.key.1)).filter(|_| query.by_thread);

@@ -1,12 +1,12 @@
 //! Runs plans: parts at the same time, bounded over all queries, stopped when nobody waits.
 
+use crate::cells::Cells;
 use crate::error;
 use crate::limits::{SPLIT_ROWS_MIN, SPLITS_MAX, Settings};
 use crate::plan::{self, Group, Source, Sum};
 use crate::predicate::Predicate;
 use crate::sum_scan::File;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::datatypes::{Decimal128Type, Int64Type, UInt32Type};
+use arrow::array::RecordBatch;
 use datafusion_execution::TaskContext;
 use datafusion_physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -39,21 +39,8 @@ pub(crate) struct Job {
     pub(crate) predicate: Predicate,
 }
 
-/// A group and its sum. Groups of one column have 0 as second key, a key that is null is [`NONE`];
-/// the same group may come more than once (once a piece).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cell {
-    pub(crate) key: (i64, u32),
-    pub(crate) value: i128,
-    /// Rows, where they were asked for.
-    pub(crate) rows: u64,
-}
-
 /// The sums of a part, which is named by its position in the snapshot.
-pub(crate) type PartSums = Result<(usize, Vec<Cell>), ViewError>;
-
-/// The ordinal that stands for none.
-pub(crate) const NONE: u32 = u32::MAX;
+pub(crate) type PartSums = Result<(usize, Cells), ViewError>;
 
 impl Scanner {
     /// Sums by group of all parts; each answer names its part.
@@ -62,7 +49,7 @@ impl Scanner {
         jobs: Vec<Job>,
         group: Group,
         sum: Sum,
-    ) -> Result<Vec<(usize, Vec<Cell>)>, ViewError> {
+    ) -> Result<Vec<(usize, Cells)>, ViewError> {
         self.each_part(jobs, group, sum).await?.try_collect().await
     }
 
@@ -103,15 +90,15 @@ impl Scanner {
             let rows = source.rows(&predicate);
             let plan = plan::sums(&source, &predicate, group, sum).map_err(error::plan)?;
             tasks.spawn(async move {
-                let mut cells = Vec::new();
+                let mut cells = Cells::default();
                 let most = scanner.limits.groups_max;
-                let add = |batch: &RecordBatch| {
+                let add = |batch: RecordBatch| {
                     // Before they take memory, and whichever piece they are from.
                     let more = batch.num_rows();
                     if groups.fetch_add(more, Ordering::Relaxed) + more > most {
                         return Err(error::groups(most));
                     }
-                    add_cells(batch, group.keys(), &mut cells)
+                    cells.add(batch, group.keys())
                 };
                 scanner.run(&plan, add).await?;
                 scanner.progress.advance(rows);
@@ -145,9 +132,9 @@ impl Scanner {
             let mut rows = 0;
             for source in &sources {
                 let plan = plan::rows(source, &job.predicate, columns).map_err(error::plan)?;
-                let keep = |batch: &RecordBatch| {
+                let keep = |batch: RecordBatch| {
                     rows += batch.num_rows();
-                    batches.push(batch.clone());
+                    batches.push(batch);
                     if rows > rows_max { Err(too_many_rows(rows_max)) } else { Ok(()) }
                 };
                 scanner.run(&plan, keep).await?;
@@ -161,7 +148,7 @@ impl Scanner {
     async fn run(
         &self,
         plan: &Arc<dyn ExecutionPlan>,
-        mut take: impl FnMut(&RecordBatch) -> Result<(), ViewError>,
+        mut take: impl FnMut(RecordBatch) -> Result<(), ViewError>,
     ) -> Result<(), ViewError> {
         let _permit = self
             .permits
@@ -170,7 +157,7 @@ impl Scanner {
             .map_err(|_| ViewError::Store("the query engine is shutting down".to_owned()))?;
         let mut batches = plan.execute(0, Arc::clone(&self.context)).map_err(error::plan)?;
         while let Some(batch) = batches.next().await {
-            take(&batch.map_err(error::plan)?)?;
+            take(batch.map_err(error::plan)?)?;
         }
         Ok(())
     }
@@ -203,15 +190,10 @@ impl Scanner {
 }
 
 /// What all pieces of a part gave.
-async fn joined(mut pieces: JoinSet<Result<Vec<Cell>, ViewError>>) -> Result<Vec<Cell>, ViewError> {
-    let mut all = Vec::new();
+async fn joined(mut pieces: JoinSet<Result<Cells, ViewError>>) -> Result<Cells, ViewError> {
+    let mut all = Cells::default();
     while let Some(done) = pieces.join_next().await {
-        let mut cells = done.map_err(|e| stopped(&e))??;
-        if all.is_empty() {
-            all = cells;
-        } else {
-            all.append(&mut cells);
-        }
+        all.append(done.map_err(|e| stopped(&e))??);
     }
     Ok(all)
 }
@@ -225,76 +207,23 @@ fn stopped(error: &tokio::task::JoinError) -> ViewError {
     ViewError::Store(format!("a scan ended unexpectedly: {error}"))
 }
 
-fn add_cells(batch: &RecordBatch, keys: usize, cells: &mut Vec<Cell>) -> Result<(), ViewError> {
-    let (first, second, rest) = match (batch.columns(), keys) {
-        ([first, rest @ ..], 1) => (first, None, rest),
-        ([first, second, rest @ ..], 2) => (first, Some(second), rest),
-        _ => return Err(error::column("group")),
-    };
-    let (value, rows) = match rest {
-        [value] => (numbers(value)?, None),
-        [value, rows] => (numbers(value)?, Some(numbers(rows)?)),
-        _ => return Err(error::column("value")),
-    };
-    let first = Key::of(first)?;
-    let second = second.map(Key::of).transpose()?;
-    cells.reserve(batch.num_rows());
-    for row in 0..batch.num_rows() {
-        let ordinal = |key: &Key<'_>| u32::try_from(key.at(row)).unwrap_or(NONE);
-        let rows = rows.map_or(0, |rows| rows[row] as u64);
-        let key = (first.at(row), second.as_ref().map_or(0, ordinal));
-        cells.push(Cell { key, value: value[row], rows });
-    }
-    Ok(())
-}
-
-/// Sums in 128 bits.
-fn numbers(column: &ArrayRef) -> Result<&[i128], ViewError> {
-    let column = column.as_primitive_opt::<Decimal128Type>();
-    column.map(|column| &**column.values()).ok_or_else(|| error::column("value"))
-}
-
-enum Key<'a> {
-    Ordinal(&'a UInt32Array),
-    Bucket(&'a [i64]),
-}
-
-impl<'a> Key<'a> {
-    fn of(column: &'a ArrayRef) -> Result<Self, ViewError> {
-        if let Some(column) = column.as_primitive_opt::<UInt32Type>() {
-            return Ok(Self::Ordinal(column));
-        }
-        let column = column.as_primitive_opt::<Int64Type>();
-        column.map(|column| Self::Bucket(column.values())).ok_or_else(|| error::column("group"))
-    }
-
-    fn at(&self, row: usize) -> i64 {
-        match self {
-            Self::Ordinal(column) if column.is_null(row) => i64::from(NONE),
-            Self::Ordinal(column) => i64::from(column.value(row)),
-            Self::Bucket(values) => values[row],
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
     async fn a_part_has_what_all_of_its_pieces_gave() {
-        let cell = |stack| Cell { key: (stack, 0), value: 1, rows: 1 };
-        let pieces = |last: Result<Vec<Cell>, ViewError>| {
+        let piece = |stacks: &[i64]| Ok(Cells::of_stacks(stacks));
+        let pieces = |last: Result<Cells, ViewError>| {
             let mut pieces = JoinSet::new();
-            pieces.spawn(async move { Ok(vec![cell(4)]) });
-            pieces.spawn(async { Ok(Vec::new()) });
+            pieces.spawn(async move { piece(&[4]) });
+            pieces.spawn(async { Ok(Cells::default()) });
             pieces.spawn(async move { last });
             pieces
         };
-        let all = joined(pieces(Ok(vec![cell(2), cell(4)]))).await.expect("sums");
-        let mut stacks: Vec<i64> = all.iter().map(|cell| cell.key.0).collect();
-        stacks.sort_unstable();
-        assert_eq!(stacks, [2, 4, 4]);
+        let mut all = joined(pieces(piece(&[2, 4]))).await.expect("sums");
+        all.sort();
+        assert_eq!(all.iter().map(|cell| cell.key.0).collect::<Vec<_>>(), [2, 4, 4]);
         assert!(joined(pieces(Err(error::groups(1)))).await.is_err());
     }
 }

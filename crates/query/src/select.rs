@@ -1,10 +1,11 @@
 //! From a selection to the profiles that answer it, by metadata alone.
 
+use crate::cells::{Cell, Cells};
 use crate::error;
 use crate::filter::PartFilter;
 use crate::plan::{Group, Sum};
 use crate::predicate::Predicate;
-use crate::scan::{Cell, Job, PartSums, Scanner};
+use crate::scan::{Job, PartSums, Scanner};
 use futures::{Stream, TryStreamExt, future};
 use profile::{Labels, StackId};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -178,17 +179,6 @@ impl LabelCounts {
     }
 }
 
-/// The stack of a sum by stack.
-pub(crate) fn stack_of(cell: &Cell) -> StackId {
-    // An ordinal that is none leads nowhere, so its value stays at the root.
-    StackId(u32::try_from(cell.key.0).unwrap_or(u32::MAX))
-}
-
-/// The rows of sums that were asked for with them.
-pub(crate) fn rows_of(cells: &[Cell]) -> u64 {
-    cells.iter().map(|cell| cell.rows).sum()
-}
-
 fn touches(row: &ProfileRow, selection: &Selection) -> bool {
     let range = &selection.range;
     let within = |kind: &KindTotals| kind.first < range.end && range.start <= kind.last;
@@ -278,9 +268,9 @@ impl Found {
         &mut self,
         group: Group,
         scanner: &Scanner,
-    ) -> Result<Vec<(usize, Vec<Cell>)>, ViewError> {
+    ) -> Result<Vec<(usize, Cells)>, ViewError> {
         let answers: Vec<_> = self.each_stack_sums(group, scanner).await?.try_collect().await?;
-        let rows = answers.iter().map(|(_, cells)| rows_of(cells)).sum();
+        let rows = answers.iter().map(|(_, cells)| cells.rows()).sum();
         self.count(rows);
         Ok(answers)
     }
@@ -298,7 +288,7 @@ impl Found {
         let sums = scanner.each_part(jobs, group, sum).await?;
         let kept = sums.map_ok(|(part, mut cells)| {
             if self.is_filtered() {
-                cells.retain(|cell| self.keeps_stack(part, stack_of(cell)));
+                cells.retain(|cell| self.keeps_stack(part, cell.stack()));
             }
             (part, cells)
         });
@@ -306,8 +296,8 @@ impl Found {
     }
 
     /// The stacks of sums by stack of one part, with what names them.
-    pub(crate) async fn named(&self, part: usize, cells: &[Cell]) -> Result<Named, ViewError> {
-        let stacks = cells.iter().map(stack_of).collect();
+    pub(crate) async fn named(&self, part: usize, cells: &Cells) -> Result<Named, ViewError> {
+        let stacks = cells.iter().map(Cell::stack).collect();
         self.selected.parts[part].part.names_of(stacks).await.map_err(error::store)
     }
 
@@ -375,7 +365,7 @@ impl Found {
         let jobs = self.jobs(self.contributors.iter().filter(|one| self.is_cut(one)));
         let mut counts = FxHashMap::default();
         for (part, cells) in scanner.sums(jobs, Group::Profile, Sum::Rows).await? {
-            for cell in cells {
+            for cell in cells.iter() {
                 let ordinal = u32::try_from(cell.key.0).unwrap_or(u32::MAX);
                 let rows = u64::try_from(cell.value).unwrap_or(0);
                 *counts.entry((part, ordinal)).or_default() += rows;

@@ -2,9 +2,10 @@
 //! others their slices where buckets are made of whole ones. Samples are read only of profiles that an
 //! edge cuts otherwise, and of all where a filter keeps only some.
 
+use crate::cells::Cells;
 use crate::engine::Engine;
 use crate::plan::{Group, Sum};
-use crate::scan::{Cell, Scanner};
+use crate::scan::Scanner;
 use crate::select::{Contributor, Found};
 use profile::Labels;
 use rustc_hash::FxHashMap;
@@ -57,8 +58,8 @@ pub(crate) async fn series(
             }
         }
         let mut answers = scanner.sums(found.jobs(unknown), group, Sum::Rows).await?;
-        for cell in answers.iter_mut().flat_map(|(_, cells)| cells) {
-            cell.value = 0;
+        for (_, cells) in &mut answers {
+            cells.forget_values();
         }
         lines.add_cells(&cut, answers, anchor_ms);
     }
@@ -138,11 +139,11 @@ impl<'a> Lines<'a> {
     }
 
     /// Adds sums by bucket and profile of some contributors.
-    fn add_cells(&mut self, of: &[&Contributor], answers: Vec<(usize, Vec<Cell>)>, anchor_ms: i64) {
+    fn add_cells(&mut self, of: &[&Contributor], answers: Vec<(usize, Cells)>, anchor_ms: i64) {
         let by_ordinal: FxHashMap<(usize, u32), &Contributor> =
             of.iter().map(|one| ((one.part, one.ordinal), *one)).collect();
         for (part, cells) in answers {
-            for cell in cells {
+            for cell in cells.iter() {
                 let Some(contributor) = by_ordinal.get(&(part, cell.key.1)) else { continue };
                 let bucket = cell.key.0.saturating_mul(self.query.step_ms);
                 self.add(contributor, bucket.saturating_add(anchor_ms), cell.value);

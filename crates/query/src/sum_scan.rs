@@ -218,10 +218,20 @@ impl Window {
         }
     }
 
-    /// The sum of an ordinal that is covered.
-    #[inline]
-    fn place(&mut self, key: u32) -> Option<&mut i64> {
-        self.sums.get_mut(key.checked_sub(self.first)? as usize)
+    /// The ordinals that have rows, and their sums.
+    fn into_columns(self) -> (Vec<u32>, Vec<i128>) {
+        let groups = self.sums.iter().filter(|sum| **sum != NONE).count();
+        // Without a branch, since which ordinals have rows cannot be foreseen: each is written, and
+        // written over if it has none; behind the last there is a place for that.
+        let (mut keys, mut sums) = (vec![0; groups + 1], vec![0; groups + 1]);
+        let mut at = 0;
+        for (place, sum) in self.sums.into_iter().enumerate() {
+            (keys[at], sums[at]) = (self.first + place as u32, i128::from(sum));
+            at += usize::from(sum != NONE);
+        }
+        keys.truncate(groups);
+        sums.truncate(groups);
+        (keys, sums)
     }
 }
 
@@ -258,61 +268,63 @@ impl Sums {
             Some(values) if values.is_null(row) => 0,
             Some(values) => values.value(row),
         };
+        let each_key = || keys.iter().copied();
         if let Some((from, until)) = asked.times {
             let times = numbers("ts_ms")?.values();
-            for (row, (key, time)) in keys.iter().zip(times).enumerate() {
-                if (from..until).contains(time) {
-                    self.add_one(*key, value_of(row));
-                }
-            }
+            let rows = each_key().enumerate().zip(times);
+            let rows = rows.filter(|(_, time)| (from..until).contains(*time));
+            self.add_rows(rows.map(|((row, key), _)| (key, value_of(row))));
         } else if let Some(values) = values.filter(|values| values.null_count() == 0) {
-            for (key, value) in keys.iter().zip(values.values()) {
-                self.add_one(*key, *value);
-            }
+            self.add_rows(each_key().zip(values.values().iter().copied()));
         } else {
-            for (row, key) in keys.iter().enumerate() {
-                self.add_one(*key, value_of(row));
-            }
+            self.add_rows(each_key().enumerate().map(|(row, key)| (key, value_of(row))));
         }
         Ok(())
     }
 
-    #[inline]
-    fn add_one(&mut self, key: u32, value: i64) {
-        let place = self.small.as_mut().and_then(|small| small.place(key));
-        let Some(place) = place else { return self.add_large(key, value.into()) };
-        let sum = if *place == NONE { Some(value) } else { place.checked_add(value) };
-        match sum {
-            Some(sum) if sum != NONE => *place = sum,
-            _ => {
-                let before = if *place == NONE { 0 } else { *place };
-                *place = 0;
-                self.add_large(key, i128::from(before) + i128::from(value));
+    fn add_rows(&mut self, rows: impl Iterator<Item = (u32, i64)>) {
+        let Self { small, large } = self;
+        let mut add_large = |key: u32, value: i128| {
+            let large = large.entry(key).or_default();
+            *large = large.saturating_add(value);
+        };
+        let Some(Window { first, sums }) = small else {
+            return rows.for_each(|(key, value)| add_large(key, value.into()));
+        };
+        // Local to the loop, so that they stay in registers.
+        let (first, sums) = (*first, sums.as_mut_slice());
+        for (key, value) in rows {
+            // An ordinal before the first is behind all.
+            let Some(place) = sums.get_mut(key.wrapping_sub(first) as usize) else {
+                add_large(key, value.into());
+                continue;
+            };
+            let before = if *place == NONE { 0 } else { *place };
+            match before.checked_add(value) {
+                Some(sum) if sum != NONE => *place = sum,
+                _ => {
+                    *place = 0;
+                    add_large(key, i128::from(before) + i128::from(value));
+                }
             }
         }
-    }
-
-    fn add_large(&mut self, key: u32, value: i128) {
-        let large = self.large.entry(key).or_default();
-        *large = large.saturating_add(value);
     }
 
     /// All of them, or those of some ordinals, which ascend.
     fn batch(self, of: Option<&[u32]>) -> Result<RecordBatch> {
         let Self { small, mut large } = self;
-        let Window { first, sums } = small.unwrap_or_default();
-        let is_asked = |key: &u32| of.is_none_or(|of| of.binary_search(key).is_ok());
-        let found = sums.into_iter().enumerate().filter(|(_, sum)| *sum != NONE);
-        let found = found.map(|(at, sum)| {
-            let key = first + at as u32;
-            (key, large.remove(&key).unwrap_or(0).saturating_add(sum.into()))
-        });
-        let (mut keys, mut sums): (Vec<u32>, Vec<i128>) =
-            found.filter(|(key, _)| is_asked(key)).unzip();
-        // Those that are not covered.
-        for (key, sum) in large.into_iter().filter(|(key, _)| is_asked(key)) {
-            keys.push(key);
-            sums.push(sum);
+        let (mut keys, mut sums) = small.unwrap_or_default().into_columns();
+        if !large.is_empty() {
+            for (key, sum) in keys.iter().zip(&mut sums) {
+                *sum = sum.saturating_add(large.remove(key).unwrap_or(0));
+            }
+            // Those that are not covered.
+            keys.extend(large.keys());
+            sums.extend(large.values());
+        }
+        if let Some(of) = of {
+            let groups = keys.into_iter().zip(sums);
+            (keys, sums) = groups.filter(|(key, _)| of.binary_search(key).is_ok()).unzip();
         }
         let sums = Decimal128Array::from(sums).with_precision_and_scale(38, 0)?;
         let columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(keys)), Arc::new(sums)];
@@ -389,12 +401,10 @@ mod tests {
         for rows in [0, MANY_ROWS] {
             let mut sums = Sums::of(rows);
             sums.small.iter_mut().for_each(|small| small.cover(&[1, 4]));
-            for (stack, value) in
-                [(1, i64::MAX), (1, 5), (3, 0), (2, i64::MIN), (2, -1), (1, 7), (4, -3), (4, 2)]
-            {
-                sums.add_one(stack, value);
-            }
-            let max = i128::from(i64::MAX);
+            let (max, min) = (i64::MAX, i64::MIN);
+            let rows = [(1, max), (1, 5), (3, 0), (2, min), (2, -1), (1, 7), (4, -3), (4, 2)];
+            sums.add_rows(rows.into_iter());
+            let max = i128::from(max);
             assert_eq!(rows_of(sums, None), [(1, max + 12), (2, -max - 2), (3, 0), (4, -1)]);
         }
     }

@@ -1,10 +1,11 @@
 //! Call trees: sums by stack of each part, resolved and merged by name.
 
+use crate::cells::Cells;
 use crate::error;
 use crate::limits::STACKS_PER_NODE;
 use crate::plan::Group;
-use crate::scan::{Cell, Scanner};
-use crate::select::{Found, rows_of};
+use crate::scan::Scanner;
+use crate::select::Found;
 use futures::TryStreamExt;
 use std::pin::pin;
 use stdx::saturate;
@@ -83,8 +84,8 @@ async fn sums(found: &Found, scanner: &Scanner) -> Result<(CallTree, u64), ViewE
     let mut parts = pin!(found.each_stack_sums(Group::Stack, scanner).await?);
     while let Some((part, cells)) = parts.try_next().await? {
         let (named, cells) = named(found, part, cells).await?;
-        rows += rows_of(&cells);
-        let values = cells.iter().map(|cell| cell.value);
+        rows += cells.rows();
+        let values = cells.values();
         tree.add_stacks(found.names.over(&named.tables), named.stacks.iter().copied().zip(values));
         check_nodes(tree.node_count(), scanner)?;
     }
@@ -96,12 +97,12 @@ async fn forest(found: &Found, scanner: &Scanner) -> Result<Option<(Forest, u64)
     let (mut forest, mut rows) = (Forest::default(), 0);
     let mut parts = pin!(found.each_stack_sums(Group::Stack, scanner).await?);
     while let Some((part, cells)) = parts.try_next().await? {
-        if !forest.fits(cells.iter().map(|cell| cell.value)) {
+        if !forest.fits(cells.values()) {
             return Ok(None);
         }
         let (named, cells) = named(found, part, cells).await?;
-        rows += rows_of(&cells);
-        let values = cells.iter().map(|cell| saturate(cell.value));
+        rows += cells.rows();
+        let values = cells.values().map(saturate);
         forest.add(&named.tables, &found.names, named.stacks.iter().copied().zip(values));
         check_nodes(forest.stacks() / STACKS_PER_NODE, scanner)?;
     }
@@ -116,7 +117,7 @@ async fn gauges(found: &Found, scanner: &Scanner) -> Result<(CallTree, u64), Vie
     let mut parts = pin!(found.each_stack_sums(Group::StackSeries, scanner).await?);
     while let Some((part, cells)) = parts.try_next().await? {
         let (named, cells) = named(found, part, cells).await?;
-        rows += rows_of(&cells);
+        rows += cells.rows();
         let values = cells.iter().zip(&*named.stacks).filter_map(|(cell, &stack)| {
             let (_, profiles) = series.get(&(part, cell.key.1))?;
             Some((stack, (*profiles)?, cell.value))
@@ -130,12 +131,8 @@ async fn gauges(found: &Found, scanner: &Scanner) -> Result<(CallTree, u64), Vie
 
 /// What names the stacks of a part's sums, which are put in order, so that the same question is known
 /// again.
-async fn named(
-    found: &Found,
-    part: usize,
-    mut cells: Vec<Cell>,
-) -> Result<(Named, Vec<Cell>), ViewError> {
-    cells.sort_unstable_by_key(|cell| cell.key);
+async fn named(found: &Found, part: usize, mut cells: Cells) -> Result<(Named, Cells), ViewError> {
+    cells.sort();
     // Whoever went away is noticed between two parts.
     tokio::task::yield_now().await;
     Ok((found.named(part, &cells).await?, cells))

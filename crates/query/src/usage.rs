@@ -1,9 +1,10 @@
 //! Sums that are not trees: by place of a function, and by thread or attribute.
 
+use crate::cells::NONE;
 use crate::error;
 use crate::plan::{Group, Sum};
-use crate::scan::{NONE, Scanner};
-use crate::select::{Found, rows_of, stack_of};
+use crate::scan::Scanner;
+use crate::select::Found;
 use profile::{AttributesId, ThreadId};
 use rustc_hash::FxHashMap;
 use store::TableSet;
@@ -29,7 +30,7 @@ pub(crate) async fn usage(
             found.selected.parts[part].part.tables(TableSet::Names).await.map_err(error::store)?;
         let values = cells.iter().filter_map(|cell| {
             let (place, profiles) = *places.get(&(part, cell.key.1))?;
-            Some((stack_of(cell), place, profiles, cell.value))
+            Some((cell.stack(), place, profiles, cell.value))
         });
         sums.add_stacks(found.names.over(&tables), values);
     }
@@ -54,13 +55,13 @@ pub(crate) async fn key_sums(
     let jobs = found.kept_jobs(&found.contributors, false);
     let answers = scanner.sums(jobs, group, sum).await?;
     // With or without a filter: what is in the table.
-    found.meta.samples = answers.iter().map(|(_, cells)| rows_of(cells)).sum();
+    found.meta.samples = answers.iter().map(|(_, cells)| cells.rows()).sum();
     let series = found.series();
     let mut sums = KeySums::default();
     for (part, cells) in answers {
         let tables = found.selected.parts[part].part.tables(set).await.map_err(error::store)?;
         let mut keys: FxHashMap<u32, String> = FxHashMap::default();
-        for cell in cells {
+        for cell in cells.iter() {
             let ordinal = u32::try_from(cell.key.0).unwrap_or(NONE);
             let key = keys.entry(ordinal).or_insert_with(|| match &query.by {
                 GroupBy::Thread => thread_key(&tables, Some(ThreadId(ordinal))),

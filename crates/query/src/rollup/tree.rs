@@ -1,11 +1,12 @@
 //! Call trees and tables of functions from rollups and, for the rest of the range, samples.
 
 use super::{ChosenPart, Counts, Plan, Slice};
+use crate::cells::Cells;
 use crate::engine::Engine;
 use crate::error;
 use crate::plan::Group;
-use crate::scan::{Cell, Scanner};
-use crate::select::{Found, stack_of};
+use crate::scan::Scanner;
+use crate::select::Found;
 use profile::KeyedMap;
 use rustc_hash::FxHashMap;
 use stdx::saturate;
@@ -15,7 +16,7 @@ use views::rollup::{PrefixCell, RollupUse};
 use views::{AnswerMeta, CallTree, Frame, TopFunction, TopQuery, TopSort, TopTable, ViewError};
 
 /// Sums of each part of a snapshot.
-type SumsByPart = Vec<(usize, Vec<Cell>)>;
+type SumsByPart = Vec<(usize, Cells)>;
 
 /// A tree being put together.
 #[derive(Default)]
@@ -84,7 +85,7 @@ impl Collected {
                 .tables(TableSet::Names)
                 .await
                 .map_err(error::store)?;
-            let values = cells.iter().map(|cell| (stack_of(cell), cell.value));
+            let values = cells.iter().map(|cell| (cell.stack(), cell.value));
             self.tree.add_stacks(&tables, values);
         }
         Ok(())
@@ -114,7 +115,7 @@ impl Collected {
                     .map_err(error::store)?;
                 let values = cells.iter().filter_map(|cell| {
                     let profiles = *of_series.get(&(part, cell.key.1))?;
-                    Some((stack_of(cell), profiles, cell.value))
+                    Some((cell.stack(), profiles, cell.value))
                 });
                 levels.add_stacks(&tables, values);
             }
@@ -188,7 +189,7 @@ pub(crate) async fn top(
                 for (part, cells) in found.stack_sums(Group::Stack, scanner).await? {
                     let part = &found.selected.parts[part].part;
                     let tables = part.tables(TableSet::Names).await.map_err(error::store)?;
-                    rest.add_stacks(&tables, cells.iter().map(|one| (stack_of(one), one.value)));
+                    rest.add_stacks(&tables, cells.iter().map(|one| (one.stack(), one.value)));
                 }
             }
         }

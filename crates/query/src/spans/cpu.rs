@@ -109,7 +109,7 @@ impl Engine {
         let of_series = found.series();
         for (part, cells) in answers {
             let Some(tables) = tables.get(&part) else { continue };
-            for cell in cells {
+            for cell in cells.iter() {
                 let link = u32::try_from(cell.key.0).ok();
                 let link = link.and_then(|id| tables.links.get(LinkId(id)));
                 let labels = of_series.get(&(part, cell.key.1)).map(|(labels, _)| *labels);
