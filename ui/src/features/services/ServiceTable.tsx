@@ -171,7 +171,7 @@ function Row(props: {
       </td>
       <td className="num">
         {compact(s.samples)}
-        {s.sampling && <small className="faint rate"> · at {rateText(statedRate(s.sampling))}</small>}
+        {s.sampling && <small className="faint rate"> at {rateText(statedRate(s.sampling))}</small>}
       </td>
       <td className="hide-narrow">
         <QualityChips s={s} />
