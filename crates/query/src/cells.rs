@@ -7,7 +7,7 @@ use profile::StackId;
 use views::ViewError;
 
 /// The ordinal that stands for none.
-pub(crate) const NONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
 /// A group and its sum. Groups of one column have 0 as second key, a key that is null is [`NONE`].
 #[derive(Clone, Copy, Debug)]
@@ -19,10 +19,15 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
+    /// The first key of a sum by an ordinal.
+    pub(crate) fn ordinal(self) -> u32 {
+        u32::try_from(self.key.0).unwrap_or(NONE)
+    }
+
     /// The stack of a sum by stack.
     pub(crate) fn stack(self) -> StackId {
         // An ordinal that is none leads nowhere, so its value stays at the root.
-        StackId(u32::try_from(self.key.0).unwrap_or(NONE))
+        StackId(self.ordinal())
     }
 }
 
@@ -69,15 +74,25 @@ impl Cells {
     /// Adds what a plan gave: one or two columns of keys, the value, and the rows if they are asked
     /// for.
     pub(crate) fn add(&mut self, batch: RecordBatch, keys: usize) -> Result<(), ViewError> {
-        let (_, columns, _) = batch.into_parts();
-        let mut columns = columns.into_iter();
-        let mut next = |what| columns.next().ok_or_else(|| error::column(what));
-        extend(&mut self.first, first_keys(&next("group")?)?);
-        if keys == 2 {
-            extend(&mut self.second, second_keys(&next("group")?)?);
+        let (_, mut columns, _) = batch.into_parts();
+        if columns.len() < keys {
+            return Err(error::column("group"));
         }
-        extend(&mut self.values, numbers(next("value")?)?);
-        if let Some(rows) = columns.next() {
+        let sums = columns.split_off(keys);
+        match &*columns {
+            [first] => extend(&mut self.first, first_keys(first)?),
+            [first, second] => {
+                extend(&mut self.first, first_keys(first)?);
+                extend(&mut self.second, ordinals(second)?);
+            }
+            _ => return Err(error::column("group")),
+        }
+        let mut sums = sums.into_iter();
+        let (Some(value), rows, None) = (sums.next(), sums.next(), sums.next()) else {
+            return Err(error::column("value"));
+        };
+        extend(&mut self.values, numbers(value)?);
+        if let Some(rows) = rows {
             self.rows.extend(numbers(rows)?.into_iter().map(|rows| rows as u64));
         }
         Ok(())
@@ -138,13 +153,13 @@ fn take<T: Copy>(column: &mut Vec<T>, places: &[usize]) {
 /// Ordinals, or buckets of time.
 fn first_keys(column: &ArrayRef) -> Result<Vec<i64>, ViewError> {
     if column.as_primitive_opt::<UInt32Type>().is_some() {
-        return Ok(second_keys(column)?.into_iter().map(i64::from).collect());
+        return Ok(ordinals(column)?.into_iter().map(i64::from).collect());
     }
     let buckets = column.as_primitive_opt::<Int64Type>();
     buckets.map(|buckets| buckets.values().to_vec()).ok_or_else(|| error::column("group"))
 }
 
-fn second_keys(column: &ArrayRef) -> Result<Vec<u32>, ViewError> {
+fn ordinals(column: &ArrayRef) -> Result<Vec<u32>, ViewError> {
     let column = column.as_primitive_opt::<UInt32Type>().ok_or_else(|| error::column("group"))?;
     if column.null_count() == 0 {
         return Ok(column.values().to_vec());
@@ -219,13 +234,18 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_another_type_are_refused() {
+    fn columns_of_another_type_or_number_are_refused() {
         let texts: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["a"]));
         let stacks: ArrayRef = Arc::new(UInt32Array::from(vec![1]));
-        for columns in
-            [vec![texts.clone(), sums(vec![1])], vec![stacks.clone(), texts], vec![stacks]]
-        {
-            assert!(Cells::default().add(batch(columns), 1).is_err());
-        }
+        let sum = sums(vec![1]);
+        let refuses = |columns: &[&ArrayRef], keys| {
+            let columns = columns.iter().map(|column| Arc::clone(column)).collect();
+            Cells::default().add(batch(columns), keys).is_err()
+        };
+        assert!(!refuses(&[&stacks, &sum], 1) && !refuses(&[&stacks, &stacks, &sum, &sum], 2));
+        assert!(refuses(&[&texts, &sum], 1) && refuses(&[&stacks, &texts], 1));
+        assert!(refuses(&[&stacks], 1) && refuses(&[&stacks], 2), "a column is missing");
+        assert!(refuses(&[&stacks, &sum, &sum, &sum], 1), "a column too many");
+        assert!(refuses(&[&sum], 0) && refuses(&[&stacks, &stacks, &stacks, &sum], 3), "keys");
     }
 }

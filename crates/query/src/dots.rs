@@ -99,8 +99,7 @@ impl<'a> Sums<'a> {
         cell: Cell,
         span: Option<DotSpan>,
     ) -> Result<(), ViewError> {
-        let ordinal = u32::try_from(cell.key.0).unwrap_or(u32::MAX);
-        let Some(contributor) = self.index.get(&(part, ordinal)) else { return Ok(()) };
+        let Some(contributor) = self.index.get(&(part, cell.ordinal())) else { return Ok(()) };
         self.add(contributor, span, cell.value)
     }
 

@@ -366,9 +366,8 @@ impl Found {
         let mut counts = FxHashMap::default();
         for (part, cells) in scanner.sums(jobs, Group::Profile, Sum::Rows).await? {
             for cell in cells.iter() {
-                let ordinal = u32::try_from(cell.key.0).unwrap_or(u32::MAX);
                 let rows = u64::try_from(cell.value).unwrap_or(0);
-                *counts.entry((part, ordinal)).or_default() += rows;
+                *counts.entry((part, cell.ordinal())).or_default() += rows;
             }
         }
         Ok(counts)

@@ -1,6 +1,5 @@
 //! Sums that are not trees: by place of a function, and by thread or attribute.
 
-use crate::cells::NONE;
 use crate::error;
 use crate::plan::{Group, Sum};
 use crate::scan::Scanner;
@@ -62,7 +61,7 @@ pub(crate) async fn key_sums(
         let tables = found.selected.parts[part].part.tables(set).await.map_err(error::store)?;
         let mut keys: FxHashMap<u32, String> = FxHashMap::default();
         for cell in cells.iter() {
-            let ordinal = u32::try_from(cell.key.0).unwrap_or(NONE);
+            let ordinal = cell.ordinal();
             let key = keys.entry(ordinal).or_insert_with(|| match &query.by {
                 GroupBy::Thread => thread_key(&tables, Some(ThreadId(ordinal))),
                 GroupBy::Attribute(name) => {

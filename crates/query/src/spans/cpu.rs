@@ -110,8 +110,7 @@ impl Engine {
         for (part, cells) in answers {
             let Some(tables) = tables.get(&part) else { continue };
             for cell in cells.iter() {
-                let link = u32::try_from(cell.key.0).ok();
-                let link = link.and_then(|id| tables.links.get(LinkId(id)));
+                let link = tables.links.get(LinkId(cell.ordinal()));
                 let labels = of_series.get(&(part, cell.key.1)).map(|(labels, _)| *labels);
                 if let (Some(link), Some(labels)) = (link, labels) {
                     series.insert(labels);
